@@ -1,0 +1,261 @@
+"""Exceptions, notices and the table of stable codes.
+
+Everything that can go wrong carries a short ``code`` that never changes, so that a script or an agent can branch
+on it, and a message that names the thing (column, row, value; law; option) for a person. Wrong input raises;
+something worth knowing about a result that is otherwise usable is a `Notice` attached to that result.
+
+The exceptions derive from the matching builtin as well, so ``except ValueError`` keeps working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+__all__ = [
+    "CODES",
+    "DataError",
+    "FitError",
+    "FitWarning",
+    "IsolossError",
+    "LawError",
+    "MissingExtraError",
+    "Notice",
+    "OptionError",
+    "did_you_mean",
+    "missing_extra",
+]
+
+Severity = Literal["info", "warning", "serious"]
+
+CODES: dict[str, str] = {
+    # data
+    "data-empty": "No rows are left; check the file, `where` and what was dropped.",
+    "data-missing-column": "Name an existing column for the role, e.g. read(..., N='params').",
+    "data-missing-role": "The law needs a variable these runs do not have; give its column to read().",
+    "data-no-roles": "No column carries a role; say which are which, e.g. N='params', D='tokens'.",
+    "data-duplicate-column": "Two columns share a name, or two roles share a column; make them distinct.",
+    "data-nonnumeric": "Clean or remove the named cell; read(..., drop_invalid=True) leaves such rows out.",
+    "data-nonfinite": "Fill or remove the named missing, NaN or infinite cell, or pass drop_invalid=True.",
+    "data-nonpositive": "Counts, learning rates and losses in log space must be above zero.",
+    "data-negative-weight": "Weights must be zero or above.",
+    "data-shape": "Columns must be one-dimensional and of one length.",
+    "data-batch-unit": "Say batch_unit='tokens', or 'sequences' together with seq_len.",
+    "data-source": "Give a CSV or Parquet file, a pandas, polars or pyarrow table, or a dict of arrays.",
+    "data-unreadable": "The file is missing, empty, or not what its name says.",
+    "data-too-few-points": "Add runs, fix parameters, or choose a law with fewer of them.",
+    "number-syntax": "Write numbers as 7e9, 7B or 1.4T.",
+    "rows-dropped": "Rows were left out on request; see `dropped` for how many and why.",
+    "rows-duplicated": "Several runs share the same settings; consider grouping or averaging them.",
+    "compute-not-6nd": "The compute column differs from 6ND; check what it counts.",
+    # laws
+    "law-unknown": "Use a name from isoloss.laws.names(), or pass the text of a law.",
+    "law-syntax": "Correct the expression at the marked position.",
+    "law-unknown-name": "Use the names of the law's own variables and parameters.",
+    "law-missing-name": "Give a value for every parameter and variable of the law.",
+    "law-no-variables": "Say which names are columns of data, e.g. vars=['x'].",
+    "law-bounds": "Give bounds as (low, high) with low < high, and 0 <= low for positive parameters.",
+    "law-starts": "Give starts as lists of values by name, or as an array with one column per parameter.",
+    "law-pivot": "A pivot takes 'geomean', 'median', 'min', 'max' or a number, and a variable of its name.",
+    "law-domain": "A law is evaluated outside its domain; check the values of its variables.",
+    "law-name-taken": "Choose another name, or pass replace=True for a law of your own.",
+    "law-published": "A published set must give each of the law's parameters once.",
+    # options
+    "objective-unknown": "Use Huber, SquaredError or AbsoluteError, or a text such as 'huber_log'.",
+    "option": "Check the named argument against the documentation of the function.",
+    "missing-extra": "Install the optional dependency named in the message.",
+    # fits
+    "fit-failed": "No start reached an optimum; look at `status`, widen the bounds or give other starts.",
+    "fit-not-converged": "The best start stopped before meeting its convergence test; add starts or rescale.",
+    "fit-cancelled": "The run was interrupted; the results hold what was finished.",
+    "few-starts-at-best": "Few starts reached the best optimum; add starts before trusting it.",
+    "rival-optimum": "A different optimum is nearly as good; report a profile rather than a point.",
+    "at-bound": "A parameter sits on its bound; its error bar does not apply there.",
+    "correlated-parameters": "Parameters are nearly collinear; compare predictions rather than parameters.",
+    "covariance-unavailable": "Use bootstrap(); the curvature at the optimum gives no error bars.",
+    "draws-failed": "Some resamples did not converge; they are counted and left out of the intervals.",
+    "extrapolation": "The prediction lies far outside the fitted runs; widen the claim accordingly.",
+    "allocation-unbounded": "The law has no interior optimum at this compute; do not plan with it.",
+    "file-schema": "The file is truncated, altered or from another version; write it again.",
+}
+"""Every stable code and, in one line, what to do about it."""
+
+
+class IsolossError(Exception):
+    """Base of all errors raised on purpose by isoloss.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, naming the offending thing.
+    code : str
+        Stable kebab-case code, a key of `CODES`.
+    **details
+        The facts in the message, for programs (column, row, value, ...).
+
+    Attributes
+    ----------
+    code : str
+    details : dict
+
+    Examples
+    --------
+    >>> from isoloss.errors import DataError
+    >>> error = DataError("column 'N', row 3: -1.0 is not above zero", code="data-nonpositive", column="N", row=3)
+    >>> error.code, error.details["row"]
+    ('data-nonpositive', 3)
+    """
+
+    default_code = "option"
+
+    def __init__(self, message: str, *, code: str | None = None, **details: Any) -> None:
+        super().__init__(message)
+        self.code = self.default_code if code is None else code
+        self.details = details
+
+    @property
+    def advice(self) -> str:
+        """One line on what to do, from `CODES`."""
+        return CODES.get(self.code, "")
+
+
+class DataError(IsolossError, ValueError):
+    """The data are refused; the message names column, row and value."""
+
+    default_code = "data-source"
+
+
+class LawError(IsolossError, ValueError):
+    """A law is unknown, malformed, or used with names it does not have."""
+
+    default_code = "law-unknown-name"
+
+
+class OptionError(IsolossError, ValueError):
+    """An argument other than data or law is not understood."""
+
+    default_code = "option"
+
+
+class FitError(IsolossError, RuntimeError):
+    """A single fit could not be made at all (in a batch this is a status instead)."""
+
+    default_code = "fit-failed"
+
+
+class MissingExtraError(IsolossError, ImportError):
+    """An optional dependency is not installed."""
+
+    default_code = "missing-extra"
+
+
+class FitWarning(UserWarning):
+    """Category of Python warnings about fits that are usable but doubtful."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something worth knowing about a result.
+
+    Parameters
+    ----------
+    code : str
+        Stable code, a key of `CODES`.
+    severity : {"info", "warning", "serious"}
+        ``serious`` means the result should not be used without acting on it.
+    message : str
+        For a person.
+    details : dict
+        For a program.
+
+    Examples
+    --------
+    >>> from isoloss.errors import Notice
+    >>> print(Notice(code="at-bound", severity="warning", message="alpha is at its upper bound 2"))
+    warning [at-bound]: alpha is at its upper bound 2
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.severity} [{self.code}]: {self.message}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "details": dict(self.details),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`."""
+        return cls(
+            code=data["code"],
+            severity=data["severity"],
+            message=data["message"],
+            details=dict(data.get("details", {})),
+        )
+
+
+def did_you_mean(name: str, candidates: Iterable[str], *, count: int = 3) -> str:
+    """A clause naming the candidates nearest to `name`, or the empty string.
+
+    Parameters
+    ----------
+    name : str
+    candidates : iterable of str
+    count : int
+        At most so many names.
+
+    Returns
+    -------
+    str
+        For example ``"; did you mean 'params' or 'n_params'?"``.
+
+    Examples
+    --------
+    >>> from isoloss.errors import did_you_mean
+    >>> did_you_mean("chincilla", ["chinchilla", "kaplan"])
+    "; did you mean 'chinchilla'?"
+    """
+    from difflib import get_close_matches
+
+    by_folded: dict[str, str] = {}
+    for candidate in candidates:
+        by_folded.setdefault(candidate.casefold(), candidate)
+    folded = name.casefold()
+    matches = get_close_matches(folded, by_folded, n=count, cutoff=0.6)
+    # A short name inside a long one ("params" in "params_non_embedding") scores low in difflib but is what is meant.
+    if len(folded) >= 3:
+        matches += [c for c in by_folded if (folded in c or (len(c) >= 3 and c in folded)) and c not in matches]
+    if not matches:
+        return ""
+    return f"; did you mean {' or '.join(repr(by_folded[m]) for m in matches[:count])}?"
+
+
+def missing_extra(name: str, extra: str) -> MissingExtraError:
+    """The error to raise when an optional dependency is absent.
+
+    Parameters
+    ----------
+    name : str
+        The module that could not be imported.
+    extra : str
+        The extra of isoloss that brings it.
+
+    Examples
+    --------
+    >>> from isoloss.errors import missing_extra
+    >>> print(missing_extra("matplotlib", "plot"))
+    this needs matplotlib, which is not installed: pip install 'isoloss[plot]'
+    """
+    return MissingExtraError(
+        f"this needs {name}, which is not installed: pip install 'isoloss[{extra}]'", module=name, extra=extra
+    )
