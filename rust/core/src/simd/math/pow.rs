@@ -1,0 +1,44 @@
+//! Powers: [`pow`], by logarithm and exponential with a double-double product between them.
+
+use super::exp::exp_sum;
+use super::log::ln_double;
+
+/// Doubles of this size and more are all integers, and adding it rounds smaller ones to integers.
+const TWO_52: f64 = 4503599627370496.0;
+
+/// Whether `size`, which is not negative, is an integer.
+#[inline(always)]
+fn is_integer(size: f64) -> bool {
+    (size >= TWO_52) | ((size + TWO_52) - TWO_52 == size)
+}
+
+/// `x^y`, with the special cases of IEEE 754.
+#[inline(always)]
+#[must_use]
+pub fn pow(x: f64, y: f64) -> f64 {
+    let size = x.abs();
+    let (log, log_low) = ln_double(size);
+    let log = if size == f64::INFINITY { size } else { log };
+    let log = if size == 0.0 { f64::NEG_INFINITY } else { log };
+    let product = y * log;
+    let low = y.mul_add(log_low, y.mul_add(log, -product));
+    // Beyond these bounds the result is infinite or zero and the low part may be inf - inf.
+    let low = if product.abs() < 800.0 { low } else { 0.0 };
+    let value = exp_sum(product, low);
+    let value = if (size == 1.0) | (y == 0.0) {
+        1.0
+    } else {
+        value
+    };
+
+    let whole = is_integer(y.abs());
+    let odd = whole & !is_integer(0.5 * y.abs());
+    let signed = if odd { value.copysign(x) } else { value };
+    let undefined = (x < 0.0) & (x > f64::NEG_INFINITY) & !whole;
+    let result = if undefined | x.is_nan() | y.is_nan() {
+        f64::NAN
+    } else {
+        signed
+    };
+    if (x == 1.0) | (y == 0.0) { 1.0 } else { result }
+}
