@@ -9,9 +9,11 @@ The exceptions derive from the matching builtin as well, so ``except ValueError`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "CODES",
@@ -102,7 +104,9 @@ class IsolossError(Exception):
     Examples
     --------
     >>> from isoloss.errors import DataError
-    >>> error = DataError("column 'N', row 3: -1.0 is not above zero", code="data-nonpositive", column="N", row=3)
+    >>> error = DataError(
+    ...     "column 'N', row 3: -1.0 is not above zero", code="data-nonpositive", column="N", row=3
+    ... )
     >>> error.code, error.details["row"]
     ('data-nonpositive', 3)
     """
@@ -234,7 +238,11 @@ def did_you_mean(name: str, candidates: Iterable[str], *, count: int = 3) -> str
     matches = get_close_matches(folded, by_folded, n=count, cutoff=0.6)
     # A short name inside a long one ("params" in "params_non_embedding") scores low in difflib but is what is meant.
     if len(folded) >= 3:
-        matches += [c for c in by_folded if (folded in c or (len(c) >= 3 and c in folded)) and c not in matches]
+        matches += [
+            c
+            for c in by_folded
+            if (folded in c or (len(c) >= 3 and c in folded)) and c not in matches
+        ]
     if not matches:
         return ""
     return f"; did you mean {' or '.join(repr(by_folded[m]) for m in matches[:count])}?"
@@ -257,5 +265,7 @@ def missing_extra(name: str, extra: str) -> MissingExtraError:
     this needs matplotlib, which is not installed: pip install 'isoloss[plot]'
     """
     return MissingExtraError(
-        f"this needs {name}, which is not installed: pip install 'isoloss[{extra}]'", module=name, extra=extra
+        f"this needs {name}, which is not installed: pip install 'isoloss[{extra}]'",
+        module=name,
+        extra=extra,
     )

@@ -14,14 +14,17 @@ Hoffmann et al. (2022, arXiv:2203.15556) use Huber with delta = 1e-3 on the loga
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from isoloss.errors import DataError, OptionError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["AbsoluteError", "Huber", "Objective", "Space", "SquaredError", "resolve"]
 
@@ -86,7 +89,9 @@ class Objective:
         """T(prediction) - T(target), broadcast."""
         return np.asarray(self.transform(prediction) - self.transform(target))
 
-    def value(self, prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> float:
+    def value(
+        self, prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None
+    ) -> float:
         """The objective in plain NumPy, to check a fit or score a prediction.
 
         Parameters
@@ -188,7 +193,9 @@ class Huber(Objective):
     def rho(self, residual: NDArray[np.float64]) -> NDArray[np.float64]:
         """r^2/2 inside delta, delta (|r| - delta/2) beyond."""
         size = np.abs(residual)
-        return np.where(size <= self.delta, 0.5 * size * size, self.delta * (size - 0.5 * self.delta))
+        return np.where(
+            size <= self.delta, 0.5 * size * size, self.delta * (size - 0.5 * self.delta)
+        )
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "FLOPS_PER_PARAMETER_TOKEN",
@@ -67,7 +69,8 @@ loss and the weight, which are never variables of a law."""
 
 _SUFFIXES = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12, "p": 15}
 _NUMBER = re.compile(
-    r"\s*([+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+))(?:[eE]([+-]?\d+))?\s*([kKmMbBgGtTpP]?)\s*", re.ASCII
+    r"\s*([+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+))(?:[eE]([+-]?\d+))?\s*([kKmMbBgGtTpP]?)\s*",
+    re.ASCII,
 )
 
 

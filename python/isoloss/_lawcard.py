@@ -1,0 +1,94 @@
+"""How a law prints, and how it becomes plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from isoloss.units import ROLES
+
+if TYPE_CHECKING:
+    from isoloss.law import Law
+
+__all__ = ["PLAIN_FIELDS", "card", "plain_law"]
+
+PLAIN_FIELDS = ("name", "family", "kind", "status")
+"""Fields of a law that are text as they stand."""
+
+
+def plain_law(law: Law) -> dict[str, Any]:
+    """The law as plain data; `isoloss.law.Law.from_dict` is the inverse."""
+    return {
+        "expr": law.expr,
+        **{name: getattr(law, name) for name in PLAIN_FIELDS},
+        "variables": list(law.variables),
+        "parameters": [
+            {
+                "name": p.name,
+                "positive": p.positive,
+                "bounds": [b if isinstance(b, str) or isfinite(b) else None for b in p.bounds],
+                "meaning": p.meaning,
+            }
+            for p in law.parameters.values()
+        ],
+        "constants": dict(law.constants),
+        "pivots": dict(law.pivots),
+        "starts": {k: list(v) for k, v in law.starts.items()}
+        if isinstance(law.starts, Mapping)
+        else (None if law.starts is None else [list(row) for row in law.starts]),
+        "recipe": {"objective": law.recipe.objective.to_dict(), "notes": law.recipe.notes},
+        "units": dict(law.units),
+        "source": None
+        if law.source is None
+        else {f: getattr(law.source, f) for f in ("paper", "arxiv", "authors", "year")},
+        "notes": list(law.notes),
+        "published": {
+            key: {
+                "params": dict(p.params),
+                "source": p.source,
+                "second_hand": p.second_hand,
+                "note": p.note,
+                "intervals": {k: list(v) for k, v in p.intervals.items()},
+            }
+            for key, p in law.published.items()
+        },
+    }
+
+
+def card(law: Law) -> str:
+    """The text a law prints: everything known about it."""
+    lines = [law.name] if law.name != law.expr else []
+    lines.append(f"  L = {law.expr}")
+    rows: list[tuple[str, str, str]] = []
+    for name in law.variables:
+        unit = law.units.get(name, "")
+        rows.append(
+            (name, f"[{unit}]" if unit else "", ROLES[name].meaning if name in ROLES else "")
+        )
+    lines += ["  variables", *_aligned(rows)]
+    lines += [
+        "  parameters",
+        *_aligned([(p.name, p.domain, p.meaning) for p in law.parameters.values()]),
+    ]
+    fixed = [(name, f"{value:g}", "constant") for name, value in law.constants.items()]
+    fixed += [
+        (name, rule, f"of {name[:-1]} in the fitted runs") for name, rule in law.pivots.items()
+    ]
+    if fixed:
+        lines += ["  constants", *_aligned(fixed)]
+    lines.append(f"  recipe: {law.recipe}")
+    if law.source is not None:
+        lines.append(f"  source: {law.source}")
+    if law.published:
+        lines.append("  published")
+        for key, published in law.published.items():
+            first, *rest = str(published).splitlines()
+            lines += [f"    {key}: {first}", *(f"      {line}" for line in rest)]
+    lines += [f"  note: {note}" for note in law.notes]
+    return "\n".join(lines)
+
+
+def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
+    widths = [max((len(row[i]) for row in rows), default=0) for i in (0, 1)]
+    return [f"    {a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows]

@@ -1,0 +1,499 @@
+"""A scaling law as an object: text, variables, parameters with their bounds, recipe, source, published sets.
+
+A law is text such as ``E + A / N**alpha + B / D**beta``. The compiled core parses it once and derives it exactly; this
+module says which names are columns of data, which are constants and which are parameters to fit, and carries what
+the literature knows about the law. No text is ever evaluated as Python.
+
+A pivot is a constant computed from the data at fit time: with ``pivots={"N0": "geomean"}`` the name ``N0`` stands for
+the geometric mean of the variable ``N``, which makes amplitudes and exponents nearly independent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isoloss._lawbuild import Starts, build, pivot_value, resolved_bounds
+from isoloss._lawcard import PLAIN_FIELDS, card, plain_law
+from isoloss._lawparts import Bound, Parameter, Published, Recipe, Source, frozen
+from isoloss.errors import DataError, LawError, did_you_mean
+from isoloss.objective import Objective
+from isoloss.units import ROLES, complete_compute, parse_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from isoloss import _core
+
+__all__ = ["BoundLaw", "Law", "Parameter", "Published", "Recipe", "Source", "law"]
+
+F64 = NDArray[np.float64]
+Value = float | str | ArrayLike
+
+
+@dataclass(frozen=True, repr=False)
+class Law:
+    """A law; make one with `isoloss.law` or take one from `isoloss.laws`.
+
+    Attributes
+    ----------
+    name : str
+    expr : str
+        Text of the expression.
+    variables : tuple of str
+        Names that are columns of data.
+    parameters : mapping of str to Parameter
+        In the order of columns everywhere (first appearance in the text).
+    constants : mapping of str to float
+        Names with a fixed value.
+    pivots : mapping of str to str
+        Names computed from the data at fit time: ``"geomean"``, ``"median"``, ``"min"`` or ``"max"`` of the variable of
+        that name without the trailing 0.
+    starts : mapping, tuple of tuples or None
+        Values by name (their product is the grid; names left out are found automatically), whole start points, or None
+        for the automatic rule.
+    recipe : Recipe
+        The authors' way to fit it.
+    units : mapping of str to str
+        Units of the variables.
+    family, kind, status : str
+        As in `isoloss.laws.table`.
+    source : Source or None
+    notes : tuple of str
+    published : mapping of str to Published
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> mine = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
+    >>> mine.variables, list(mine.parameters)
+    (('N',), ['E', 'A', 'alpha'])
+    >>> float(mine(N="1B", E=1.7, A=400.0, alpha=0.34).round(4))
+    2.0484
+    """
+
+    name: str
+    expr: str
+    variables: tuple[str, ...]
+    parameters: Mapping[str, Parameter]
+    constants: Mapping[str, float] = field(default_factory=dict)
+    pivots: Mapping[str, str] = field(default_factory=dict)
+    starts: Starts = None
+    recipe: Recipe = field(default_factory=Recipe)
+    units: Mapping[str, str] = field(default_factory=dict)
+    family: str = "user"
+    kind: str = "law"
+    status: str = "user"
+    source: Source | None = None
+    notes: tuple[str, ...] = ()
+    published: Mapping[str, Published] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("parameters", "constants", "pivots", "units", "published"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+    # Evaluation ------------------------------------------------------------------------------------------------
+
+    def core(self, constants: Mapping[str, float] | None = None) -> _core.Expression:
+        """The compiled expression.
+
+        Parameters
+        ----------
+        constants : mapping of str to float, optional
+            Values of the pivots, as `resolve_constants` gives them.
+
+        Returns
+        -------
+        _core.Expression
+            Cached: the same text and constants are compiled once.
+
+        Raises
+        ------
+        LawError
+            Code ``law-missing-name``: a pivot has no value.
+        """
+        merged = {**self.constants, **(constants or {})}
+        missing = [name for name in self.pivots if name not in merged]
+        if missing:
+            message = f"law {self.name!r}: pivot {missing[0]!r} has no value yet; it is computed when the law is fitted"
+            raise LawError(message, code="law-missing-name", names=missing)
+        return _compiled(self.expr, self.variables, tuple(sorted(merged.items())))
+
+    def bind(
+        self, values: str | Mapping[str, float] | None = None, /, **named: float | str
+    ) -> BoundLaw:
+        """Give every parameter a value.
+
+        Parameters
+        ----------
+        values : str or mapping, optional
+            The key of a published set, or values by name.
+        **named
+            Values by name, over `values`; pivots take theirs here too.
+
+        Returns
+        -------
+        BoundLaw
+            A function of the law's variables.
+
+        Raises
+        ------
+        LawError
+            Codes ``law-unknown-name``, ``law-missing-name``: names that the law does not have, or lacks.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> known = iso.laws.get("chinchilla").bind("besiroglu2024")
+        >>> round(known(N="70B", D="1.4T"), 4)
+        1.9733
+        """
+        if isinstance(values, str):
+            if values not in self.published:
+                message = f"law {self.name!r} has no published set {values!r}{did_you_mean(values, self.published)}"
+                raise LawError(message, code="law-unknown-name", name=values)
+            values = self.published[values].params
+        given = {name: parse_number(value) for name, value in {**(values or {}), **named}.items()}
+        known = (*self.parameters, *self.pivots)
+        for name in given:
+            if name not in known:
+                message = f"law {self.name!r} has no parameter {name!r}{did_you_mean(name, known)}"
+                raise LawError(message, code="law-unknown-name", name=name)
+        missing = [name for name in known if name not in given]
+        if missing:
+            message = f"law {self.name!r}: no value for {', '.join(missing)}"
+            raise LawError(message, code="law-missing-name", names=missing)
+        return BoundLaw(
+            law=self,
+            params={name: given[name] for name in self.parameters},
+            constants={name: given[name] for name in self.pivots},
+        )
+
+    def __call__(self, **values: Any) -> Any:
+        """Evaluate at variables and parameters given by name.
+
+        Parameters
+        ----------
+        **values
+            Every variable (numbers, texts such as ``"7B"``, or arrays that broadcast) and every parameter and pivot
+            (numbers).
+
+        Returns
+        -------
+        float or ndarray of float64
+        """
+        own = {*self.parameters, *self.pivots}
+        bound = self.bind({name: value for name, value in values.items() if name in own})
+        return bound(**{name: value for name, value in values.items() if name not in own})
+
+    # What a fit needs ------------------------------------------------------------------------------------------
+
+    def resolve_constants(self, columns: Mapping[str, F64]) -> dict[str, float]:
+        """Constants and pivots as numbers, pivots from the given columns.
+
+        Parameters
+        ----------
+        columns : mapping of str to (n,) ndarray
+            At least the variables that have a pivot.
+
+        Returns
+        -------
+        dict of str to float
+        """
+        return {
+            **self.constants,
+            **{name: pivot_value(name, rule, columns) for name, rule in self.pivots.items()},
+        }
+
+    def resolve_bounds(
+        self,
+        loss: F64 | None = None,
+        overrides: Mapping[str, tuple[Bound | None, Bound | None]] | None = None,
+    ) -> tuple[F64, F64]:
+        """Lower and upper bounds as numbers, in the order of the parameters.
+
+        Parameters
+        ----------
+        loss : (n,) ndarray, optional
+            Needed where a bound is ``"min_loss"``.
+        overrides : mapping, optional
+            Bounds by name that replace the law's own.
+
+        Returns
+        -------
+        lower, upper : (p,) ndarray of float64
+            Infinite where open.
+
+        Raises
+        ------
+        LawError
+            Codes ``law-unknown-name``, ``law-bounds``.
+        """
+        return resolved_bounds(self.parameters, loss, overrides or {})
+
+    # Display and storage ---------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return f"Law({self.name!r}, {self.expr!r}, variables={self.variables}, parameters={tuple(self.parameters)})"
+
+    def __str__(self) -> str:
+        return card(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self) if cycle else str(self))
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.expr, self.variables))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Law.from_dict, (self.to_dict(),)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return plain_law(self)
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Law:
+        """Inverse of `to_dict`; the text is parsed and checked again.
+
+        Raises
+        ------
+        LawError
+            The text is malformed or its names do not match.
+        """
+        parameters = data["parameters"]
+        made = law(
+            data["expr"],
+            vars=data["variables"],
+            positive=[p["name"] for p in parameters if p["positive"]],
+            bounds={p["name"]: tuple(p["bounds"]) for p in parameters},
+            meanings={p["name"]: p["meaning"] for p in parameters},
+            constants=data["constants"],
+            pivots=data["pivots"],
+            starts=data["starts"],
+            units=data["units"],
+            recipe=Recipe(
+                Objective.from_dict(data["recipe"]["objective"]), data["recipe"]["notes"]
+            ),
+            source=None if data["source"] is None else Source(**data["source"]),
+            notes=data["notes"],
+            published={key: Published(**value) for key, value in data["published"].items()},
+            **{name: data[name] for name in PLAIN_FIELDS},
+        )
+        names = [p["name"] for p in parameters]
+        if names != list(made.parameters):
+            message = f"law {made.name!r}: the text has parameters {list(made.parameters)}, the data list {names}"
+            raise LawError(message, code="file-schema")
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class BoundLaw:
+    """A law whose parameters have values: a function of its variables.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> bound = iso.law("E + A / N**alpha").bind(E=1.7, A=400.0, alpha=0.34)
+    >>> bound(N=[1e8, 1e9]).round(3)
+    array([2.462, 2.048])
+    """
+
+    law: Law
+    params: Mapping[str, float]
+    constants: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the law's variables."""
+        return self.law.variables
+
+    def __call__(self, **values: Value) -> Any:
+        """Evaluate.
+
+        Parameters
+        ----------
+        **values
+            Every variable: a number, a text such as ``"7B"``, or an array; arrays broadcast. N, D and C complete
+            each other by C = 6 N D.
+
+        Returns
+        -------
+        float or ndarray of float64
+            A float when all values are scalars, else the broadcast shape.
+
+        Raises
+        ------
+        LawError
+            Codes ``law-missing-name``, ``law-unknown-name``.
+        DataError
+            Codes ``data-nonfinite``, ``data-nonpositive``: a value that the variable cannot take.
+        """
+        arrays = _checked_variables(self.law, values)
+        shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
+        expression = self.law.core(self.constants)
+        columns = [
+            np.ascontiguousarray(np.broadcast_to(arrays[v], shape)).reshape(-1)
+            for v in expression.variables
+        ]
+        point = np.array([[self.params[name] for name in expression.parameters]], dtype=np.float64)
+        result = expression.evaluate(columns, point)[0]
+        return float(result[0]) if shape == () else result.reshape(shape)
+
+    def __str__(self) -> str:
+        values = ", ".join(
+            f"{name}={value:.6g}" for name, value in {**self.params, **self.constants}.items()
+        )
+        return f"{self.law.name}({', '.join(self.variables)}; {values})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BoundLaw, (self.law, dict(self.params), dict(self.constants))
+
+
+def _checked_variables(law_: Law, values: Mapping[str, Value]) -> dict[str, F64]:
+    arrays: dict[str, F64] = {}
+    for name, value in values.items():
+        try:
+            arrays[name] = np.asarray(
+                parse_number(value) if isinstance(value, str) else value, dtype=np.float64
+            )
+        except (TypeError, ValueError) as error:
+            if isinstance(error, DataError):
+                raise
+            message = f"variable {name!r}: {value!r} is not a number or an array of numbers"
+            raise DataError(message, code="data-nonnumeric", column=name) from None
+    completed = (
+        cast("dict[str, F64]", complete_compute(arrays)) if {*arrays} & {"N", "D", "C"} else arrays
+    )
+    for name in values:
+        if name not in law_.variables and not (
+            name in ("N", "D", "C") and {"N", "D", "C"} & {*law_.variables}
+        ):
+            message = (
+                f"law {law_.name!r} has no variable {name!r}{did_you_mean(name, law_.variables)}"
+            )
+            raise LawError(message, code="law-unknown-name", name=name)
+    missing = [name for name in law_.variables if name not in completed]
+    if missing:
+        message = f"law {law_.name!r}: no value for {', '.join(missing)}"
+        raise LawError(message, code="law-missing-name", names=missing)
+    for name in law_.variables:
+        array = completed[name]
+        if not np.all(np.isfinite(array)):
+            raise DataError(
+                f"variable {name!r} holds a NaN or infinite value",
+                code="data-nonfinite",
+                column=name,
+            )
+        if name in ROLES and ROLES[name].positive and not np.all(array > 0.0):
+            message = f"variable {name!r}: {array.min():g} is not above zero"
+            raise DataError(message, code="data-nonpositive", column=name, value=float(array.min()))
+    return {name: completed[name] for name in law_.variables}
+
+
+@lru_cache(maxsize=512)
+def _compiled(
+    text: str, variables: tuple[str, ...], constants: tuple[tuple[str, float], ...]
+) -> _core.Expression:
+    from isoloss import _core
+
+    return _core.Expression(text, variables=list(variables), constants=dict(constants))
+
+
+def law(
+    text: str,
+    *,
+    vars: Sequence[str] | None = None,
+    positive: Iterable[str] = (),
+    bounds: Mapping[str, tuple[Bound | None, Bound | None]] | None = None,
+    starts: Mapping[str, ArrayLike] | ArrayLike | None = None,
+    pivots: Mapping[str, str | float] | None = None,
+    constants: Mapping[str, float] | None = None,
+    name: str | None = None,
+    units: Mapping[str, str] | None = None,
+    meanings: Mapping[str, str] | None = None,
+    objective: Objective | str | None = None,
+    recipe: Recipe | None = None,
+    family: str = "user",
+    kind: str = "law",
+    status: str = "user",
+    source: Source | None = None,
+    notes: Sequence[str] = (),
+    published: Mapping[str, Published] | None = None,
+) -> Law:
+    """Make a law from its text.
+
+    Parameters
+    ----------
+    text : str
+        Expression in ``+ - * / **``, parentheses, numbers and functions such as ``exp`` and ``log`` (natural).
+    vars : sequence of str, optional
+        Names that are columns of data. By default the field's names that appear: N, D, C, lr, batch, S, U.
+    positive : iterable of str
+        Parameters above zero; they are solved in their logarithm.
+    bounds : mapping of str to (low, high), optional
+        Natural values; None is open, ``"min_loss"`` is the least fitted loss.
+    starts : mapping or (s, p) array_like, optional
+        Values by name (their product is the grid), or whole start points in the order of the parameters.
+    pivots : mapping of str to str or float, optional
+        ``{"N0": "geomean"}``: see the module documentation. A number makes it a constant.
+    constants : mapping of str to float, optional
+        Names with a fixed value.
+    name : str, optional
+        The text if left out.
+    units, meanings : mapping of str to str, optional
+        Units of the variables; what the parameters stand for.
+    objective : Objective or str, optional
+        The objective `isoloss.fit` uses by default; short for `recipe`.
+    recipe, family, kind, status, source, notes, published
+        As in `Law`.
+
+    Returns
+    -------
+    Law
+
+    Raises
+    ------
+    LawError
+        ``law-syntax`` with the position of the fault; ``law-unknown-name`` for a name in another argument that the
+        text does not hold (with the nearest ones); ``law-no-variables``, ``law-bounds``, ``law-starts``, ``law-pivot``.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> mine = iso.law(
+    ...     "E + A * (N/N0)**-alpha",
+    ...     positive=["E", "A"],
+    ...     bounds={"alpha": (0, 2)},
+    ...     pivots={"N0": "geomean"},
+    ... )
+    >>> print(mine.parameters["A"].domain, mine.parameters["alpha"].domain)
+    > 0 [0, 2]
+    """
+    parts = build(
+        text,
+        variables=vars,
+        positive=positive,
+        bounds=bounds or {},
+        starts=starts,
+        pivots=pivots or {},
+        constants=constants or {},
+        meanings=meanings or {},
+        units=units or {},
+        objective=objective,
+        recipe=recipe,
+        published=published or {},
+    )
+    return Law(
+        name=name or parts["expr"],
+        family=family,
+        kind=kind,
+        status=status,
+        source=source,
+        notes=tuple(notes),
+        **parts,
+    )
