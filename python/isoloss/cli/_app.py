@@ -1,0 +1,411 @@
+"""The commands. Each reads its words, calls the public API once, and hands the result to print."""
+
+# No `from __future__ import annotations` here: cyclopts reads the annotations at run time.
+import json
+import math
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+import numpy as np
+from cyclopts import App, Parameter
+
+import isoloss as iso
+from isoloss.cli import _parse, _render
+from isoloss.cli._parse import UsageError
+from isoloss.errors import DataError, FitError, IsolossError
+from isoloss.progress import bar
+
+__all__ = ["app", "run"]
+
+DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+app = App(
+    name="isoloss",
+    help="Fit neural scaling laws at volume and turn the fits into decisions.",
+    version=iso.__version__,
+    result_action="return_value",
+)
+
+Words = Annotated[list[str], Parameter(negative=(), consume_multiple=False)]
+Json = Annotated[bool, Parameter(name="--json", negative=())]
+Seed = Annotated[int, Parameter()]
+Threads = Annotated[int | None, Parameter(name="--threads")]
+NO_WORDS: list[str] = []
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; nothing escapes but bugs."""
+    as_json = "--json" in arguments
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False)
+    except cyclopts.CycloptsError as error:
+        return _refuse("option", str(error), USAGE, as_json=as_json)
+    except UsageError as error:
+        return _refuse("option", str(error), USAGE, as_json=as_json)
+    except (DataError, FitError) as error:
+        return _refuse(error.code, str(error), REFUSED, as_json=as_json)
+    except IsolossError as error:
+        return _refuse(error.code, str(error), USAGE, as_json=as_json)
+    except BrokenPipeError:
+        # The reader of the pipe has seen enough (`isoloss laws | head`); keep Python quiet at exit.
+        sys.stdout = None  # type: ignore[assignment]
+        return DONE
+    except KeyboardInterrupt:
+        sys.stderr.write("isoloss: interrupted\n")
+        return INTERRUPTED
+    return code if isinstance(code, int) else DONE
+
+
+@app.command
+def demo(
+    *,
+    data: Path | None = None,
+    role: Words = NO_WORDS,
+    batch_unit: str = "tokens",
+    seq_len: int | None = None,
+    compute: str = "1e24",
+    bootstrap: str = "4000",
+    seed: Seed = 0,
+    threads: Threads = None,
+    plot: Path = Path("isoloss-demo.png"),
+    json: Json = False,
+) -> int:
+    """Run the main job from end to end on a simulated sweep, or on a file of yours.
+
+    Parameters
+    ----------
+    data
+        CSV or Parquet file of runs; a sweep simulated from published laws without it.
+    role
+        NAME=COLUMN, repeated: which column of the file is N, D, C, loss, lr, batch, ...
+    batch_unit
+        Unit of the batch column: tokens or sequences.
+    seq_len
+        Tokens per sequence, when batches are in sequences.
+    compute
+        FLOPs to plan for.
+    bootstrap
+        Number of bootstrap draws.
+    seed
+        Seed of everything random.
+    threads
+        Threads to use; all by default.
+    plot
+        PNG file to write.
+    json
+        Print the result as JSON and nothing else.
+    """
+    if data is not None:
+        _must_exist(data)
+    elif role:
+        raise UsageError("--role needs --data: the simulated sweep has its roles already")
+    with _bars(as_json=json) as bars:
+        shown = iso.demo.run(
+            data,
+            roles=_read_options(role, batch_unit, seq_len),
+            C=_parse.number(compute, "--compute"),
+            draws=_parse.bootstrap(bootstrap).draws,
+            seed=seed,
+            n_threads=threads,
+            figure=plot,
+            progress=bars,
+        )
+    if json:
+        _print_json(_render.demo_record(shown))
+    else:
+        _render.demo(shown)
+    return _verdict(shown.fit)
+
+
+@app.command
+def fit(
+    data: Path,
+    /,
+    *,
+    law: str = "chinchilla",
+    role: Words = NO_WORDS,
+    batch_unit: str = "tokens",
+    seq_len: int | None = None,
+    drop_invalid: Annotated[bool, Parameter(negative=())] = False,
+    positive: Words = NO_WORDS,
+    bounds: Words = NO_WORDS,
+    fix: Words = NO_WORDS,
+    tie: Words = NO_WORDS,
+    objective: str | None = None,
+    delta: float | None = None,
+    bootstrap: str | None = None,
+    level: float = 0.95,
+    seed: Seed = 0,
+    threads: Threads = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    json: Json = False,
+) -> int:
+    """Fit a law to a table of runs.
+
+    Parameters
+    ----------
+    data
+        CSV or Parquet file of runs.
+    law
+        Name from `isoloss laws`, or the text of a law such as "E + A / N**alpha".
+    role
+        NAME=COLUMN, repeated: which column of the file is N, D, C, loss, lr, batch, group, ...
+    batch_unit
+        Unit of the batch column: tokens or sequences.
+    seq_len
+        Tokens per sequence, when batches are in sequences.
+    drop_invalid
+        Leave out rows with missing or impossible values instead of refusing the file.
+    positive
+        Parameters of a law given as text that are above zero, as A,B.
+    bounds
+        NAME=LOW:HIGH of parameters, as alpha=0:2.
+    fix
+        NAME=VALUE of parameters that are known, as E=1.69.
+    tie
+        NAME=OTHER of parameters that are equal, as beta=alpha.
+    objective
+        huber_log, squared_raw, absolute_log, ...; the law's own recipe without it.
+    delta
+        Width of the Huber objective.
+    bootstrap
+        Draws for intervals: 4000 or case:4000 resamples runs, run:4000 whole groups.
+    level
+        Confidence level of the intervals.
+    seed
+        Seed of the starts and of the bootstrap.
+    threads
+        Threads to use; all by default.
+    output
+        File to save the fit to, for `isoloss predict`.
+    json
+        Print the result as JSON and nothing else.
+    """
+    _must_exist(data)
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"--level: must be between 0 and 1, not {level}")
+    resampling = None if bootstrap is None else _parse.bootstrap(bootstrap)
+    limits = _parse.bounds(bounds)
+    chosen: Any = law
+    if positive:
+        chosen = iso.law(law, positive=_parse.words(positive), bounds=limits or None)
+        limits = {}
+    options = _read_options(role, batch_unit, seq_len)
+    if resampling is not None and resampling.by is not None and "group" not in options:
+        raise UsageError("--bootstrap run:N needs --role group=COLUMN")
+    runs = iso.read(data, drop_invalid=drop_invalid, **options)
+    with _bars(as_json=json) as bars:
+        fitted = iso.fit(
+            chosen,
+            runs,
+            objective=objective,
+            delta=delta,
+            fix=_parse.numbers(fix, "--fix") or None,
+            tie=_parse.assignments(tie, "--tie") or None,
+            bounds=limits or None,
+            seed=seed,
+            n_threads=threads,
+            progress=bars("fit"),
+        )
+        draws = None
+        if resampling is not None and fitted.success:
+            draws = fitted.bootstrap(
+                resampling.draws,
+                by=resampling.by,
+                seed=seed,
+                n_threads=threads,
+                progress=bars("bootstrap"),
+            )
+    if output is not None:
+        fitted.save(output)
+    if json:
+        _print_json(_render.fit_record(fitted, draws, level, output))
+    else:
+        _render.fit(fitted, draws, level, output)
+    return _verdict(fitted)
+
+
+@app.command
+def predict(saved: Path, /, *, at: Words, json: Json = False) -> int:
+    """Predict the loss of planned runs with a saved fit.
+
+    Parameters
+    ----------
+    saved
+        File written by `isoloss fit -o`.
+    at
+        Values of the law's variables, as N=70B,D=1.4T; repeat for more points.
+    json
+        Print the result as JSON and nothing else.
+    """
+    fitted = _load(saved)
+    rows = [{**point, "loss": _predict_one(fitted, point)} for point in _parse.points(at)]
+    if json:
+        _print_json({"command": "predict", "law": fitted.law.name, "predictions": rows})
+    else:
+        _render.predictions(rows)
+    return DONE
+
+
+@app.command
+def allocate(saved: Path, /, *, compute: Words, json: Json = False) -> int:
+    """Find the compute-optimal N and D with a saved fit.
+
+    Parameters
+    ----------
+    saved
+        File written by `isoloss fit -o`.
+    compute
+        FLOPs to spend, as 1e24; repeat for more budgets.
+    json
+        Print the result as JSON and nothing else.
+    """
+    fitted = _load(saved)
+    plans = [fitted.allocate(C=_parse.number(word, "--compute")) for word in _parse.words(compute)]
+    if json:
+        records = [_render.allocation_record(plan) for plan in plans]
+        _print_json({"command": "allocate", "law": fitted.law.name, "allocations": records})
+    else:
+        for plan in plans:
+            _render.line(str(plan))
+    return DONE
+
+
+@app.command
+def laws(name: str | None = None, /, *, json: Json = False) -> int:
+    """List the laws of the registry, or describe one.
+
+    Parameters
+    ----------
+    name
+        A law to describe.
+    json
+        Print the result as JSON and nothing else.
+    """
+    if name is None:
+        table = iso.laws.table()
+        if json:
+            _print_json({"command": "laws", "laws": table})
+        else:
+            _render.laws(table)
+        return DONE
+    law = iso.laws.get(name)
+    if json:
+        _print_json({"command": "laws", "law": law.to_dict()})
+    else:
+        _render.law(law)
+    return DONE
+
+
+@app.command
+def config(*, json: Json = False) -> int:
+    """Show version, build, SIMD level and threads.
+
+    Parameters
+    ----------
+    json
+        Print the result as JSON and nothing else.
+    """
+    described = iso.config.info()
+    if json:
+        _print_json(described)
+    else:
+        _render.line(iso.config.as_text(described))
+    return DONE
+
+
+class _Bars(ExitStack):
+    """Makes one progress bar per step; all are off the screen when the block ends."""
+
+    def __init__(self, *, show: bool) -> None:
+        super().__init__()
+        self.show = show
+
+    def __call__(self, step: str) -> Callable[[int, int], object]:
+        self.close()  # the bar of the step before
+        return self.enter_context(bar(step, show=self.show))
+
+
+def _bars(*, as_json: bool) -> _Bars:
+    # Only where a person watches: both streams on a terminal, and text rather than JSON asked for.
+    return _Bars(show=not as_json and sys.stdout.isatty() and sys.stderr.isatty())
+
+
+def _read_options(items: list[str], batch_unit: str, seq_len: int | None) -> dict[str, Any]:
+    options: dict[str, Any] = dict(_parse.roles(items))
+    if batch_unit not in {"tokens", "sequences"}:
+        raise UsageError(f"--batch-unit: tokens or sequences, not {batch_unit!r}")
+    if batch_unit != "tokens":
+        options["batch_unit"] = batch_unit
+    if seq_len is not None:
+        options["seq_len"] = seq_len
+    return options
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise UsageError(f"no such file: {path}")
+
+
+def _load(path: Path) -> "iso.Fit":
+    _must_exist(path)
+    loaded = iso.load(path)
+    if not isinstance(loaded, iso.Fit):
+        raise UsageError(f"{path} does not hold a fit")
+    return loaded
+
+
+def _predict_one(fitted: "iso.Fit", point: dict[str, float]) -> float:
+    unknown = sorted(set(point) - set(fitted.law.variables) - {"C"})
+    if unknown:
+        raise UsageError(
+            f"--at: {fitted.law.name} has no variable {', '.join(unknown)}; "
+            f"it has {', '.join(fitted.law.variables)}"
+        )
+    complete = iso.units.complete_compute(point)
+    missing = [name for name in fitted.law.variables if name not in complete]
+    if missing:
+        raise UsageError(f"--at: give {', '.join(missing)} as well")
+    return float(np.asarray(fitted.predict(**{k: complete[k] for k in fitted.law.variables})))
+
+
+def _verdict(fitted: "iso.Fit") -> int:
+    if fitted.success:
+        return DONE
+    message = f"the fit did not converge: {fitted.status.message}"
+    return _refuse("fit-not-converged", message, REFUSED, as_json=False)
+
+
+def _refuse(code: str, message: str, exit_code: int, *, as_json: bool) -> int:
+    sys.stderr.write(f"isoloss: error [{code}]: {message}\n")
+    if as_json:
+        _print_json({"error": {"code": code, "message": message}})
+    return exit_code
+
+
+def _print_json(record: Any) -> None:
+    sys.stdout.write(json.dumps(_plain(record), indent=2, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Reduce to what JSON has: no NumPy, no NaN or infinity (null), no tuples or paths."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.name.lower()
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str) else str(value)

@@ -1,0 +1,109 @@
+"""Words of the command line turned into values: assignments, numbers, bootstrap specifications."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from isoloss.units import parse_number
+
+__all__ = [
+    "Resampling",
+    "UsageError",
+    "assignments",
+    "bootstrap",
+    "bounds",
+    "number",
+    "numbers",
+    "points",
+    "roles",
+    "words",
+]
+
+
+class UsageError(Exception):
+    """A command line that cannot be understood; the message names the offending words."""
+
+
+class Resampling(NamedTuple):
+    """How many bootstrap draws, and of what."""
+
+    draws: int
+    by: str | None
+    """``"group"`` resamples whole groups of rows; None resamples single rows."""
+
+
+def number(text: str, option: str) -> float:
+    """Read one number such as ``7B``, ``1.4T`` or ``1e24``."""
+    try:
+        return float(parse_number(text))
+    except ValueError as error:
+        raise UsageError(f"{option}: {text!r} is not a number (try 7B, 1.4T or 1e24)") from error
+
+
+def assignments(items: Iterable[str], option: str) -> dict[str, str]:
+    """Read ``NAME=VALUE`` items; each may hold several, separated by commas."""
+    found: dict[str, str] = {}
+    for item in items:
+        for part in item.split(","):
+            name, equals, value = (word.strip() for word in part.partition("="))
+            if not (name and equals and value):
+                raise UsageError(f"{option}: expected NAME=VALUE, not {part.strip()!r}")
+            if name in found:
+                raise UsageError(f"{option}: {name} is given twice")
+            found[name] = value
+    return found
+
+
+def roles(items: Iterable[str]) -> dict[str, str]:
+    """Read ``--role NAME=COLUMN``; a column's name may hold anything after the first ``=``."""
+    found: dict[str, str] = {}
+    for item in items:
+        name, equals, column = item.partition("=")
+        if not (name.strip() and equals and column):
+            raise UsageError(f"--role: expected NAME=COLUMN, not {item!r}")
+        if name.strip() in found:
+            raise UsageError(f"--role: {name.strip()} is given twice")
+        found[name.strip()] = column
+    return found
+
+
+def numbers(items: Iterable[str], option: str) -> dict[str, float]:
+    """Read ``NAME=NUMBER`` items."""
+    return {
+        name: number(value, f"{option} {name}")
+        for name, value in assignments(items, option).items()
+    }
+
+
+def points(items: Iterable[str]) -> list[dict[str, float]]:
+    """Read ``--at N=70e9,D=1.4e12``: every item is one point."""
+    return [numbers([item], "--at") for item in items]
+
+
+def bounds(items: Iterable[str]) -> dict[str, tuple[float, float]]:
+    """Read ``NAME=LOW:HIGH`` items; an empty side is unbounded."""
+    found = {}
+    for name, text in assignments(items, "--bounds").items():
+        low, colon, high = text.partition(":")
+        if not colon:
+            raise UsageError(f"--bounds {name}: expected LOW:HIGH, not {text!r}")
+        found[name] = (
+            number(low, f"--bounds {name}") if low else float("-inf"),
+            number(high, f"--bounds {name}") if high else float("inf"),
+        )
+    return found
+
+
+def bootstrap(text: str) -> Resampling:
+    """Read ``4000``, ``case:4000`` (rows) or ``run:4000`` (groups)."""
+    kind, colon, count = text.rpartition(":")
+    if colon and kind not in {"case", "run"}:
+        raise UsageError(f"--bootstrap: expected N, case:N or run:N, not {text!r}")
+    draws = number(count, "--bootstrap")
+    if draws < 1 or draws != int(draws):
+        raise UsageError(f"--bootstrap: the number of draws must be 1 or more, not {count!r}")
+    return Resampling(int(draws), "group" if kind == "run" else None)
+
+
+def words(items: Iterable[str]) -> list[str]:
+    """Split items at commas and drop the empty ones."""
+    return [word.strip() for item in items for word in item.split(",") if word.strip()]

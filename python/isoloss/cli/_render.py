@@ -1,0 +1,217 @@
+"""What the commands print: tables for people, records for ``--json``."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from isoloss.units import format_number, format_si
+
+if TYPE_CHECKING:
+    import isoloss as iso
+
+__all__ = [
+    "allocation_record",
+    "demo",
+    "demo_record",
+    "fit",
+    "fit_record",
+    "law",
+    "laws",
+    "line",
+    "predictions",
+]
+
+COUNTS = frozenset({"N", "D", "batch", "U", "S"})
+"""Variables printed with K, M, B, T."""
+
+
+def line(text: str) -> None:
+    """Print text as it is."""
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def demo(shown: "iso.demo.Demo") -> None:
+    """Print the demonstration: runs, parameters, basins, optimum, timing, figure."""
+    console = _console()
+    fitted, basins = shown.fit, shown.fit.basins
+    kept = f", best run of each of {shown.cells.n:,} (N, D) cells fitted"
+    console.print(Text("isoloss demo", style="bold"))
+    console.print(f"runs       {shown.runs.n:,} {shown.source}" if shown.simulated else "", end="")
+    if not shown.simulated:
+        console.print(f"runs       {shown.runs.n:,} from {shown.source}", end="")
+    console.print(kept if shown.cells.n < shown.runs.n else "")
+    console.print(f"law        loss = {fitted.law.text}")
+    console.print(
+        f"objective  {fitted.objective.describe()}: {format_number(fitted.value, 6)} "
+        f"over {fitted.n} runs"
+    )
+    console.print()
+    console.print(_parameters(fitted, shown.draws, 0.95, shown.truth))
+    console.print(
+        f"basins     {basins.starts:,} starts, {len(basins.optima):,} distinct "
+        f"{'optimum' if len(basins.optima) == 1 else 'optima'}, "
+        f"{100 * basins.share:.0f} % of the starts at the best"
+    )
+    plan = shown.allocation
+    console.print(f"at {format_number(plan.C, 2):<8}FLOPs: {plan}")
+    if shown.true_optimum is not None:
+        N, D = shown.true_optimum
+        console.print(f"           truth: N {format_si(N)} | D {format_si(D)}", style="dim")
+    _notices(console, fitted.warnings)
+    timing = ", ".join(f"{name} {_seconds(value)}" for name, value in shown.seconds.items())
+    console.print(f"time       {timing}")
+    if shown.figure is not None:
+        console.print(f"plot       {shown.figure}")
+
+
+def demo_record(shown: "iso.demo.Demo") -> dict[str, Any]:
+    """Describe the demonstration for ``--json``."""
+    truth = None
+    if shown.truth is not None and shown.true_optimum is not None:
+        N, D = shown.true_optimum
+        truth = {"params": shown.truth, "optimum": {"N": N, "D": D}}
+    return {
+        "command": "demo",
+        "source": shown.source,
+        "simulated": shown.simulated,
+        "runs": shown.runs.n,
+        **_fit_part(shown.fit, shown.draws, 0.95),
+        "allocation": allocation_record(shown.allocation),
+        "truth": truth,
+        "seconds": shown.seconds,
+        "figure": shown.figure,
+    }
+
+
+def fit(fitted: "iso.Fit", draws: Any, level: float, output: Path | None) -> None:
+    """Print the summary of a fit and, with draws, the table of intervals."""
+    line(fitted.summary())
+    console = _console()
+    if draws is not None:
+        console.print()
+        console.print(_parameters(fitted, draws, level, None))
+    if output is not None:
+        console.print(f"saved {output}")
+
+
+def fit_record(fitted: "iso.Fit", draws: Any, level: float, output: Path | None) -> dict[str, Any]:
+    """Describe a fit for ``--json``."""
+    return {"command": "fit", **_fit_part(fitted, draws, level), "saved": output}
+
+
+def predictions(rows: Sequence[Mapping[str, float]]) -> None:
+    """Print one line per predicted run."""
+    table = _table()
+    for name in rows[0]:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*(_quantity(name, value) for name, value in row.items()))
+    _console().print(table)
+
+
+def laws(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the registry."""
+    table = _table()
+    names = ("name", "kind", "family", "paper", "arxiv", "status")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if row.get(name) is None else str(row[name]) for name in names))
+    _console().print(table)
+
+
+def law(described: "iso.Law") -> None:
+    """Print one law: text, parameters, published sets."""
+    line(str(described))
+
+
+def allocation_record(plan: Any) -> dict[str, Any]:
+    """Describe a compute-optimal plan for ``--json``."""
+    record: dict[str, Any] = plan.to_dict()
+    return record
+
+
+def _fit_part(fitted: "iso.Fit", draws: Any, level: float) -> dict[str, Any]:
+    basins = fitted.basins
+    record: dict[str, Any] = {
+        "law": {"name": fitted.law.name, "text": fitted.law.text},
+        "n": fitted.n,
+        "dropped": fitted.dropped,
+        "objective": fitted.objective.to_dict(),
+        "value": fitted.value,
+        "status": fitted.status,
+        "success": fitted.success,
+        "message": fitted.status.message,
+        "params": fitted.params,
+        "stderr": fitted.stderr,
+        "basins": {
+            "starts": basins.starts,
+            "distinct": len(basins.optima),
+            "share_at_best": basins.share,
+        },
+        "warnings": [notice.to_dict() for notice in fitted.warnings],
+        "fit_seconds": fitted.seconds,
+        "bootstrap": None,
+    }
+    if draws is not None:
+        record["bootstrap"] = {
+            "draws": len(draws.params),
+            "failed": draws.failed,
+            "level": level,
+            "intervals": draws.conf_int(level),
+        }
+    return record
+
+
+def _parameters(
+    fitted: "iso.Fit", draws: Any, level: float, truth: Mapping[str, float] | None
+) -> Table:
+    table = _table()
+    table.add_column("parameter", style="bold")
+    table.add_column("estimate", justify="right")
+    table.add_column(f"{100 * level:g} % interval", justify="right")
+    if truth is not None:
+        table.add_column("truth", justify="right")
+        table.add_column("covered")
+    for name, (low, high) in draws.conf_int(level).items():
+        row = [
+            name,
+            format_number(fitted.params[name], 5),
+            f"{format_number(low, 4)} .. {format_number(high, 4)}",
+        ]
+        if truth is not None:
+            row += [format_number(truth[name], 5), "yes" if low <= truth[name] <= high else "no"]
+        table.add_row(*row)
+    failed = f", {draws.failed:,} failed" if draws.failed else ""
+    table.caption = f"intervals: percentiles of {len(draws.params):,} bootstrap draws{failed}"
+    table.caption_justify = "left"
+    return table
+
+
+def _notices(console: Console, notices: Sequence[Any]) -> None:
+    for notice in notices:
+        style = "yellow" if notice.severity != "info" else "dim"
+        console.print(Text(str(notice), style=style))
+
+
+def _quantity(name: str, value: float) -> str:
+    return format_si(value) if name in COUNTS else format_number(value, 5)
+
+
+def _seconds(value: float) -> str:
+    return f"{1e3 * value:.0f} ms" if value < 1.0 else f"{value:.2f} s"
+
+
+def _table() -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+
+
+def _console() -> Console:
+    # A pipe has no width of its own: never fold a table that a program or a file will hold.
+    width = None if sys.stdout.isatty() else 200
+    return Console(file=sys.stdout, width=width, highlight=False, markup=False, soft_wrap=False)

@@ -1,0 +1,424 @@
+"""Figures of a fitted law: loss against compute, iso-loss contours, residuals.
+
+Every function draws on the `matplotlib.axes.Axes` it is given, or on new ones, and returns them, so
+that figures can be combined and restyled. matplotlib is imported when a figure is drawn, not before
+(extra ``plot``). Sizes are coloured with *viridis*, which reads in grey and with every common form
+of colour blindness; the fitted optimum is always the one orange (Okabe and Ito's vermilion), and
+carries its own line style and marker, so that nothing is told by colour alone.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.errors import OptionError, missing_extra
+from isoloss.units import format_si
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from isoloss.draws import Draws
+    from isoloss.fit import Fit
+
+__all__ = ["isoloss_contours", "loss_against_compute", "overview", "residuals"]
+
+F64 = NDArray[np.float64]
+
+OPTIMUM: Final = "#D55E00"
+INK: Final = "#222222"
+MUTED: Final = "#7A7A7A"
+FLOPS_PER_PARAMETER_TOKEN: Final = 6.0
+
+
+def loss_against_compute(
+    fit: "Fit",
+    *,
+    draws: "Draws | None" = None,
+    at: float | None = None,
+    sizes: int = 8,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draw the runs, the fitted curve of each model size, and the compute-optimal frontier.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit of a law of N and D.
+    draws : Draws, optional
+        Bootstrap draws for the 95 % band of the frontier.
+    at : float, optional
+        Compute in FLOPs to extend the frontier to and mark with a star.
+    sizes : int
+        Number of model sizes whose curve is drawn; spread evenly when the runs have more.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes with compute (FLOPs) and loss, both logarithmic.
+
+    Raises
+    ------
+    OptionError
+        When the law is not one of N and D alone.
+    MissingExtraError
+        When matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> runs = iso.read(iso.simulate.sweep(settings=1))
+    >>> axes = iso.plot.loss_against_compute(iso.fit("chinchilla", runs), at=1e24)
+    >>> axes.get_xscale(), axes.get_yscale()
+    ('log', 'log')
+    """
+    axes = _axes(fit, ax)
+    N, C, loss = (np.asarray(fit.runs[name]) for name in ("N", "C", "loss"))
+    colour = _size_colours(N)
+    for size in _representative(N, sizes):
+        mine = np.abs(np.log(N / size)) < 1e-3
+        reach = C[mine] if np.count_nonzero(mine) > 1 else C
+        curve_C = np.geomspace(reach.min() / 1.6, reach.max() * 1.6, 80)
+        curve = _loss(fit, np.full_like(curve_C, size), curve_C)
+        axes.plot(curve_C, curve, color=colour(size), lw=1.3, alpha=0.9, zorder=2)
+        axes.annotate(
+            format_si(size, 2),
+            (curve_C[0], curve[0]),
+            xytext=(-3, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=7.5,
+            color=INK,
+        )
+    axes.scatter(
+        C, loss, c=[colour(size) for size in N], s=17, lw=0.4, edgecolors="white", zorder=3
+    )
+    budget = _budgets(C, at)
+    frontier = [fit.allocate(C=float(c)) for c in budget]
+    best = np.array([item.loss for item in frontier])
+    if draws is not None:
+        low, high = _frontier_band(fit, draws, budget)
+        axes.fill_between(budget, low, high, color=OPTIMUM, alpha=0.22, lw=0, zorder=1)
+    axes.plot(
+        budget, best, color=OPTIMUM, lw=1.8, ls=(0, (5, 2)), zorder=4, label="compute-optimal"
+    )
+    if at is not None:
+        axes.plot(at, best[-1], marker="*", ms=13, color=OPTIMUM, mec="white", mew=0.8, zorder=5)
+        axes.annotate(
+            f"{best[-1]:.3f} at {at:.0e} FLOPs".replace("e+", "e"),
+            (at, best[-1]),
+            xytext=(2, 9),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=8.5,
+            color=INK,
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _loss_ticks(axes)
+    axes.set_xlabel("training compute C = 6ND (FLOPs)")
+    axes.set_ylabel("loss (nats per token)")
+    return axes
+
+
+def isoloss_contours(
+    fit: "Fit",
+    *,
+    draws: "Draws | None" = None,
+    at: float | None = None,
+    levels: int | Sequence[float] = 12,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draw curves of equal fitted loss over compute and model size, with the optimum through them.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit of a law of N and D.
+    draws : Draws, optional
+        Bootstrap draws for the 95 % band of the optimal size.
+    at : float, optional
+        Compute in FLOPs to extend the axes to and mark with a star.
+    levels : int or sequence of float
+        Loss values to draw, or about how many.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes with compute (FLOPs) and N, both logarithmic.
+
+    Raises
+    ------
+    OptionError
+        When the law is not one of N and D alone.
+    MissingExtraError
+        When matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> runs = iso.read(iso.simulate.sweep(settings=1))
+    >>> axes = iso.plot.isoloss_contours(iso.fit("chinchilla", runs))
+    >>> axes.get_xscale(), axes.get_yscale()
+    ('log', 'log')
+    """
+    axes = _axes(fit, ax)
+    N, C, loss = (np.asarray(fit.runs[name]) for name in ("N", "C", "loss"))
+    budget = _budgets(C, at)
+    frontier = [fit.allocate(C=float(c)) for c in budget]
+    best_N = np.array([item.N for item in frontier])
+    grid_C = np.geomspace(C.min() / 2.0, max(C.max(), budget[-1]) * 2.0, 160)
+    grid_N = np.geomspace(min(N.min(), best_N.min()) / 2.0, max(N.max(), best_N.max()) * 2.5, 160)
+    mesh_C, mesh_N = np.meshgrid(grid_C, grid_N)
+    surface = _loss(fit, mesh_N.ravel(), mesh_C.ravel()).reshape(mesh_C.shape)
+    heights = _levels(levels, frontier[-1].loss, float(loss.max()))
+    norm = _log_norm(min(heights[0], loss.min()), max(heights[-1], loss.max()))
+    contours = axes.contour(
+        mesh_C,
+        mesh_N,
+        surface,
+        levels=heights,
+        cmap="viridis_r",
+        norm=norm,
+        linewidths=1.0,
+        zorder=1,
+    )
+    axes.clabel(contours, fmt="%.3g", fontsize=7.5, colors=INK, inline_spacing=3)
+    axes.scatter(
+        C, N, c=loss, cmap="viridis_r", norm=norm, s=17, lw=0.4, edgecolors="white", zorder=3
+    )
+    if draws is not None:
+        edges = [_interval(fit.allocate(C=float(c), draws=draws), "N") for c in budget[::3]]
+        low, high = np.array(edges).T
+        axes.fill_between(budget[::3], low, high, color=OPTIMUM, alpha=0.22, lw=0, zorder=2)
+    axes.plot(
+        budget, best_N, color=OPTIMUM, lw=1.8, ls=(0, (5, 2)), zorder=4, label="compute-optimal N"
+    )
+    if at is not None:
+        axes.plot(at, best_N[-1], marker="*", ms=13, color=OPTIMUM, mec="white", mew=0.8, zorder=5)
+        axes.annotate(
+            f"N {format_si(best_N[-1], 3)}\nD {format_si(frontier[-1].D, 3)}",
+            (at, best_N[-1]),
+            xytext=(-8, 8),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=8.5,
+            color=INK,
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(grid_C[0], grid_C[-1])
+    axes.set_ylim(grid_N[0], grid_N[-1])
+    axes.set_xlabel("training compute C = 6ND (FLOPs)")
+    axes.set_ylabel("model size N (parameters)")
+    return axes
+
+
+def residuals(fit: "Fit", *, against: str = "C", ax: "Axes | None" = None) -> "Axes":
+    """Draw the relative error of the fit, in per cent, against one column of the runs.
+
+    Parameters
+    ----------
+    fit : Fit
+        Any fit.
+    against : str
+        Column on the horizontal axis, which is logarithmic.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes with the column and ``100 (loss / fitted - 1)``.
+
+    Raises
+    ------
+    OptionError
+        When the runs have no such column.
+    MissingExtraError
+        When matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> runs = iso.read(iso.simulate.sweep(settings=1))
+    >>> axes = iso.plot.residuals(iso.fit("chinchilla", runs), against="N")
+    >>> axes.get_xlabel()
+    'N'
+    """
+    if against not in fit.runs.names:
+        raise OptionError(
+            f"the runs have no column {against!r}; they have {', '.join(fit.runs.names)}",
+        )
+    axes = _new_axes() if ax is None else ax
+    columns = {name: np.asarray(fit.runs[name]) for name in fit.law.variables}
+    fitted = np.asarray(fit.predict(**columns))
+    error = 100.0 * (np.asarray(fit.runs["loss"]) / fitted - 1.0)
+    axes.axhline(0.0, color=MUTED, lw=0.9, zorder=1)
+    axes.scatter(fit.runs[against], error, s=17, color="#0072B2", lw=0.4, edgecolors="white")
+    axes.set_xscale("log")
+    axes.set_xlabel(against)
+    axes.set_ylabel("observed over fitted loss (%)")
+    _plain(axes)
+    return axes
+
+
+def overview(
+    fit: "Fit",
+    *,
+    draws: "Draws | None" = None,
+    at: float | None = None,
+    title: str | None = None,
+    figure: "Figure | None" = None,
+) -> "tuple[Axes, Axes]":
+    """Draw `loss_against_compute` and `isoloss_contours` side by side.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit of a law of N and D.
+    draws : Draws, optional
+        Bootstrap draws for the 95 % bands.
+    at : float, optional
+        Compute in FLOPs to plan for.
+    title : str, optional
+        Line above both panels.
+    figure : matplotlib.figure.Figure, optional
+        Figure to fill; a new one by default.
+
+    Returns
+    -------
+    tuple of matplotlib.axes.Axes
+        The two panels; ``axes[0].figure.savefig("fit.png")`` saves them.
+
+    Raises
+    ------
+    OptionError
+        When the law is not one of N and D alone.
+    MissingExtraError
+        When matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> runs = iso.read(iso.simulate.sweep(settings=1))
+    >>> left, right = iso.plot.overview(iso.fit("chinchilla", runs), at=1e24)
+    >>> left.get_ylabel(), right.get_ylabel()
+    ('loss (nats per token)', 'model size N (parameters)')
+    """
+    _require_matplotlib()
+    if figure is None:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(11.0, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    loss_against_compute(fit, draws=draws, at=at, ax=left)
+    isoloss_contours(fit, draws=draws, at=at, ax=right)
+    left.set_title("Loss against compute", loc="left", fontsize=10.5)
+    right.set_title("Fitted iso-loss contours", loc="left", fontsize=10.5)
+    left.legend(loc="lower left", frameon=False, fontsize=8.5)
+    if title is not None:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return left, right
+
+
+def _require_matplotlib() -> None:
+    try:
+        import matplotlib as mpl  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise missing_extra("matplotlib", "plot") from error
+
+
+def _new_axes() -> "Axes":
+    _require_matplotlib()
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(figsize=(6.0, 4.4), layout="constrained")[1]
+
+
+def _axes(fit: "Fit", ax: "Axes | None") -> "Axes":
+    if set(fit.law.variables) != {"N", "D"}:
+        raise OptionError(
+            f"this figure needs a law of N and D; {fit.law.name} is one of "
+            f"{', '.join(fit.law.variables)}",
+        )
+    axes = _new_axes() if ax is None else ax
+    _plain(axes)
+    return axes
+
+
+def _plain(axes: "Axes") -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, which="major", color="#E6E6E6", lw=0.6, zorder=0)
+    axes.set_axisbelow(True)
+
+
+def _loss(fit: "Fit", N: F64, C: F64) -> F64:
+    return np.asarray(fit.predict(N=N, D=C / (FLOPS_PER_PARAMETER_TOKEN * N)), dtype=np.float64)
+
+
+def _budgets(C: F64, at: float | None) -> F64:
+    last = float(C.max()) if at is None else max(float(at), float(C.min()) * 1.01)
+    return np.geomspace(float(C.min()), last, 31)
+
+
+def _representative(N: F64, count: int) -> F64:
+    """Distinct sizes (0.1 % apart counts as the same); at most `count`, spread evenly."""
+    distinct = np.unique(N)
+    distinct = distinct[np.r_[True, np.diff(np.log(distinct)) > 1e-3]]
+    if distinct.size <= count:
+        return distinct
+    return distinct[np.unique(np.linspace(0, distinct.size - 1, count).round().astype(int))]
+
+
+def _size_colours(N: F64) -> Any:
+    from matplotlib import colormaps
+
+    ramp, low, high = colormaps["viridis"], np.log(N.min()), np.log(N.max())
+    span = max(high - low, 1e-9)
+    # Stop before the palest yellow: it vanishes on white.
+    return lambda size: ramp(0.9 * (np.log(size) - low) / span)
+
+
+def _log_norm(low: float, high: float) -> Any:
+    from matplotlib.colors import LogNorm
+
+    return LogNorm(low / 1.06, high)  # keep the palest end of the map unused
+
+
+def _levels(levels: int | Sequence[float], low: float, high: float) -> list[float]:
+    """Round loss values between `low` and `high`, closer together where the surface is flat."""
+    if not isinstance(levels, int):
+        return sorted(float(level) for level in levels)
+    raw = low + (high - low) * np.linspace(0.0, 1.0, levels + 1)[1:] ** 1.6
+    digits = 2 if (high - low) / levels > 0.02 else 3
+    return sorted({round(float(level), digits) for level in raw})
+
+
+def _loss_ticks(axes: "Axes") -> None:
+    """Plain numbers on a logarithmic loss axis, which seldom spans a decade."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _interval(allocation: Any, name: str) -> tuple[float, float]:
+    low, high = allocation.intervals[name]
+    return float(low), float(high)
+
+
+def _frontier_band(fit: "Fit", draws: "Draws", budget: F64) -> tuple[F64, F64]:
+    edges = [_interval(fit.allocate(C=float(c), draws=draws), "loss") for c in budget]
+    low, high = np.array(edges).T
+    return low, high
