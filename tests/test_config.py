@@ -4,9 +4,10 @@ import json
 import subprocess
 import sys
 
-import isoloss as iso
 import numpy as np
 import pytest
+
+import isoloss as iso
 
 
 def test_info_is_the_engine_s_own_word():

@@ -1,8 +1,9 @@
 """The simulated sweep: its laws, its noise, and its refusals."""
 
-import isoloss as iso
 import numpy as np
 import pytest
+
+import isoloss as iso
 from isoloss import simulate
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isoloss import laws, simulate
+from isoloss import simulate
 from isoloss.fit import Fit, fit
 from isoloss.runs import Runs, read
 
@@ -217,11 +217,13 @@ def _save_figure(fitted: Fit, draws: Draws, C: float, path: Path, *, simulated: 
     from isoloss import plot
 
     kind = "simulated runs" if simulated else "runs"
-    left, _ = plot.overview(
+    figure = plot.wide_figure()
+    plot.overview(
         fitted,
         draws=draws,
         at=C,
-        title=f"{laws.get('chinchilla').text} fitted to {fitted.n} {kind}, "
+        title=f"{fitted.law.expr} fitted to {fitted.n} {kind}, "
         f"95 % bands from {len(draws.params):,} bootstrap draws",
+        figure=figure,
     )
-    left.figure.savefig(path, dpi=160)
+    figure.savefig(path, dpi=160)

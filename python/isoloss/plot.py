@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.errors import OptionError, missing_extra
-from isoloss.units import format_si
+from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, format_si
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,6 @@ F64 = NDArray[np.float64]
 OPTIMUM: Final = "#D55E00"
 INK: Final = "#222222"
 MUTED: Final = "#7A7A7A"
-FLOPS_PER_PARAMETER_TOKEN: Final = 6.0
 
 
 def loss_against_compute(
@@ -99,10 +98,10 @@ def loss_against_compute(
         C, loss, c=[colour(size) for size in N], s=17, lw=0.4, edgecolors="white", zorder=3
     )
     budget = _budgets(C, at)
-    frontier = [fit.allocate(C=float(c)) for c in budget]
-    best = np.array([item.loss for item in frontier])
+    plan = fit.allocate(budget, draws=draws)
+    best = np.asarray(plan.loss)
     if draws is not None:
-        low, high = _frontier_band(fit, draws, budget)
+        low, high = plan.intervals["loss"]
         axes.fill_between(budget, low, high, color=OPTIMUM, alpha=0.22, lw=0, zorder=1)
     axes.plot(
         budget, best, color=OPTIMUM, lw=1.8, ls=(0, (5, 2)), zorder=4, label="compute-optimal"
@@ -173,13 +172,13 @@ def isoloss_contours(
     axes = _axes(fit, ax)
     N, C, loss = (np.asarray(fit.runs[name]) for name in ("N", "C", "loss"))
     budget = _budgets(C, at)
-    frontier = [fit.allocate(C=float(c)) for c in budget]
-    best_N = np.array([item.N for item in frontier])
+    plan = fit.allocate(budget, draws=draws)
+    best_N = np.asarray(plan.N)
     grid_C = np.geomspace(C.min() / 2.0, max(C.max(), budget[-1]) * 2.0, 160)
     grid_N = np.geomspace(min(N.min(), best_N.min()) / 2.0, max(N.max(), best_N.max()) * 2.5, 160)
     mesh_C, mesh_N = np.meshgrid(grid_C, grid_N)
     surface = _loss(fit, mesh_N.ravel(), mesh_C.ravel()).reshape(mesh_C.shape)
-    heights = _levels(levels, frontier[-1].loss, float(loss.max()))
+    heights = _levels(levels, float(np.asarray(plan.loss)[-1]), float(loss.max()))
     norm = _log_norm(min(heights[0], loss.min()), max(heights[-1], loss.max()))
     contours = axes.contour(
         mesh_C,
@@ -196,16 +195,15 @@ def isoloss_contours(
         C, N, c=loss, cmap="viridis_r", norm=norm, s=17, lw=0.4, edgecolors="white", zorder=3
     )
     if draws is not None:
-        edges = [_interval(fit.allocate(C=float(c), draws=draws), "N") for c in budget[::3]]
-        low, high = np.array(edges).T
-        axes.fill_between(budget[::3], low, high, color=OPTIMUM, alpha=0.22, lw=0, zorder=2)
+        low, high = plan.intervals["N"]
+        axes.fill_between(budget, low, high, color=OPTIMUM, alpha=0.22, lw=0, zorder=2)
     axes.plot(
         budget, best_N, color=OPTIMUM, lw=1.8, ls=(0, (5, 2)), zorder=4, label="compute-optimal N"
     )
     if at is not None:
         axes.plot(at, best_N[-1], marker="*", ms=13, color=OPTIMUM, mec="white", mew=0.8, zorder=5)
         axes.annotate(
-            f"N {format_si(best_N[-1], 3)}\nD {format_si(frontier[-1].D, 3)}",
+            f"N {format_si(best_N[-1], 3)}\nD {format_si(float(np.asarray(plan.D)[-1]), 3)}",
             (at, best_N[-1]),
             xytext=(-8, 8),
             textcoords="offset points",
@@ -315,11 +313,7 @@ def overview(
     >>> left.get_ylabel(), right.get_ylabel()
     ('loss (nats per token)', 'model size N (parameters)')
     """
-    _require_matplotlib()
-    if figure is None:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(11.0, 4.6), layout="constrained")
+    figure = wide_figure() if figure is None else figure
     left, right = figure.subplots(1, 2)
     loss_against_compute(fit, draws=draws, at=at, ax=left)
     isoloss_contours(fit, draws=draws, at=at, ax=right)
@@ -329,6 +323,14 @@ def overview(
     if title is not None:
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return left, right
+
+
+def wide_figure() -> "Figure":
+    """Make an empty figure for two panels, apart from pyplot's list of open ones."""
+    _require_matplotlib()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(11.0, 4.6), layout="constrained")
 
 
 def _require_matplotlib() -> None:
@@ -363,7 +365,8 @@ def _plain(axes: "Axes") -> None:
 
 
 def _loss(fit: "Fit", N: F64, C: F64) -> F64:
-    return np.asarray(fit.predict(N=N, D=C / (FLOPS_PER_PARAMETER_TOKEN * N)), dtype=np.float64)
+    loss: F64 = np.asarray(fit.predict(N=N, D=C / (FLOPS_PER_PARAMETER_TOKEN * N)), dtype=float)
+    return loss
 
 
 def _budgets(C: F64, at: float | None) -> F64:
@@ -411,14 +414,3 @@ def _loss_ticks(axes: "Axes") -> None:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.yaxis.set_minor_locator(NullLocator())
-
-
-def _interval(allocation: Any, name: str) -> tuple[float, float]:
-    low, high = allocation.intervals[name]
-    return float(low), float(high)
-
-
-def _frontier_band(fit: "Fit", draws: "Draws", budget: F64) -> tuple[F64, F64]:
-    edges = [_interval(fit.allocate(C=float(c), draws=draws), "loss") for c in budget]
-    low, high = np.array(edges).T
-    return low, high

@@ -3,6 +3,7 @@
 # No `from __future__ import annotations` here: cyclopts reads the annotations at run time.
 import json
 import math
+import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -43,6 +44,7 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
     except cyclopts.CycloptsError as error:
         return _refuse("option", str(error), USAGE, as_json=as_json)
     except UsageError as error:
@@ -52,8 +54,9 @@ def run(arguments: list[str]) -> int:
     except IsolossError as error:
         return _refuse(error.code, str(error), USAGE, as_json=as_json)
     except BrokenPipeError:
-        # The reader of the pipe has seen enough (`isoloss laws | head`); keep Python quiet at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        # The reader of the pipe has seen enough (`isoloss laws | head`). What is still buffered goes
+        # nowhere, so that Python does not complain about the same pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
         sys.stderr.write("isoloss: interrupted\n")
@@ -174,7 +177,7 @@ def fit(
     delta
         Width of the Huber objective.
     bootstrap
-        Draws for intervals: 4000 or case:4000 resamples runs, run:4000 whole groups.
+        Draws for intervals, as 4000; case:4000 resamples rows, run:4000 whole groups.
     level
         Confidence level of the intervals.
     seed
@@ -196,7 +199,7 @@ def fit(
         chosen = iso.law(law, positive=_parse.words(positive), bounds=limits or None)
         limits = {}
     options = _read_options(role, batch_unit, seq_len)
-    if resampling is not None and resampling.by is not None and "group" not in options:
+    if resampling is not None and resampling.by == "group" and "group" not in options:
         raise UsageError("--bootstrap run:N needs --role group=COLUMN")
     runs = iso.read(data, drop_invalid=drop_invalid, **options)
     with _bars(as_json=json) as bars:
@@ -244,7 +247,7 @@ def predict(saved: Path, /, *, at: Words, json: Json = False) -> int:
         Print the result as JSON and nothing else.
     """
     fitted = _load(saved)
-    rows = [{**point, "loss": _predict_one(fitted, point)} for point in _parse.points(at)]
+    rows = [{**point, "loss": float(fitted.predict(**point))} for point in _parse.points(at)]
     if json:
         _print_json({"command": "predict", "law": fitted.law.name, "predictions": rows})
     else:
@@ -358,20 +361,6 @@ def _load(path: Path) -> "iso.Fit":
     if not isinstance(loaded, iso.Fit):
         raise UsageError(f"{path} does not hold a fit")
     return loaded
-
-
-def _predict_one(fitted: "iso.Fit", point: dict[str, float]) -> float:
-    unknown = sorted(set(point) - set(fitted.law.variables) - {"C"})
-    if unknown:
-        raise UsageError(
-            f"--at: {fitted.law.name} has no variable {', '.join(unknown)}; "
-            f"it has {', '.join(fitted.law.variables)}"
-        )
-    complete = iso.units.complete_compute(point)
-    missing = [name for name in fitted.law.variables if name not in complete]
-    if missing:
-        raise UsageError(f"--at: give {', '.join(missing)} as well")
-    return float(np.asarray(fitted.predict(**{k: complete[k] for k in fitted.law.variables})))
 
 
 def _verdict(fitted: "iso.Fit") -> int:

@@ -28,7 +28,7 @@ class Resampling(NamedTuple):
 
     draws: int
     by: str | None
-    """``"group"`` resamples whole groups of rows; None resamples single rows."""
+    """``"group"`` or ``"row"``; None leaves it to the runs: groups where they have them."""
 
 
 def number(text: str, option: str) -> float:
@@ -101,7 +101,7 @@ def bootstrap(text: str) -> Resampling:
     draws = number(count, "--bootstrap")
     if draws < 1 or draws != int(draws):
         raise UsageError(f"--bootstrap: the number of draws must be 1 or more, not {count!r}")
-    return Resampling(int(draws), "group" if kind == "run" else None)
+    return Resampling(int(draws), {"run": "group", "case": "row", "": None}[kind])
 
 
 def words(items: Iterable[str]) -> list[str]:

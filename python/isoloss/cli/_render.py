@@ -45,18 +45,14 @@ def demo(shown: "iso.demo.Demo") -> None:
     if not shown.simulated:
         console.print(f"runs       {shown.runs.n:,} from {shown.source}", end="")
     console.print(kept if shown.cells.n < shown.runs.n else "")
-    console.print(f"law        loss = {fitted.law.text}")
+    console.print(f"law        loss = {fitted.law.expr}")
     console.print(
         f"objective  {fitted.objective.describe()}: {format_number(fitted.value, 6)} "
         f"over {fitted.n} runs"
     )
     console.print()
     console.print(_parameters(fitted, shown.draws, 0.95, shown.truth))
-    console.print(
-        f"basins     {basins.starts:,} starts, {len(basins.optima):,} distinct "
-        f"{'optimum' if len(basins.optima) == 1 else 'optima'}, "
-        f"{100 * basins.share:.0f} % of the starts at the best"
-    )
+    console.print(f"basins     {basins}")
     plan = shown.allocation
     console.print(f"at {format_number(plan.C, 2):<8}FLOPs: {plan}")
     if shown.true_optimum is not None:
@@ -139,7 +135,7 @@ def allocation_record(plan: Any) -> dict[str, Any]:
 def _fit_part(fitted: "iso.Fit", draws: Any, level: float) -> dict[str, Any]:
     basins = fitted.basins
     record: dict[str, Any] = {
-        "law": {"name": fitted.law.name, "text": fitted.law.text},
+        "law": {"name": fitted.law.name, "text": fitted.law.expr},
         "n": fitted.n,
         "dropped": fitted.dropped,
         "objective": fitted.objective.to_dict(),
@@ -151,8 +147,10 @@ def _fit_part(fitted: "iso.Fit", draws: Any, level: float) -> dict[str, Any]:
         "stderr": fitted.stderr,
         "basins": {
             "starts": basins.starts,
-            "distinct": len(basins.optima),
+            "distinct": basins.distinct,
             "share_at_best": basins.share,
+            "gap_to_runner_up": basins.gap,
+            "failed": basins.failed,
         },
         "warnings": [notice.to_dict() for notice in fitted.warnings],
         "fit_seconds": fitted.seconds,
