@@ -18,9 +18,7 @@ import numpy as np
 
 import isoloss as iso
 
-N, D = (
-    axis.ravel() for axis in np.meshgrid(np.geomspace(1e8, 1e10, 6), np.geomspace(2e9, 2e11, 6))
-)
+N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e8, 1e10, 6), np.geomspace(2e9, 2e11, 6)))
 TRUE = iso.laws.get("chinchilla").published["besiroglu2024"].params
 
 
@@ -30,9 +28,7 @@ def main() -> None:
     assert Path(iso.__file__).resolve().is_relative_to(site), iso.__file__
     assert shutil.which("cargo") is None, "Rust is on PATH"
     for extra in ("rich", "cyclopts", "matplotlib", "scipy", "pandas"):
-        assert importlib.util.find_spec(extra) is None, (
-            f"{extra} is installed: this trial shows less"
-        )
+        assert importlib.util.find_spec(extra) is None, f"{extra} is installed: this trial shows less"
 
     iso.show_config()
     loss = TRUE["E"] + TRUE["A"] / N ** TRUE["alpha"] + TRUE["B"] / D ** TRUE["beta"]
@@ -47,9 +43,7 @@ def main() -> None:
         assert iso.load(Path(name) / "fit.json").params == fit.params
 
     # Without the extra, the command line says how to get it instead of showing a traceback.
-    asked = subprocess.run(
-        [sys.executable, "-m", "isoloss", "laws"], capture_output=True, text=True, check=False
-    )
+    asked = subprocess.run([sys.executable, "-m", "isoloss", "laws"], capture_output=True, text=True, check=False)
     assert asked.returncode != 0
     assert "isoloss[cli]" in asked.stderr, asked.stderr
     assert "Traceback" not in asked.stderr, asked.stderr

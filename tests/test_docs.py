@@ -24,10 +24,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.REPORT_NDIFF
 def blocks(page: Path) -> list[tuple[str, str, int]]:
     """(language, text, first line) of each fenced block."""
     text = page.read_text(encoding="utf-8")
-    return [
-        (found[1], found[2], text.count("\n", 0, found.start()) + 1)
-        for found in FENCE.finditer(text)
-    ]
+    return [(found[1], found[2], text.count("\n", 0, found.start()) + 1) for found in FENCE.finditer(text)]
 
 
 def run_python(page: Path, text: str, line: int, names: dict[str, object]) -> None:
@@ -64,9 +61,7 @@ def run_console(page: Path, text: str, line: int) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_code_on_the_page_prints_what_it_says(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_on_the_page_prints_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
     for language, text, line in blocks(page):
@@ -81,9 +76,7 @@ def test_every_public_name_is_in_the_reference() -> None:
 
     listed = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     missing = [
-        name
-        for name in isoloss.__all__
-        if name != "__version__" and not re.search(rf"\b(isoloss\.)?{name}\b", listed)
+        name for name in isoloss.__all__ if name != "__version__" and not re.search(rf"\b(isoloss\.)?{name}\b", listed)
     ]
     assert not missing
 
