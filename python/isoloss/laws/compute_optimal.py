@@ -30,6 +30,7 @@ __all__ = ["ENTRIES", "chinchilla", "hoffmann_starts", "kaplan", "power_law"]
 
 _FAMILY = "compute_optimal"
 _EXPONENT = (0.0, 2.0)
+_EXPONENTS = (0.1, 0.25, 0.4, 0.7, 1.2)
 HOFFMANN = Source(
     "Training Compute-Optimal Large Language Models", "2203.15556", "Hoffmann et al.", 2022
 )
@@ -74,6 +75,8 @@ def chinchilla() -> Law:
         positive=["E", "A", "B"],
         # No upper bound on E: noise may put a single run below the floor, and the published recipes set none.
         bounds={"alpha": _EXPONENT, "beta": _EXPONENT},
+        # E, A and B enter linearly and are projected out; only the exponents need a grid.
+        starts={"alpha": _EXPONENTS, "beta": _EXPONENTS},
         meanings={
             "E": "irreducible loss [nats per token]",
             "A": "scale of the size term, the loss it adds at N = 1 [nats per token]",
@@ -89,7 +92,7 @@ def chinchilla() -> Law:
         source=HOFFMANN,
         notes=(
             "A and alpha, and B and beta, are correlated above 0.99: compare predictions rather than parameters.",
-            "Rounding moves the optimum: N at 5.76e23 FLOPs is 40B from the unrounded set and 32B from the printed one.",
+            "Rounding moves the optimum: N at 5.76e23 FLOPs is 40B unrounded, 32B as printed.",
         ),
         published={
             "hoffmann2022": Published(
@@ -155,6 +158,12 @@ def kaplan() -> Law:
         name="kaplan",
         positive=["Nc", "alpha_N", "Dc", "alpha_D"],
         bounds={"alpha_N": _EXPONENT, "alpha_D": _EXPONENT},
+        starts={
+            "Nc": (1e10, 1e13, 1e16),
+            "alpha_N": (0.04, 0.1, 0.25),
+            "alpha_D": (0.04, 0.1, 0.25),
+            "Dc": (1e10, 1e13, 1e16),
+        },
         meanings={
             "Nc": "size at which the loss would be 1 with unlimited data [parameters]",
             "alpha_N": "exponent of size with unlimited data",
@@ -201,6 +210,8 @@ def power_law(variable: str) -> Law:
         vars=[variable],
         positive=["E", "A"],
         bounds={"alpha": _EXPONENT},
+        # Exponents of compute are far smaller than those of size and data.
+        starts={"alpha": (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)},
         meanings={
             "E": "loss at unlimited " + what + " [nats per token]",
             "A": f"loss above E at {variable} = 1 [nats per token]",

@@ -1,0 +1,325 @@
+"""Where runs come from: files, frames of any library, dicts of arrays; and frames to give results back in.
+
+CSV files are read with the standard library. That needs no frame library, keeps only the columns in use, and refuses a
+bad cell in the same words whatever is installed. Parquet and frames go through narwhals.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import chain
+from operator import itemgetter
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isoloss.errors import DataError, did_you_mean, missing_extra
+from isoloss.units import parse_number
+
+__all__ = ["BadCell", "Table", "add_columns", "as_numbers", "make_frame", "open_table"]
+
+F64 = NDArray[np.float64]
+_BACKENDS = ("polars", "pyarrow", "pandas")
+_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "<na>"})
+_CSV = (".csv", ".tsv", ".txt")
+_PARQUET = (".parquet", ".pq")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Named columns, fetched when asked for.
+
+    ``select(names)`` gives the raw values of each, all of one length.
+    """
+
+    names: tuple[str, ...]
+    select: Callable[[Sequence[str]], dict[str, Any]]
+    backend: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadCell:
+    """A cell that cannot be used: its row, its text, the code of the error and why."""
+
+    row: int
+    shown: str
+    code: str
+    reason: str
+
+
+# Opening --------------------------------------------------------------------------------------------
+
+
+def open_table(source: Any) -> Table:
+    """A table from a path, a mapping of arrays, or a frame that narwhals knows."""
+    if isinstance(source, (str, os.PathLike)):
+        return _open_file(Path(source))
+    if isinstance(source, Mapping):
+        return _open_mapping(source)
+    return _open_frame(source)
+
+
+def _open_file(path: Path) -> Table:
+    suffixes = [s.lower() for s in path.suffixes]
+    kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes or [""])[-1]
+    if not path.is_file():
+        what = "is a directory" if path.is_dir() else "does not exist"
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        message = f"{path} {what}{did_you_mean(path.name, beside)}"
+        raise DataError(message, code="data-unreadable", path=str(path))
+    if kind in _CSV:
+        return _open_csv(path, "\t" if kind == ".tsv" else None)
+    if kind in _PARQUET:
+        return _open_parquet(path)
+    message = f"{path}: files of type {kind or 'unknown'!r} are not read; give CSV, TSV or Parquet"
+    raise DataError(message, code="data-source", path=str(path))
+
+
+def _file_backend() -> str:
+    """The library in which results about a file are given back: the first one installed, else plain dicts."""
+    return next((name for name in _BACKENDS if find_spec(name) is not None), "dict")
+
+
+@contextmanager
+def _text(path: Path) -> Iterator[IO[str]]:
+    # utf-8-sig swallows the byte order mark that spreadsheet programs write.
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
+            yield stream
+    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError, OSError) as error:
+        message = f"{path.name} cannot be read as text: {error}"
+        raise DataError(message, code="data-unreadable", path=str(path)) from error
+
+
+def _open_csv(path: Path, delimiter: str | None) -> Table:
+    with _text(path) as stream:
+        head = next((line for line in stream if line.strip()), "")
+        if not head:
+            raise DataError(f"{path.name} is empty", code="data-unreadable", path=str(path))
+        if delimiter is None:
+            counts = {mark: head.count(mark) for mark in ",;\t"}
+            delimiter = max(counts, key=lambda mark: counts[mark]) if any(counts.values()) else ","
+        # The header may itself hold quoted line breaks, so the reader gets the rest of the stream too.
+        header = next(csv.reader(chain([head], stream), delimiter=delimiter))
+    names = tuple(name.strip() or f"column_{i}" for i, name in enumerate(header))
+    _refuse_duplicates(names, path.name)
+
+    def select(wanted: Sequence[str]) -> dict[str, Any]:
+        return _csv_columns(path, delimiter, names, wanted)
+
+    return Table(names, select, _file_backend(), path.name)
+
+
+def _csv_columns(
+    path: Path, delimiter: str, names: tuple[str, ...], wanted: Sequence[str]
+) -> dict[str, Any]:
+    places = [names.index(name) for name in wanted]
+    pick = itemgetter(*places) if places else None
+    cells: list[Any] = []
+    with _text(path) as stream:
+        rows = (row for row in csv.reader(stream, delimiter=delimiter) if row)
+        # Lines of blanks only are no header, as in `_open_csv`.
+        next(row for row in rows if len(row) > 1 or row[0].strip())
+        for row in rows:
+            if len(row) != len(names):
+                if len(row) == 1 and not row[0].strip():
+                    continue
+                message = f"{path.name}, row {len(cells)}: {len(row)} cells under {len(names)} column names"
+                raise DataError(message, code="data-shape", row=len(cells))
+            cells.append(pick(row) if pick is not None else None)
+    if len(places) == 1:
+        return {wanted[0]: cells}
+    columns = list(zip(*cells, strict=True)) if cells else [()] * len(places)
+    return {name: list(column) for name, column in zip(wanted, columns, strict=False)}
+
+
+def _refuse_duplicates(names: Iterable[str], label: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            message = f"{label}: two columns are named {name!r}"
+            raise DataError(message, code="data-duplicate-column", column=name)
+        seen.add(name)
+
+
+def _open_parquet(path: Path) -> Table:
+    import narwhals.stable.v2 as nw
+
+    backend = _file_backend()
+    if backend == "dict":
+        raise missing_extra("polars", "cli")
+    try:
+        frame = nw.read_parquet(str(path), backend=backend)
+    except Exception as error:
+        message = f"{path.name} cannot be read as Parquet: {error}"
+        raise DataError(message, code="data-unreadable", path=str(path)) from error
+    return _of_narwhals(frame, path.name)
+
+
+def _open_mapping(source: Mapping[Any, Any]) -> Table:
+    names = tuple(str(name) for name in source)
+    _refuse_duplicates(names, "the dict")
+    originals = dict(zip(names, source, strict=True))
+
+    def select(wanted: Sequence[str]) -> dict[str, Any]:
+        chosen = {name: _one_dimensional(source[originals[name]], name) for name in wanted}
+        lengths = {name: len(column) for name, column in chosen.items()}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise DataError(
+                f"columns differ in length: {listed}", code="data-shape", lengths=lengths
+            )
+        return chosen
+
+    return Table(names, select, "dict", "a dict of arrays")
+
+
+def _one_dimensional(values: Any, name: str) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray):
+        values = values.astype(np.float64).filled(np.nan)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise DataError(
+            f"column {name!r} is not an array: {error}", code="data-shape", column=name
+        ) from error
+    if array.ndim != 1:
+        message = f"column {name!r} has {array.ndim} dimensions, not one"
+        raise DataError(message, code="data-shape", column=name)
+    return array
+
+
+def _open_frame(source: Any) -> Table:
+    import narwhals.stable.v2 as nw
+
+    try:
+        frame = nw.from_native(source)
+    except TypeError:
+        message = (
+            f"{type(source).__name__} is not a source of runs; give a path to CSV or Parquet, a pandas, polars or "
+            "pyarrow table, or a dict of arrays"
+        )
+        raise DataError(message, code="data-source") from None
+    except ValueError as error:
+        # Frames with repeated column names are refused here by narwhals itself.
+        raise DataError(f"the frame is refused: {error}", code="data-duplicate-column") from error
+    eager = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+    return _of_narwhals(eager, "")
+
+
+def _of_narwhals(frame: Any, label: str) -> Table:
+    backend = frame.implementation.name.lower()
+    names = tuple(str(name) for name in frame.columns)
+    _refuse_duplicates(names, label or f"the {backend} frame")
+    originals = dict(zip(names, frame.columns, strict=True))
+
+    def select(wanted: Sequence[str]) -> dict[str, Any]:
+        return {name: _narwhals_values(frame.get_column(originals[name])) for name in wanted}
+
+    return Table(names, select, backend, label or f"a {backend} frame")
+
+
+def _narwhals_values(series: Any) -> Any:
+    import narwhals.stable.v2 as nw
+
+    if series.dtype.is_numeric() or series.dtype == nw.Boolean:
+        # The cast turns nulls of every library into NaN.
+        return np.asarray(series.cast(nw.Float64).to_numpy(), dtype=np.float64)
+    return series.to_list()
+
+
+# Cells to numbers -----------------------------------------------------------------------------------
+
+
+def as_numbers(values: Any, *, suffixes: bool) -> tuple[F64, dict[int, BadCell]]:
+    """Float64 values, and the cells that are not finite numbers, by row.
+
+    Parameters
+    ----------
+    values : array or list
+        Numbers or text.
+    suffixes : bool
+        Whether text such as ``7B`` counts as a number.
+    """
+    array = values if isinstance(values, np.ndarray) else None
+    if array is not None and array.dtype.kind in "biuf":
+        numbers = np.ascontiguousarray(array, dtype=np.float64)
+        bad: dict[int, BadCell] = {}
+    else:
+        cells = (
+            list(values) if array is None or array.dtype.kind != "M" else [str(v) for v in array]
+        )
+        numbers, bad = _from_cells(cells, suffixes)
+    for row in np.flatnonzero(~np.isfinite(numbers)).tolist():
+        if row not in bad:
+            value = numbers[row]
+            reason = "is NaN or missing" if np.isnan(value) else "is infinite"
+            bad[row] = BadCell(row, str(value), "data-nonfinite", reason)
+    return numbers, dict(sorted(bad.items()))
+
+
+def _from_cells(cells: list[Any], suffixes: bool) -> tuple[F64, dict[int, BadCell]]:
+    try:
+        return np.array([float(cell) for cell in cells], dtype=np.float64), {}
+    except (TypeError, ValueError, OverflowError):
+        pass
+    numbers = np.full(len(cells), np.nan)
+    bad: dict[int, BadCell] = {}
+    for row, cell in enumerate(cells):
+        try:
+            numbers[row] = float(cell)
+        except (TypeError, ValueError, OverflowError):
+            text = "" if cell is None else str(cell).strip()
+            if text.lower() in _MISSING:
+                bad[row] = BadCell(row, text, "data-nonfinite", "is missing")
+                continue
+            try:
+                numbers[row] = parse_number(text) if suffixes and isinstance(cell, str) else np.nan
+            except DataError:
+                numbers[row] = np.nan
+            if np.isnan(numbers[row]):
+                hint = " (a decimal comma?)" if text.replace(",", "", 1).isdigit() else ""
+                bad[row] = BadCell(row, repr(cell), "data-nonnumeric", f"is not a number{hint}")
+    return numbers, bad
+
+
+# Giving results back ---------------------------------------------------------------------------------
+
+
+def make_frame(columns: Mapping[str, ArrayLike], backend: str) -> Any:
+    """A frame of the named library holding the columns; a dict of arrays for ``"dict"``."""
+    arrays = {name: np.asarray(values) for name, values in columns.items()}
+    if backend == "dict":
+        return arrays
+    import narwhals.stable.v2 as nw
+
+    return nw.from_dict(arrays, backend=backend).to_native()
+
+
+def add_columns(frame: Any, columns: Mapping[str, ArrayLike]) -> Any:
+    """The same kind of frame with columns added (a pandas index is kept); a mapping gives a dict."""
+    arrays = {name: np.asarray(values) for name, values in columns.items()}
+    if isinstance(frame, Mapping):
+        return {**frame, **arrays}
+    import narwhals.stable.v2 as nw
+
+    wrapped = nw.from_native(frame)
+    eager = wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
+    made = [
+        nw.new_series(name, array, backend=eager.implementation) for name, array in arrays.items()
+    ]
+    if eager.implementation.is_pandas_like():
+        # New columns align by index there, so they must carry the frame's own.
+        index = nw.maybe_get_index(eager)
+        made = [nw.maybe_set_index(series, index=index) for series in made]
+    return eager.with_columns(*made).to_native()
