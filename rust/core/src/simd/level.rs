@@ -237,3 +237,81 @@ macro_rules! dispatch {
     (@output) => { () };
     (@output $output:ty) => { $output };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for level in Level::ALL {
+            assert_eq!(level.name().parse(), Ok(level));
+            assert_eq!(format!(" {level} ").to_uppercase().parse(), Ok(level));
+        }
+        let error = "sse9".parse::<Level>().unwrap_err();
+        assert!(
+            error.contains("sse9") && error.contains("baseline, avx2, avx512"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn levels_of_this_machine_are_nested() {
+        let available = Level::available();
+        assert_eq!(available[0], Level::Baseline);
+        assert_eq!(available.last(), Some(&Level::best()));
+        assert!(available.iter().all(|level| level.is_available()));
+    }
+
+    #[test]
+    fn the_variable_chooses_or_explains() {
+        assert_eq!(choose(""), Ok(Level::best()));
+        assert_eq!(choose("baseline"), Ok(Level::Baseline));
+        assert!(
+            choose("fast")
+                .unwrap_err()
+                .starts_with("ISOLOSS_SIMD: unknown SIMD level")
+        );
+        for level in Level::ALL {
+            match choose(level.name()) {
+                Ok(chosen) => assert_eq!(chosen, level),
+                Err(error) => {
+                    assert!(!level.is_available());
+                    assert!(error.contains(level.name()) && error.contains("has only baseline"));
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add(x: &[f64], y: &mut [f64]) -> usize {
+        for i in 0..x.len() {
+            y[i] += x[i];
+        }
+        x.len()
+    }
+
+    #[inline(always)]
+    fn clear(y: &mut [f64]) {
+        y.fill(0.0);
+    }
+
+    crate::dispatch! {
+        /// With a result and two borrowed arguments.
+        fn add_at<'a, 'b>(x: &'a [f64], y: &'b mut [f64]) -> usize = add;
+    }
+    crate::dispatch! {
+        fn clear_at<'a>(y: &'a mut [f64]) = clear;
+    }
+
+    #[test]
+    fn dispatched_functions_pass_arguments_and_results() {
+        for level in Level::available() {
+            let mut y = [1.0, 2.0];
+            assert_eq!(add_at(level, &[10.0, 20.0], &mut y), 2);
+            assert_eq!(y, [11.0, 22.0]);
+            clear_at(level, &mut y);
+            assert_eq!(y, [0.0, 0.0]);
+        }
+    }
+}

@@ -65,9 +65,9 @@ pub(super) fn ln_double(x: f64) -> (f64, f64) {
     // s = f / (2 + f) as s + s_low.
     let d = 2.0 + f;
     let d_low = f - (d - 2.0);
-    let reciprocal = 1.0 / d;
-    let s = f * reciprocal;
-    let s_low = reciprocal * s.mul_add(-d_low, s.mul_add(-d, f));
+    let s = f / d;
+    // 1 / (1 + m) is (1 - s) / 2, so the correction needs no second division.
+    let s_low = s.mul_add(-0.5, 0.5) * s.mul_add(-d_low, s.mul_add(-d, f));
     let z = s * s;
     let z_low = s.mul_add(2.0 * s_low, s.mul_add(s, -z));
     let cube = s * z;

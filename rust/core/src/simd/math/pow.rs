@@ -13,13 +13,41 @@ fn is_integer(size: f64) -> bool {
 }
 
 /// `x^y`, with the special cases of IEEE 754.
+///
+/// For whole blocks [`pow_each`] is faster and gives the same bits.
 #[inline(always)]
 #[must_use]
 pub fn pow(x: f64, y: f64) -> f64 {
+    let (log, low) = logarithm(x);
+    power(x, y, log, low)
+}
+
+/// `out[i] = x[i]^y[i]` in two passes, which overlap better in the processor than one long one.
+#[inline(always)]
+pub fn pow_each<const N: usize>(x: &[f64; N], y: &[f64; N], out: &mut [f64; N]) {
+    let mut low = [0.0; N];
+    for i in 0..N {
+        (out[i], low[i]) = logarithm(x[i]);
+    }
+    for i in 0..N {
+        out[i] = power(x[i], y[i], out[i], low[i]);
+    }
+}
+
+/// `ln |x|` as an unevaluated sum; at zero and infinity its limit.
+#[inline(always)]
+fn logarithm(x: f64) -> (f64, f64) {
     let size = x.abs();
-    let (log, log_low) = ln_double(size);
-    let log = if size == f64::INFINITY { size } else { log };
+    let (log, low) = ln_double(size);
+    let log = if size > f64::MAX { f64::INFINITY } else { log };
     let log = if size == 0.0 { f64::NEG_INFINITY } else { log };
+    (log, low)
+}
+
+/// `x^y` from the logarithm of |x|.
+#[inline(always)]
+fn power(x: f64, y: f64, log: f64, log_low: f64) -> f64 {
+    let size = x.abs();
     let product = y * log;
     let low = y.mul_add(log_low, y.mul_add(log, -product));
     // Beyond these bounds the result is infinite or zero and the low part may be inf - inf.
