@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from isoloss._table import BadCell, Table, as_numbers
 from isoloss.errors import DataError, Notice, OptionError, did_you_mean
-from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, ROLES, complete_compute, parse_number
+from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, FORMULAS, ROLES, complete_compute, parse_number
 
-__all__ = ["Cells", "fill_compute", "group_codes", "note_duplicates", "role_columns", "where_mask"]
+__all__ = ["Cells", "batch_in_tokens", "fill_compute", "group_codes", "note_duplicates", "role_columns", "where_mask"]
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -37,7 +37,9 @@ def role_columns(table: Table, given: Mapping[str, str | None]) -> dict[str, str
             raise OptionError(message, argument=role)
         if column not in table.names:
             near = did_you_mean(column, table.names)
-            message = f"there is no column {column!r} (role {role}) in {table.label}{near}; columns: {', '.join(table.names)}"
+            message = (
+                f"there is no column {column!r} (role {role}) in {table.label}{near}; columns: {', '.join(table.names)}"
+            )
             raise DataError(message, code="data-missing-column", column=column, role=role)
         taken = next((r for r, c in found.items() if c == column and {r, role} <= {*ROLES}), None)
         if taken is not None:
@@ -82,11 +84,7 @@ class Cells:
         else:
             return
         # Infinite cells were recorded as such already.
-        cells = [
-            BadCell(r, f"{numbers[r]:g}", code, reason)
-            for r in rows.tolist()
-            if np.isfinite(numbers[r])
-        ]
+        cells = [BadCell(r, f"{numbers[r]:g}", code, reason) for r in rows.tolist() if np.isfinite(numbers[r])]
         self.add(column, role, cells)
 
     def add(self, column: str, role: str, cells: Sequence[BadCell]) -> None:
@@ -103,11 +101,7 @@ class Cells:
         cell = cells[0]
         total = sum(len(found) for found in self.bad.values())
         named = f"column {column!r}" + (f" (role {role})" if role != column else "")
-        more = (
-            f"; {total - 1} more such cells"
-            if total > 2
-            else ("; 1 more such cell" if total == 2 else "")
-        )
+        more = f"; {total - 1} more such cells" if total > 2 else ("; 1 more such cell" if total == 2 else "")
         shown = f" {cell.shown}" if cell.shown else ""
         message = f"{named}, row {cell.row}:{shown} {cell.reason}{more}"
         raise DataError(
@@ -183,8 +177,7 @@ def batch_in_tokens(columns: dict[str, F64], unit: str, seq_len: F64 | float | N
 def fill_compute(columns: dict[str, F64]) -> tuple[dict[str, F64], dict[str, str], list[Notice]]:
     """Complete N, D and C; say how, and whether a given C disagrees with 6ND."""
     completed = complete_compute(columns)
-    formulas = {"C": "6 N D", "D": "C / (6 N)", "N": "C / (6 D)"}
-    derived = {name: formulas[name] for name in completed if name not in columns}
+    derived = {name: FORMULAS[name] for name in completed if name not in columns}
     notices: list[Notice] = []
     if {"N", "D", "C"} <= {*columns}:
         ratio = columns["C"] / (FLOPS_PER_PARAMETER_TOKEN * columns["N"] * columns["D"])
@@ -201,9 +194,7 @@ def fill_compute(columns: dict[str, F64]) -> tuple[dict[str, F64], dict[str, str
     return completed, derived, notices
 
 
-def group_codes(
-    values: Any, keep: Bool
-) -> tuple[NDArray[np.int64], tuple[str, ...], list[BadCell]]:
+def group_codes(values: Any, keep: Bool) -> tuple[NDArray[np.int64], tuple[str, ...], list[BadCell]]:
     """Group numbers in order of first appearance among the kept rows, their labels, and missing cells."""
     labels: dict[str, int] = {}
     codes = np.full(len(keep), -1, dtype=np.int64)
@@ -224,11 +215,7 @@ def _label(value: Any) -> str:
         return ""
     if isinstance(value, (float, np.floating)):
         # Integers that became floats on the way (a nullable column, say) keep their plain name.
-        return (
-            ""
-            if np.isnan(value)
-            else (str(int(value)) if float(value).is_integer() else str(value))
-        )
+        return "" if np.isnan(value) else (str(int(value)) if float(value).is_integer() else str(value))
     text = str(value).strip()
     return "" if text in ("<NA>", "NaT") else text
 
@@ -238,18 +225,12 @@ _MOST_ROWS_COMPARED = 1_000_000
 
 def note_duplicates(columns: Mapping[str, F64], group: NDArray[np.int64] | None) -> list[Notice]:
     """A notice when rows agree in every column: usually a file joined or appended twice."""
-    stacked = (
-        list(columns.values()) if group is None else [*columns.values(), group.astype(np.float64)]
-    )
+    stacked = list(columns.values()) if group is None else [*columns.values(), group.astype(np.float64)]
     n = len(stacked[0])
     if n > _MOST_ROWS_COMPARED or "loss" not in columns:
         return []
     extra = n - len(np.unique(np.column_stack(stacked), axis=0))
     if not extra:
         return []
-    message = (
-        f"{extra} of {n} rows repeat another row in every column; each counts as a run of its own"
-    )
-    return [
-        Notice(code="rows-duplicated", severity="warning", message=message, details={"rows": extra})
-    ]
+    message = f"{extra} of {n} rows repeat another row in every column; each counts as a run of its own"
+    return [Notice(code="rows-duplicated", severity="warning", message=message, details={"rows": extra})]

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +27,8 @@ from isoloss.units import parse_number
 __all__ = ["BadCell", "Table", "add_columns", "as_numbers", "make_frame", "open_table"]
 
 F64 = NDArray[np.float64]
-_BACKENDS = ("polars", "pyarrow", "pandas")
+Backend = Literal["polars", "pyarrow", "pandas"]
+_BACKENDS: tuple[Backend, ...] = ("polars", "pyarrow", "pandas")
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "<na>"})
 _CSV = (".csv", ".tsv", ".txt")
 _PARQUET = (".parquet", ".pq")
@@ -84,9 +85,9 @@ def _open_file(path: Path) -> Table:
     raise DataError(message, code="data-source", path=str(path))
 
 
-def _file_backend() -> str:
-    """The library in which results about a file are given back: the first one installed, else plain dicts."""
-    return next((name for name in _BACKENDS if find_spec(name) is not None), "dict")
+def _file_backend() -> Backend | None:
+    """The library that reads Parquet and gives results back: the first one installed."""
+    return next((name for name in _BACKENDS if find_spec(name) is not None), None)
 
 
 @contextmanager
@@ -117,12 +118,10 @@ def _open_csv(path: Path, delimiter: str | None) -> Table:
     def select(wanted: Sequence[str]) -> dict[str, Any]:
         return _csv_columns(path, delimiter, names, wanted)
 
-    return Table(names, select, _file_backend(), path.name)
+    return Table(names, select, _file_backend() or "dict", path.name)
 
 
-def _csv_columns(
-    path: Path, delimiter: str, names: tuple[str, ...], wanted: Sequence[str]
-) -> dict[str, Any]:
+def _csv_columns(path: Path, delimiter: str, names: tuple[str, ...], wanted: Sequence[str]) -> dict[str, Any]:
     places = [names.index(name) for name in wanted]
     pick = itemgetter(*places) if places else None
     cells: list[Any] = []
@@ -156,7 +155,7 @@ def _open_parquet(path: Path) -> Table:
     import narwhals.stable.v2 as nw
 
     backend = _file_backend()
-    if backend == "dict":
+    if backend is None:
         raise missing_extra("polars", "cli")
     try:
         frame = nw.read_parquet(str(path), backend=backend)
@@ -176,9 +175,7 @@ def _open_mapping(source: Mapping[Any, Any]) -> Table:
         lengths = {name: len(column) for name, column in chosen.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
-            raise DataError(
-                f"columns differ in length: {listed}", code="data-shape", lengths=lengths
-            )
+            raise DataError(f"columns differ in length: {listed}", code="data-shape", lengths=lengths)
         return chosen
 
     return Table(names, select, "dict", "a dict of arrays")
@@ -186,13 +183,11 @@ def _open_mapping(source: Mapping[Any, Any]) -> Table:
 
 def _one_dimensional(values: Any, name: str) -> NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
-        values = values.astype(np.float64).filled(np.nan)
+        values = np.ma.filled(values.astype(np.float64), np.nan)
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise DataError(
-            f"column {name!r} is not an array: {error}", code="data-shape", column=name
-        ) from error
+        raise DataError(f"column {name!r} is not an array: {error}", code="data-shape", column=name) from error
     if array.ndim != 1:
         message = f"column {name!r} has {array.ndim} dimensions, not one"
         raise DataError(message, code="data-shape", column=name)
@@ -232,7 +227,10 @@ def _of_narwhals(frame: Any, label: str) -> Table:
 def _narwhals_values(series: Any) -> Any:
     import narwhals.stable.v2 as nw
 
-    if series.dtype.is_numeric() or series.dtype == nw.Boolean:
+    if series.dtype.is_integer() and not series.null_count():
+        # As they are: identifiers used as groups may exceed what a double can tell apart.
+        return np.asarray(series.to_numpy())
+    if series.dtype.is_float() or series.dtype.is_decimal() or series.dtype == nw.Boolean:
         # The cast turns nulls of every library into NaN.
         return np.asarray(series.cast(nw.Float64).to_numpy(), dtype=np.float64)
     return series.to_list()
@@ -256,9 +254,7 @@ def as_numbers(values: Any, *, suffixes: bool) -> tuple[F64, dict[int, BadCell]]
         numbers = np.ascontiguousarray(array, dtype=np.float64)
         bad: dict[int, BadCell] = {}
     else:
-        cells = (
-            list(values) if array is None or array.dtype.kind != "M" else [str(v) for v in array]
-        )
+        cells = list(values) if array is None or array.dtype.kind != "M" else [str(v) for v in array]
         numbers, bad = _from_cells(cells, suffixes)
     for row in np.flatnonzero(~np.isfinite(numbers)).tolist():
         if row not in bad:
@@ -270,14 +266,14 @@ def as_numbers(values: Any, *, suffixes: bool) -> tuple[F64, dict[int, BadCell]]
 
 def _from_cells(cells: list[Any], suffixes: bool) -> tuple[F64, dict[int, BadCell]]:
     try:
-        return np.array([float(cell) for cell in cells], dtype=np.float64), {}
+        return np.array([_number(cell) for cell in cells], dtype=np.float64), {}
     except (TypeError, ValueError, OverflowError):
         pass
     numbers = np.full(len(cells), np.nan)
     bad: dict[int, BadCell] = {}
     for row, cell in enumerate(cells):
         try:
-            numbers[row] = float(cell)
+            numbers[row] = _number(cell)
         except (TypeError, ValueError, OverflowError):
             text = "" if cell is None else str(cell).strip()
             if text.lower() in _MISSING:
@@ -289,8 +285,14 @@ def _from_cells(cells: list[Any], suffixes: bool) -> tuple[F64, dict[int, BadCel
                 numbers[row] = np.nan
             if np.isnan(numbers[row]):
                 hint = " (a decimal comma?)" if text.replace(",", "", 1).isdigit() else ""
-                bad[row] = BadCell(row, repr(cell), "data-nonnumeric", f"is not a number{hint}")
+                bad[row] = BadCell(row, repr(text), "data-nonnumeric", f"is not a number{hint}")
     return numbers, bad
+
+
+def _number(cell: Any) -> float:
+    if isinstance(cell, np.complexfloating):
+        raise TypeError("complex")  # NumPy would only warn
+    return float(cell)
 
 
 # Giving results back ---------------------------------------------------------------------------------
@@ -303,7 +305,7 @@ def make_frame(columns: Mapping[str, ArrayLike], backend: str) -> Any:
         return arrays
     import narwhals.stable.v2 as nw
 
-    return nw.from_dict(arrays, backend=backend).to_native()
+    return nw.from_dict(arrays, backend=cast("Backend", backend)).to_native()
 
 
 def add_columns(frame: Any, columns: Mapping[str, ArrayLike]) -> Any:
@@ -315,9 +317,7 @@ def add_columns(frame: Any, columns: Mapping[str, ArrayLike]) -> Any:
 
     wrapped = nw.from_native(frame)
     eager = wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
-    made = [
-        nw.new_series(name, array, backend=eager.implementation) for name, array in arrays.items()
-    ]
+    made = [nw.new_series(name, array, backend=eager.implementation) for name, array in arrays.items()]
     if eager.implementation.is_pandas_like():
         # New columns align by index there, so they must carry the frame's own.
         index = nw.maybe_get_index(eager)

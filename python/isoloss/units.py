@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FLOPS_PER_PARAMETER_TOKEN",
+    "FORMULAS",
     "ROLES",
     "Role",
     "complete_compute",
@@ -66,6 +67,9 @@ ROLES: Mapping[str, Role] = MappingProxyType(
 )
 """The roles by name. A law given as text takes those among them that it mentions as its variables, except the
 loss and the weight, which are never variables of a law."""
+
+FORMULAS: Mapping[str, str] = MappingProxyType({"C": "6 N D", "D": "C / (6 N)", "N": "C / (6 D)"})
+"""How each of N, D and C follows from the other two."""
 
 _SUFFIXES = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12, "p": 15}
 _NUMBER = re.compile(
@@ -150,9 +154,11 @@ def format_si(value: float, digits: int = 3) -> str:
     Examples
     --------
     >>> from isoloss.units import format_si
-    >>> [format_si(x) for x in (70e9, 1.4e12, 999.96e6, 512, 1e24)]
-    ['70.0B', '1.40T', '1.00B', '512', '1e24']
+    >>> [format_si(x) for x in (70e9, 1.4e12, 999.96e6, 512, 8, 1e24)]
+    ['70.0B', '1.40T', '1.00B', '512', '8', '1e24']
     """
+    if abs(value) < 1e3 and float(value).is_integer():
+        return str(int(value))
     if not math.isfinite(value) or abs(value) < 1e3 or abs(value) >= 1e15:
         return format_number(value, digits)
     # Rounding first lets 999.96e6 carry into the next suffix.
