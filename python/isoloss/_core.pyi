@@ -1,0 +1,63 @@
+"""The compiled core. Private: use the typed layer in `isoloss`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+
+__version__: str
+STATUS: list[tuple[str, bool, str]]
+"""(name, success, message) of each status code, in the order of the codes."""
+
+class ExpressionError(ValueError):
+    """Malformed expression; `args` is (message, position of the character)."""
+
+@final
+class Expression:
+    def __new__(
+        cls,
+        text: str,
+        *,
+        variables: Sequence[str],
+        constants: Mapping[str, float] | None = None,
+    ) -> Expression: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def variables(self) -> list[str]: ...
+    @property
+    def parameters(self) -> list[str]: ...
+    @property
+    def linear(self) -> list[bool]: ...
+    def evaluate(self, columns: Sequence[F64], parameters: F64, *, threads: int = 0) -> F64: ...
+    def derivatives(self, columns: Sequence[F64], parameters: F64) -> tuple[F64, F64, F64]: ...
+
+def names(text: str) -> list[str]: ...
+def fit_batch(
+    expression: Expression,
+    columns: Sequence[F64],
+    targets: F64,
+    starts: F64,
+    *,
+    weights: F64 | None = None,
+    target_index: NDArray[np.int64] | None = None,
+    weight_index: NDArray[np.int64] | None = None,
+    offsets: NDArray[np.int64] | None = None,
+    log_scale: Sequence[bool],
+    lower: F64,
+    upper: F64,
+    fixed: Sequence[bool],
+    tied: Sequence[int],
+    objective: str,
+    delta: float,
+    space: str,
+    max_iterations: int = 0,
+    threads: int = 0,
+    progress: Callable[[int, int], object] | None = None,
+    partial: bool = False,
+) -> dict[str, Any]: ...
+def resample_counts(seed: int, draws: int, clusters: NDArray[np.int64], size: int) -> F64: ...
+def build_info() -> dict[str, str | int | list[str]]: ...

@@ -1,0 +1,159 @@
+//! Exact derivatives by symbolic differentiation on the hash-consed graph.
+//!
+//! Each rule states the derivative with the node itself where that saves work (`d exp(x) = exp(x) dx` is one more
+//! product, not one more exponential), so value, gradient and curvature end up sharing every transcendental.
+//! Second derivatives are first derivatives of first derivatives. At kinks (`abs`, `min`, `max`, `where`) the
+//! derivative of the branch taken is used.
+
+use std::collections::HashMap;
+
+use super::graph::{Binary, Graph, Id, Node, Unary};
+
+/// Differentiates nodes of one graph, remembering what it has already done.
+#[derive(Debug, Default)]
+pub(crate) struct Deriver {
+    known: HashMap<(Id, u32), Id>,
+}
+
+impl Deriver {
+    /// The derivative of `id` by parameter `by`. Recursion is as deep as the expression, which the parser limits.
+    pub(crate) fn derive(&mut self, g: &mut Graph, id: Id, by: u32) -> Id {
+        if let Some(&known) = self.known.get(&(id, by)) {
+            return known;
+        }
+        let result = match g.node(id) {
+            Node::Const(_) | Node::Column(_) => g.constant(0.0),
+            Node::Param(p) => g.constant(f64::from(u8::from(p == by))),
+            Node::Unary(op, a) => {
+                let da = self.derive(g, a, by);
+                if g.is(da, 0.0) { da } else { unary_rule(g, op, id, a, da) }
+            }
+            Node::Binary(op, a, b) => {
+                let (da, db) = (self.derive(g, a, by), self.derive(g, b, by));
+                binary_rule(g, op, id, (a, da), (b, db))
+            }
+            Node::Select(condition, yes, no) => {
+                let (dy, dn) = (self.derive(g, yes, by), self.derive(g, no, by));
+                g.select(condition, dy, dn)
+            }
+        };
+        self.known.insert((id, by), result);
+        result
+    }
+}
+
+/// `a * b` with signs carried outside, so that `-x` is not computed beside `x`.
+pub(crate) fn product(g: &mut Graph, a: Id, b: Id) -> Id {
+    match (g.node(a), g.node(b)) {
+        (Node::Unary(Unary::Neg, inner), _) => {
+            let positive = product(g, inner, b);
+            g.neg(positive)
+        }
+        (_, Node::Unary(Unary::Neg, inner)) => {
+            let positive = product(g, a, inner);
+            g.neg(positive)
+        }
+        _ => g.mul(a, b),
+    }
+}
+
+fn unary_rule(g: &mut Graph, op: Unary, y: Id, a: Id, da: Id) -> Id {
+    let one = g.constant(1.0);
+    match op {
+        Unary::Neg => g.neg(da),
+        Unary::Exp => product(g, y, da),
+        Unary::Log => g.div(da, a),
+        Unary::Log2 | Unary::Log10 => {
+            let base = if op == Unary::Log2 { std::f64::consts::LN_2 } else { std::f64::consts::LN_10 };
+            let base = g.constant(base);
+            let scaled = g.mul(a, base);
+            g.div(da, scaled)
+        }
+        Unary::Log1p => {
+            let shifted = g.add(one, a);
+            g.div(da, shifted)
+        }
+        Unary::Expm1 => {
+            let e = g.unary(Unary::Exp, a);
+            product(g, e, da)
+        }
+        Unary::Sqrt => {
+            let two = g.constant(2.0);
+            let twice = g.mul(two, y);
+            g.div(da, twice)
+        }
+        Unary::Tanh => {
+            let square = g.unary(Unary::Square, y);
+            let slope = g.sub(one, square);
+            product(g, slope, da)
+        }
+        Unary::Expit => {
+            let rest = g.sub(one, y);
+            let slope = g.mul(y, rest);
+            product(g, slope, da)
+        }
+        Unary::Erf => {
+            let square = g.unary(Unary::Square, a);
+            let minus = g.neg(square);
+            let bell = g.unary(Unary::Exp, minus);
+            let scale = g.constant(std::f64::consts::FRAC_2_SQRT_PI);
+            let slope = g.mul(scale, bell);
+            product(g, slope, da)
+        }
+        Unary::Abs => {
+            let zero = g.constant(0.0);
+            let negative = g.binary(Binary::Lt, a, zero);
+            let minus = g.neg(da);
+            g.select(negative, minus, da)
+        }
+        Unary::Square => {
+            let two = g.constant(2.0);
+            let twice = g.mul(two, a);
+            product(g, twice, da)
+        }
+    }
+}
+
+fn binary_rule(g: &mut Graph, op: Binary, y: Id, (a, da): (Id, Id), (b, db): (Id, Id)) -> Id {
+    match op {
+        Binary::Add => g.add(da, db),
+        Binary::Sub => g.sub(da, db),
+        Binary::Mul => {
+            let left = product(g, da, b);
+            let right = product(g, a, db);
+            g.add(left, right)
+        }
+        Binary::Div => {
+            let pull = product(g, y, db);
+            let top = g.sub(da, pull);
+            g.div(top, b)
+        }
+        Binary::Pow => {
+            let one = g.constant(1.0);
+            let lowered = g.sub(b, one);
+            let lowered = g.binary(Binary::Pow, a, lowered);
+            let slope = g.mul(b, lowered);
+            let base = product(g, slope, da);
+            if g.is(db, 0.0) {
+                return base;
+            }
+            // x ** b has no derivative in b at x <= 0 but the limit from above, which is zero there.
+            let zero = g.constant(0.0);
+            let positive = g.binary(Binary::Lt, zero, a);
+            let log = g.unary(Unary::Log, a);
+            let growth = g.mul(y, log);
+            let growth = g.select(positive, growth, zero);
+            let exponent = product(g, growth, db);
+            g.add(base, exponent)
+        }
+        Binary::Min | Binary::Max => {
+            let first = if op == Binary::Min {
+                g.binary(Binary::Le, a, b)
+            } else {
+                g.binary(Binary::Le, b, a)
+            };
+            g.select(first, da, db)
+        }
+        Binary::Lt | Binary::Le | Binary::Eq => g.constant(0.0),
+    }
+}

@@ -1,0 +1,370 @@
+//! The hash-consed expression graph.
+//!
+//! Every distinct subexpression exists once, so value, gradient and curvature share their common parts without a
+//! later search for them. Constants fold with the very kernels that run at evaluation time, and only identities
+//! that leave every bit of the result alone are applied (`x * 1`, `x / 1`, `x ** 1`, `x ** 2 = x * x`, `--x`);
+//! nothing is reassociated here.
+
+use std::collections::HashMap;
+
+use crate::simd::math;
+
+/// Index of a node in its [`Graph`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Id(pub(crate) u32);
+
+/// Functions of one argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Unary {
+    Neg,
+    Exp,
+    Log,
+    Log2,
+    Log10,
+    Log1p,
+    Expm1,
+    Sqrt,
+    Tanh,
+    Expit,
+    Erf,
+    Abs,
+    Square,
+}
+
+/// Functions of two arguments. Comparisons give 1 or 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Pow,
+    Min,
+    Max,
+    Lt,
+    Le,
+    Eq,
+}
+
+/// One subexpression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Node {
+    /// A constant, by its bits so that it can be hashed.
+    Const(u64),
+    /// A column of the data.
+    Column(u32),
+    /// A parameter of the law.
+    Param(u32),
+    /// A function of one argument.
+    Unary(Unary, Id),
+    /// A function of two arguments.
+    Binary(Binary, Id, Id),
+    /// The second where the first is not zero, else the third.
+    Select(Id, Id, Id),
+}
+
+impl Unary {
+    #[inline(always)]
+    pub(crate) fn apply(self, x: f64) -> f64 {
+        match self {
+            Self::Neg => -x,
+            Self::Exp => math::exp(x),
+            Self::Log => math::ln(x),
+            Self::Log2 => math::log2(x),
+            Self::Log10 => math::log10(x),
+            Self::Log1p => math::log1p(x),
+            Self::Expm1 => math::expm1(x),
+            Self::Sqrt => x.sqrt(),
+            Self::Tanh => math::tanh(x),
+            Self::Expit => math::expit(x),
+            Self::Erf => math::erf(x),
+            Self::Abs => x.abs(),
+            Self::Square => x * x,
+        }
+    }
+}
+
+/// The smaller; NaN if either is (unlike `f64::min`, which would hide it).
+#[inline(always)]
+pub(crate) fn minimum(a: f64, b: f64) -> f64 {
+    let pick = if b < a { b } else { a };
+    if b.is_nan() { b } else { pick }
+}
+
+/// The larger; NaN if either is.
+#[inline(always)]
+pub(crate) fn maximum(a: f64, b: f64) -> f64 {
+    let pick = if b > a { b } else { a };
+    if b.is_nan() { b } else { pick }
+}
+
+impl Binary {
+    #[inline(always)]
+    pub(crate) fn apply(self, a: f64, b: f64) -> f64 {
+        match self {
+            Self::Add => a + b,
+            Self::Sub => a - b,
+            Self::Mul => a * b,
+            Self::Div => a / b,
+            Self::Pow => math::pow(a, b),
+            Self::Min => minimum(a, b),
+            Self::Max => maximum(a, b),
+            Self::Lt => f64::from(u8::from(a < b)),
+            Self::Le => f64::from(u8::from(a <= b)),
+            Self::Eq => f64::from(u8::from(a == b)),
+        }
+    }
+
+    fn commutes(self) -> bool {
+        matches!(self, Self::Add | Self::Mul | Self::Eq)
+    }
+}
+
+/// What a node depends on, and so how often it has to be computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rate {
+    /// Never again.
+    Constant,
+    /// Once per problem and iteration: parameters only.
+    Problem,
+    /// Once per data set: columns only.
+    Column,
+    /// For every point of every problem.
+    Point,
+}
+
+/// An arena of distinct nodes; operands always precede their users.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Graph {
+    nodes: Vec<Node>,
+    rates: Vec<Rate>,
+    index: HashMap<Node, Id>,
+}
+
+impl Graph {
+    pub(crate) fn node(&self, id: Id) -> Node {
+        self.nodes[id.0 as usize]
+    }
+
+    pub(crate) fn rate(&self, id: Id) -> Rate {
+        self.rates[id.0 as usize]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(crate) fn constant_value(&self, id: Id) -> Option<f64> {
+        match self.node(id) {
+            Node::Const(bits) => Some(f64::from_bits(bits)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is(&self, id: Id, value: f64) -> bool {
+        self.constant_value(id) == Some(value)
+    }
+
+    fn intern(&mut self, node: Node) -> Id {
+        if let Some(&id) = self.index.get(&node) {
+            return id;
+        }
+        let rate = match node {
+            Node::Const(_) => Rate::Constant,
+            Node::Param(_) => Rate::Problem,
+            Node::Column(_) => Rate::Column,
+            Node::Unary(_, a) => self.rate(a),
+            Node::Binary(_, a, b) => join(self.rate(a), self.rate(b)),
+            Node::Select(a, b, c) => join(self.rate(a), join(self.rate(b), self.rate(c))),
+        };
+        let id = Id(self.nodes.len() as u32);
+        self.nodes.push(node);
+        self.rates.push(rate);
+        self.index.insert(node, id);
+        id
+    }
+
+    pub(crate) fn constant(&mut self, value: f64) -> Id {
+        self.intern(Node::Const(value.to_bits()))
+    }
+
+    pub(crate) fn column(&mut self, index: u32) -> Id {
+        self.intern(Node::Column(index))
+    }
+
+    pub(crate) fn param(&mut self, index: u32) -> Id {
+        self.intern(Node::Param(index))
+    }
+
+    pub(crate) fn unary(&mut self, op: Unary, a: Id) -> Id {
+        if let Some(x) = self.constant_value(a) {
+            return self.constant(op.apply(x));
+        }
+        match (op, self.node(a)) {
+            (Unary::Neg, Node::Unary(Unary::Neg, inner)) => inner,
+            _ => self.intern(Node::Unary(op, a)),
+        }
+    }
+
+    pub(crate) fn binary(&mut self, op: Binary, a: Id, b: Id) -> Id {
+        if let (Some(x), Some(y)) = (self.constant_value(a), self.constant_value(b)) {
+            return self.constant(op.apply(x, y));
+        }
+        match op {
+            Binary::Mul if self.is(a, 1.0) => return b,
+            Binary::Mul | Binary::Div | Binary::Pow if self.is(b, 1.0) => return a,
+            Binary::Mul if a == b => return self.unary(Unary::Square, a),
+            Binary::Mul if self.is(b, -1.0) => return self.unary(Unary::Neg, a),
+            Binary::Mul if self.is(a, -1.0) => return self.unary(Unary::Neg, b),
+            Binary::Pow if self.is(b, 2.0) => return self.unary(Unary::Square, a),
+            Binary::Pow if self.is(b, -1.0) => {
+                let one = self.constant(1.0);
+                return self.binary(Binary::Div, one, a);
+            }
+            _ => {}
+        }
+        let (a, b) = if op.commutes() && b < a { (b, a) } else { (a, b) };
+        self.intern(Node::Binary(op, a, b))
+    }
+
+    pub(crate) fn select(&mut self, condition: Id, yes: Id, no: Id) -> Id {
+        if let Some(c) = self.constant_value(condition) {
+            return if c == 0.0 { no } else { yes };
+        }
+        if yes == no {
+            return yes;
+        }
+        self.intern(Node::Select(condition, yes, no))
+    }
+
+    // The shorthands below belong to derivation and rewriting: a zero there is structural ("does not depend"),
+    // so it may annihilate a product whatever the other factor is.
+
+    pub(crate) fn add(&mut self, a: Id, b: Id) -> Id {
+        if self.is(a, 0.0) {
+            return b;
+        }
+        if self.is(b, 0.0) {
+            return a;
+        }
+        match (self.node(a), self.node(b)) {
+            (_, Node::Unary(Unary::Neg, inner)) => self.sub(a, inner),
+            (Node::Unary(Unary::Neg, inner), _) => self.sub(b, inner),
+            _ => self.binary(Binary::Add, a, b),
+        }
+    }
+
+    pub(crate) fn sub(&mut self, a: Id, b: Id) -> Id {
+        if self.is(b, 0.0) {
+            return a;
+        }
+        if self.is(a, 0.0) {
+            return self.neg(b);
+        }
+        if a == b {
+            return self.constant(0.0);
+        }
+        if let Node::Unary(Unary::Neg, inner) = self.node(b) {
+            return self.add(a, inner);
+        }
+        self.binary(Binary::Sub, a, b)
+    }
+
+    pub(crate) fn neg(&mut self, a: Id) -> Id {
+        self.unary(Unary::Neg, a)
+    }
+
+    pub(crate) fn mul(&mut self, a: Id, b: Id) -> Id {
+        if self.is(a, 0.0) || self.is(b, 0.0) {
+            return self.constant(0.0);
+        }
+        self.binary(Binary::Mul, a, b)
+    }
+
+    pub(crate) fn div(&mut self, a: Id, b: Id) -> Id {
+        if self.is(a, 0.0) {
+            return self.constant(0.0);
+        }
+        self.binary(Binary::Div, a, b)
+    }
+
+    /// The node of a parameter, if the graph has it.
+    pub(crate) fn find_param(&self, index: u32) -> Option<Id> {
+        self.index.get(&Node::Param(index)).copied()
+    }
+
+    /// Every parameter that `id` depends on, ascending.
+    pub(crate) fn params_of(&self, id: Id) -> Vec<u32> {
+        let mut seen = vec![false; self.len()];
+        let mut stack = vec![id];
+        let mut found = Vec::new();
+        while let Some(next) = stack.pop() {
+            if std::mem::replace(&mut seen[next.0 as usize], true) {
+                continue;
+            }
+            match self.node(next) {
+                Node::Param(p) => found.push(p),
+                Node::Const(_) | Node::Column(_) => {}
+                Node::Unary(_, a) => stack.push(a),
+                Node::Binary(_, a, b) => stack.extend([a, b]),
+                Node::Select(a, b, c) => stack.extend([a, b, c]),
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+}
+
+fn join(a: Rate, b: Rate) -> Rate {
+    match (a, b) {
+        (Rate::Constant, other) | (other, Rate::Constant) => other,
+        (x, y) if x == y => x,
+        _ => Rate::Point,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_subexpressions_are_one_node() {
+        let mut g = Graph::default();
+        let (n, a) = (g.column(0), g.param(0));
+        let x = g.binary(Binary::Mul, n, a);
+        let y = g.binary(Binary::Mul, a, n);
+        assert_eq!(x, y);
+        let before = g.len();
+        let _ = g.unary(Unary::Exp, x);
+        let _ = g.unary(Unary::Exp, y);
+        assert_eq!(g.len(), before + 1);
+    }
+
+    #[test]
+    fn rates_follow_the_operands() {
+        let mut g = Graph::default();
+        let (n, a, c) = (g.column(0), g.param(0), g.constant(2.0));
+        let log = g.unary(Unary::Log, n);
+        let twice = g.binary(Binary::Mul, a, c);
+        let both = g.binary(Binary::Mul, log, twice);
+        assert_eq!(g.rate(c), Rate::Constant);
+        assert_eq!(g.rate(log), Rate::Column);
+        assert_eq!(g.rate(twice), Rate::Problem);
+        assert_eq!(g.rate(both), Rate::Point);
+    }
+
+    #[test]
+    fn folding_uses_the_run_time_kernels() {
+        let mut g = Graph::default();
+        let x = g.constant(0.3);
+        let folded = g.unary(Unary::Exp, x);
+        assert_eq!(g.constant_value(folded), Some(math::exp(0.3)));
+    }
+
+    #[test]
+    fn min_and_max_do_not_hide_nan() {
+        assert!(minimum(1.0, f64::NAN).is_nan() && minimum(f64::NAN, 1.0).is_nan());
+        assert!(maximum(1.0, f64::NAN).is_nan() && maximum(f64::NAN, 1.0).is_nan());
+        assert_eq!((minimum(1.0, 2.0), maximum(1.0, 2.0)), (1.0, 2.0));
+    }
+}

@@ -1,0 +1,260 @@
+//! Laws as expressions: text, graph, exact derivatives, straight-line programs.
+//!
+//! [`Expression`] is a parsed law. It can be evaluated and differentiated in the user's own parameters with the
+//! rounding of its text; [`crate::fit`] rewrites it into coordinates fit for a solver first.
+
+mod derive;
+mod graph;
+mod parse;
+mod rewrite;
+mod tape;
+
+pub(crate) use derive::Deriver;
+pub(crate) use graph::{Binary, Graph, Id, Node, Rate, Unary};
+pub use parse::{MAX_DEPTH, MAX_LENGTH, MAX_NODES, names};
+pub(crate) use rewrite::{Columns, Coordinates, Rewritten, rewrite};
+pub(crate) use tape::{Block, Inputs, Instr, Registers, Src, Tape, run};
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::error::{Error, Result};
+use crate::job::{Control, Job};
+use crate::simd::{self, Level};
+
+/// Elements per block of a column program.
+pub(crate) const WIDE: usize = 128;
+
+/// A parsed law: `text` with every name resolved to a column, a constant or a parameter.
+#[derive(Debug, Clone)]
+pub struct Expression {
+    text: String,
+    variables: Vec<String>,
+    parameters: Vec<String>,
+    linear: Vec<bool>,
+    pub(crate) graph: Graph,
+    pub(crate) root: Id,
+}
+
+/// Values, gradients (`n × p`) and Hessians (`n × p × p`) at `n` points, row-major.
+pub type Derivatives = (Vec<f64>, Vec<f64>, Vec<f64>);
+
+impl Expression {
+    /// Parses `text`. Names in `variables` are columns, names in `constants` are numbers, every other name is a
+    /// parameter, in order of first appearance. Variables that the text does not use are left out.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] with the position of the offending character.
+    pub fn parse(text: &str, variables: &[&str], constants: &[(&str, f64)]) -> Result<Self> {
+        let used = names(text)?;
+        let variables: Vec<String> =
+            variables.iter().filter(|v| used.iter().any(|u| u == *v)).map(|v| (*v).to_owned()).collect();
+        let mut parameters: Vec<String> = Vec::new();
+        let mut graph = Graph::default();
+        let root = parse::parse(text, &mut graph, &mut |name| {
+            if let Some(index) = variables.iter().position(|v| v == name) {
+                return Some(parse::Symbol::Column(index as u32));
+            }
+            if let Some((_, value)) = constants.iter().find(|(constant, _)| *constant == name) {
+                return Some(parse::Symbol::Constant(*value));
+            }
+            let index = parameters.iter().position(|p| p == name).unwrap_or_else(|| {
+                parameters.push(name.to_owned());
+                parameters.len() - 1
+            });
+            Some(parse::Symbol::Param(index as u32))
+        })?;
+        let linear = jointly_linear(&mut graph, root, parameters.len() as u32);
+        Ok(Self { text: text.to_owned(), variables, parameters, linear, graph, root })
+    }
+
+    /// The text as given.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The columns that the law reads.
+    pub fn variables(&self) -> &[String] {
+        &self.variables
+    }
+
+    /// The parameters, in order of first appearance.
+    pub fn parameters(&self) -> &[String] {
+        &self.parameters
+    }
+
+    /// For each parameter, whether it belongs to the set in which the law is jointly linear.
+    pub fn linear(&self) -> &[bool] {
+        &self.linear
+    }
+
+    /// The law at every row of `columns` for one set of parameters.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when a column or the parameters have the wrong length.
+    pub fn evaluate(&self, columns: &[&[f64]], parameters: &[f64]) -> Result<Vec<f64>> {
+        let rows = self.check(columns, parameters)?;
+        let tape = self.tape(&[self.root]);
+        let mut out = evaluate_tape(&self.graph, &tape, columns, parameters, rows)?;
+        Ok(out.swap_remove(0))
+    }
+
+    /// The law at every row for many sets of parameters (`sets × p`, row-major), as `sets × rows`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when a column or the parameters have the wrong length.
+    pub fn evaluate_many(&self, columns: &[&[f64]], parameters: &[f64], job: Job) -> Result<Vec<f64>> {
+        let p = self.parameters.len().max(1);
+        if parameters.len() <= p || !parameters.len().is_multiple_of(p) {
+            return self.evaluate(columns, parameters);
+        }
+        let rows = self.check(columns, &parameters[..p])?;
+        let tape = self.tape(&[self.root]);
+        let sets = parameters.len() / p;
+        // Blocks of sets, taken in turn: enough of them to balance, few enough to cost nothing.
+        let size = (4096 / rows.max(1)).clamp(1, 256);
+        let next = AtomicUsize::new(0);
+        let parts = job.run(&Control::silent(), sets, sets * rows, |_| {
+            let mut done = Vec::new();
+            loop {
+                let first = next.fetch_add(size, Ordering::Relaxed);
+                if first >= sets {
+                    return Ok(done);
+                }
+                let mut values = Vec::with_capacity(size * rows);
+                for set in parameters[first * p..].chunks_exact(p).take(size) {
+                    values.append(&mut evaluate_tape(&self.graph, &tape, columns, set, rows)?[0]);
+                }
+                done.push((first * rows, values));
+            }
+        })?;
+        let mut out = vec![0.0; sets * rows];
+        for part in parts {
+            for (at, values) in part? {
+                out[at..at + values.len()].copy_from_slice(&values);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Value, gradient and Hessian in the parameters at every row.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when a column or the parameters have the wrong length.
+    pub fn derivatives(&self, columns: &[&[f64]], parameters: &[f64]) -> Result<Derivatives> {
+        let rows = self.check(columns, parameters)?;
+        let p = self.parameters.len();
+        let mut graph = self.graph.clone();
+        let mut deriver = Deriver::default();
+        let mut wanted = vec![self.root];
+        for j in 0..p as u32 {
+            wanted.push(deriver.derive(&mut graph, self.root, j));
+        }
+        for j in 0..p {
+            for k in 0..p {
+                wanted.push(deriver.derive(&mut graph, wanted[1 + j.min(k)], j.max(k) as u32));
+            }
+        }
+        let tape = Tape::build(&graph, &wanted, is_leaf(&graph), false);
+        let values = evaluate_tape(&graph, &tape, columns, parameters, rows)?;
+        let interleave = |from: usize, count: usize| {
+            let mut out = vec![0.0; rows * count];
+            for (j, column) in values[from..from + count].iter().enumerate() {
+                for (row, &value) in column.iter().enumerate() {
+                    out[row * count + j] = value;
+                }
+            }
+            out
+        };
+        Ok((values[0].clone(), interleave(1, p), interleave(1 + p, p * p)))
+    }
+
+    fn tape(&self, outputs: &[Id]) -> Tape {
+        Tape::build(&self.graph, outputs, is_leaf(&self.graph), false)
+    }
+
+    fn check(&self, columns: &[&[f64]], parameters: &[f64]) -> Result<usize> {
+        shape("the list of columns", columns.len(), self.variables.len())?;
+        shape("the parameters", parameters.len(), self.parameters.len())?;
+        let rows = columns.first().map_or(1, |column| column.len());
+        for (name, column) in self.variables.iter().zip(columns) {
+            shape(name, column.len(), rows)?;
+        }
+        Ok(rows)
+    }
+}
+
+pub(crate) fn shape(what: &str, found: usize, expected: usize) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Shape { what: what.to_owned(), found, expected })
+}
+
+fn is_leaf(graph: &Graph) -> impl Fn(Id) -> bool + '_ {
+    |id| matches!(graph.node(id), Node::Column(_) | Node::Param(_))
+}
+
+/// Greedily, in order: a parameter joins if the law has no curvature in it, alone or with those already in.
+fn jointly_linear(graph: &mut Graph, root: Id, parameters: u32) -> Vec<bool> {
+    let mut scratch = graph.clone();
+    let mut deriver = Deriver::default();
+    let mut linear = vec![false; parameters as usize];
+    for j in 0..parameters {
+        let slope = deriver.derive(&mut scratch, root, j);
+        let depends = scratch.params_of(slope);
+        linear[j as usize] = !depends.iter().any(|&k| k == j || linear[k as usize]);
+    }
+    linear
+}
+
+/// Runs a tape whose inputs are columns, parameters and constants over all rows: one vector per output.
+pub(crate) fn evaluate_tape(
+    graph: &Graph,
+    tape: &Tape,
+    columns: &[&[f64]],
+    parameters: &[f64],
+    rows: usize,
+) -> Result<Vec<Vec<f64>>> {
+    let level = simd::level::active().map_err(Error::Option)?;
+    let mut out = vec![vec![0.0; rows]; tape.outputs.len()];
+    let mut inputs = vec![Block::<WIDE>::ZERO; tape.inputs.len()];
+    for (input, &id) in inputs.iter_mut().zip(&tape.inputs) {
+        match graph.node(id) {
+            Node::Const(bits) => input.0 = [f64::from_bits(bits); WIDE],
+            Node::Param(j) => input.0 = [parameters[j as usize]; WIDE],
+            _ => {}
+        }
+    }
+    let mut registers = Registers::new(tape.registers);
+    let mut start = 0;
+    while start < rows {
+        let count = WIDE.min(rows - start);
+        for (input, &id) in inputs.iter_mut().zip(&tape.inputs) {
+            if let Node::Column(c) = graph.node(id) {
+                input.0[..count].copy_from_slice(&columns[c as usize][start..start + count]);
+            }
+        }
+        let view = Inputs { moving: &inputs, fixed: &[] };
+        run_wide(level, &tape.instrs, &view, &mut registers);
+        for (column, &src) in out.iter_mut().zip(&tape.outputs) {
+            column[start..start + count].copy_from_slice(&registers.get(&view, src).0[..count]);
+        }
+        start += count;
+    }
+    Ok(out)
+}
+
+crate::dispatch! {
+    /// One block of a column program at the chosen instruction set.
+    fn run_wide<'a, 'b>(
+        level_instrs: &'a [Instr], inputs: &'a Inputs<'b, WIDE>, registers: &'a mut Registers<WIDE>
+    ) = run;
+}
+
+/// The instruction set in use.
+///
+/// # Errors
+/// [`Error::Option`] when `ISOLOSS_SIMD` names a level that does not exist or that this machine lacks.
+pub fn level() -> Result<Level> {
+    simd::level::active().map_err(Error::Option)
+}

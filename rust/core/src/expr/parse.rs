@@ -1,0 +1,425 @@
+//! Text to graph: a tokenizer and a precedence-climbing parser. Nothing is ever evaluated as code.
+//!
+//! ```text
+//! comparison := sum (("<" | "<=" | ">" | ">=" | "==" | "!=") sum)?
+//! sum        := product (("+" | "-") product)*
+//! product    := signed (("*" | "/") signed)*
+//! signed     := ("-" | "+") signed | power
+//! power      := atom ("**" signed)?                      right-associative, binds tighter than a sign on its left
+//! atom       := number | name | name "(" comparison ("," comparison)* ")" | "(" comparison ")"
+//! ```
+//!
+//! Limits keep hostile text harmless: [`MAX_LENGTH`] characters, [`MAX_DEPTH`] levels of nesting, [`MAX_NODES`] nodes.
+
+use super::graph::{Binary, Graph, Id, Unary};
+use crate::error::{Error, Result};
+
+/// Longest text of a law, in characters.
+pub const MAX_LENGTH: usize = 16_384;
+/// Deepest nesting of brackets, signs and powers.
+pub const MAX_DEPTH: usize = 128;
+/// Most nodes that the text of a law may have.
+pub const MAX_NODES: usize = 8_192;
+
+/// What a name in the text stands for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Symbol {
+    Column(u32),
+    Param(u32),
+    Constant(f64),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Token {
+    Number(f64),
+    Name(String),
+    Punct(&'static str),
+    End,
+}
+
+const FUNCTIONS: [(&str, Unary); 12] = [
+    ("exp", Unary::Exp),
+    ("log", Unary::Log),
+    ("log2", Unary::Log2),
+    ("log10", Unary::Log10),
+    ("log1p", Unary::Log1p),
+    ("expm1", Unary::Expm1),
+    ("sqrt", Unary::Sqrt),
+    ("tanh", Unary::Tanh),
+    ("expit", Unary::Expit),
+    ("erf", Unary::Erf),
+    ("abs", Unary::Abs),
+    ("square", Unary::Square),
+];
+
+const PUNCTUATION: [&str; 14] = [
+    "**", "<=", ">=", "==", "!=", "+", "-", "*", "/", "(", ")", ",", "<", ">",
+];
+
+fn syntax(position: usize, message: impl Into<String>) -> Error {
+    Error::Syntax { message: message.into(), position }
+}
+
+fn tokenize(text: &str) -> Result<Vec<(Token, usize)>> {
+    let chars: Vec<char> = text.chars().collect();
+    if chars.len() > MAX_LENGTH {
+        return Err(syntax(MAX_LENGTH, format!("the text is longer than {MAX_LENGTH} characters")));
+    }
+    let mut tokens = Vec::new();
+    let mut i = 0;
+    while i < chars.len() {
+        let c = chars[i];
+        let start = i;
+        if c.is_whitespace() {
+            i += 1;
+        } else if c.is_ascii_digit() || (c == '.' && chars.get(i + 1).is_some_and(char::is_ascii_digit)) {
+            i = number_end(&chars, i);
+            let literal: String = chars[start..i].iter().filter(|&&c| c != '_').collect();
+            let value = literal
+                .parse::<f64>()
+                .map_err(|_| syntax(start, format!("'{literal}' is not a number")))?;
+            if !value.is_finite() {
+                return Err(syntax(start, format!("the number {literal} is too large")));
+            }
+            tokens.push((Token::Number(value), start));
+        } else if c.is_alphabetic() || c == '_' {
+            while i < chars.len() && (chars[i].is_alphanumeric() || chars[i] == '_') {
+                i += 1;
+            }
+            tokens.push((Token::Name(chars[start..i].iter().collect()), start));
+        } else {
+            let rest: String = chars[i..chars.len().min(i + 2)].iter().collect();
+            let Some(punct) = PUNCTUATION.iter().find(|p| rest.starts_with(**p)) else {
+                let hint = if c == '^' { "; write ** for a power" } else { "" };
+                return Err(syntax(i, format!("unexpected character '{c}'{hint}")));
+            };
+            i += punct.len();
+            tokens.push((Token::Punct(punct), start));
+        }
+    }
+    tokens.push((Token::End, chars.len()));
+    Ok(tokens)
+}
+
+fn number_end(chars: &[char], mut i: usize) -> usize {
+    let digits = |mut i: usize| {
+        while i < chars.len() && (chars[i].is_ascii_digit() || chars[i] == '_') {
+            i += 1;
+        }
+        i
+    };
+    i = digits(i);
+    if chars.get(i) == Some(&'.') {
+        i = digits(i + 1);
+    }
+    if matches!(chars.get(i), Some('e' | 'E')) {
+        let sign = usize::from(matches!(chars.get(i + 1), Some('+' | '-')));
+        if chars.get(i + 1 + sign).is_some_and(char::is_ascii_digit) {
+            i = digits(i + 1 + sign);
+        }
+    }
+    i
+}
+
+/// The free names of a text, in order of first appearance.
+///
+/// # Errors
+/// [`Error::Syntax`] where the text is not an expression.
+pub fn names(text: &str) -> Result<Vec<String>> {
+    let mut found: Vec<String> = Vec::new();
+    let mut graph = Graph::default();
+    parse(text, &mut graph, &mut |name| {
+        let index = found.iter().position(|known| known == name).unwrap_or_else(|| {
+            found.push(name.to_owned());
+            found.len() - 1
+        });
+        Some(Symbol::Param(index as u32))
+    })?;
+    Ok(found)
+}
+
+/// Parses `text` into `graph`; `resolve` says what each name stands for.
+pub(crate) fn parse(
+    text: &str,
+    graph: &mut Graph,
+    resolve: &mut dyn FnMut(&str) -> Option<Symbol>,
+) -> Result<Id> {
+    let tokens = tokenize(text)?;
+    let mut parser = Parser { tokens: &tokens, at: 0, depth: 0, graph, resolve };
+    let root = parser.comparison()?;
+    match parser.peek() {
+        Token::End => Ok(root),
+        Token::Punct(")") => Err(syntax(parser.position(), "this ')' closes nothing")),
+        other => Err(syntax(parser.position(), format!("expected an operator before {}", describe(other)))),
+    }
+}
+
+fn describe(token: &Token) -> String {
+    match token {
+        Token::Number(value) => format!("{value}"),
+        Token::Name(name) => format!("'{name}'"),
+        Token::Punct(punct) => format!("'{punct}'"),
+        Token::End => "the end".to_owned(),
+    }
+}
+
+struct Parser<'a> {
+    tokens: &'a [(Token, usize)],
+    at: usize,
+    depth: usize,
+    graph: &'a mut Graph,
+    resolve: &'a mut dyn FnMut(&str) -> Option<Symbol>,
+}
+
+impl<'a> Parser<'a> {
+    fn peek(&self) -> &'a Token {
+        &self.tokens[self.at].0
+    }
+
+    fn position(&self) -> usize {
+        self.tokens[self.at].1
+    }
+
+    fn take(&mut self, punct: &'static str) -> bool {
+        let hit = self.peek() == &Token::Punct(punct);
+        self.at += usize::from(hit);
+        hit
+    }
+
+    fn expect(&mut self, punct: &'static str) -> Result<()> {
+        if self.take(punct) {
+            return Ok(());
+        }
+        Err(syntax(self.position(), format!("expected '{punct}', found {}", describe(self.peek()))))
+    }
+
+    fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth == MAX_DEPTH {
+            return Err(syntax(self.position(), format!("nested more than {MAX_DEPTH} levels deep")));
+        }
+        if self.graph.len() > MAX_NODES {
+            return Err(syntax(self.position(), format!("more than {MAX_NODES} nodes")));
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn comparison(&mut self) -> Result<Id> {
+        self.nested(|p| {
+            let left = p.sum()?;
+            let Token::Punct(op @ ("<" | "<=" | ">" | ">=" | "==" | "!=")) = p.peek() else {
+                return Ok(left);
+            };
+            p.at += 1;
+            let right = p.sum()?;
+            Ok(match *op {
+                "<" => p.graph.binary(Binary::Lt, left, right),
+                "<=" => p.graph.binary(Binary::Le, left, right),
+                ">" => p.graph.binary(Binary::Lt, right, left),
+                ">=" => p.graph.binary(Binary::Le, right, left),
+                "==" => p.graph.binary(Binary::Eq, left, right),
+                _ => {
+                    let same = p.graph.binary(Binary::Eq, left, right);
+                    let (zero, one) = (p.graph.constant(0.0), p.graph.constant(1.0));
+                    p.graph.select(same, zero, one)
+                }
+            })
+        })
+    }
+
+    fn sum(&mut self) -> Result<Id> {
+        let mut left = self.product()?;
+        loop {
+            let op = if self.take("+") {
+                Binary::Add
+            } else if self.take("-") {
+                Binary::Sub
+            } else {
+                return Ok(left);
+            };
+            let right = self.product()?;
+            left = self.graph.binary(op, left, right);
+        }
+    }
+
+    fn product(&mut self) -> Result<Id> {
+        let mut left = self.signed()?;
+        loop {
+            let op = if self.take("*") {
+                Binary::Mul
+            } else if self.take("/") {
+                Binary::Div
+            } else {
+                return Ok(left);
+            };
+            let right = self.signed()?;
+            left = self.graph.binary(op, left, right);
+        }
+    }
+
+    fn signed(&mut self) -> Result<Id> {
+        self.nested(|p| {
+            if p.take("-") {
+                let inner = p.signed()?;
+                return Ok(p.graph.unary(Unary::Neg, inner));
+            }
+            if p.take("+") {
+                return p.signed();
+            }
+            let base = p.atom()?;
+            if p.take("**") {
+                let exponent = p.signed()?;
+                return Ok(p.graph.binary(Binary::Pow, base, exponent));
+            }
+            Ok(base)
+        })
+    }
+
+    fn atom(&mut self) -> Result<Id> {
+        let position = self.position();
+        match self.peek() {
+            Token::Number(value) => {
+                self.at += 1;
+                Ok(self.graph.constant(*value))
+            }
+            Token::Name(name) => {
+                self.at += 1;
+                if self.peek() == &Token::Punct("(") {
+                    return self.call(name, position);
+                }
+                if FUNCTIONS.iter().any(|(known, _)| known == name) || matches!(name.as_str(), "min" | "max" | "where") {
+                    return Err(syntax(position, format!("'{name}' is a function: write {name}(...)")));
+                }
+                match (self.resolve)(name) {
+                    Some(Symbol::Column(index)) => Ok(self.graph.column(index)),
+                    Some(Symbol::Param(index)) => Ok(self.graph.param(index)),
+                    Some(Symbol::Constant(value)) => Ok(self.graph.constant(value)),
+                    None => Err(syntax(position, format!("unknown name '{name}'"))),
+                }
+            }
+            Token::Punct("(") => {
+                self.at += 1;
+                let inner = self.comparison()?;
+                self.expect(")")?;
+                Ok(inner)
+            }
+            other => Err(syntax(position, format!("expected a number, a name or '(', found {}", describe(other)))),
+        }
+    }
+
+    fn call(&mut self, name: &str, position: usize) -> Result<Id> {
+        self.expect("(")?;
+        let mut arguments = vec![self.comparison()?];
+        while self.take(",") {
+            arguments.push(self.comparison()?);
+        }
+        self.expect(")")?;
+        let wrong = |wanted: &str| {
+            let found = arguments.len();
+            Err(syntax(position, format!("{name}() takes {wanted}, not {found}")))
+        };
+        if let Some((_, op)) = FUNCTIONS.iter().find(|(known, _)| *known == name) {
+            return match arguments[..] {
+                [x] => Ok(self.graph.unary(*op, x)),
+                _ => wrong("one argument"),
+            };
+        }
+        match name {
+            "min" | "max" => {
+                let op = if name == "min" { Binary::Min } else { Binary::Max };
+                let [first, rest @ ..] = &arguments[..] else { return wrong("two or more arguments") };
+                if rest.is_empty() {
+                    return wrong("two or more arguments");
+                }
+                Ok(rest.iter().fold(*first, |left, &right| self.graph.binary(op, left, right)))
+            }
+            "where" => match arguments[..] {
+                [condition, yes, no] => Ok(self.graph.select(condition, yes, no)),
+                _ => wrong("three arguments (condition, value if true, value if false)"),
+            },
+            _ => {
+                let known: Vec<&str> =
+                    FUNCTIONS.iter().map(|(known, _)| *known).chain(["min", "max", "where"]).collect();
+                Err(syntax(position, format!("unknown function '{name}'; there are {}", known.join(", "))))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> f64 {
+        let mut graph = Graph::default();
+        let root = parse(text, &mut graph, &mut |_| None).expect("the text is an expression");
+        graph.constant_value(root).expect("only constants were given")
+    }
+
+    fn failure(text: &str) -> (String, usize) {
+        match names(text) {
+            Err(Error::Syntax { message, position }) => (message, position),
+            other => panic!("{text:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn precedence_is_that_of_python() {
+        for (text, expected) in [
+            ("1 + 2 * 3", 7.0),
+            ("-2 ** 2", -4.0),
+            ("2 ** -1", 0.5),
+            ("2 ** 3 ** 2", 512.0),
+            ("8 / 4 / 2", 1.0),
+            ("5 - 3 - 1", 1.0),
+            ("(1 + 2) * 3", 9.0),
+            ("--3", 3.0),
+            ("1e3 + 1_000 + .5", 2000.5),
+            ("where(2 > 1, 10, 20)", 10.0),
+            ("where(1 != 1, 10, 20)", 20.0),
+            ("max(1, 5, 3) + min(4, 2)", 7.0),
+        ] {
+            assert_eq!(value(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_come_in_order_of_appearance() {
+        assert_eq!(names("E + A / N**alpha + E").unwrap(), ["E", "A", "N", "alpha"]);
+    }
+
+    #[test]
+    fn errors_point_at_the_character() {
+        for (text, position, part) in [
+            ("E + ", 4, "expected a number"),
+            ("E + * A", 4, "expected a number"),
+            ("E ^ 2", 2, "write **"),
+            ("E + A)", 5, "closes nothing"),
+            ("(E + A", 6, "expected ')'"),
+            ("E A", 2, "expected an operator"),
+            ("exp + 1", 0, "is a function"),
+            ("exp(1, 2)", 0, "one argument"),
+            ("where(a, b)", 0, "three arguments"),
+            ("sin(x)", 0, "unknown function"),
+            ("min(x)", 0, "two or more"),
+            ("1e999", 0, "too large"),
+            ("", 0, "expected a number"),
+            ("a # b", 2, "unexpected character"),
+        ] {
+            let (message, at) = failure(text);
+            assert!(message.contains(part), "{text:?}: {message}");
+            assert_eq!(at, position, "{text:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn hostile_sizes_are_refused() {
+        let deep = "(".repeat(100_000);
+        assert!(failure(&deep[..MAX_LENGTH]).0.contains("levels deep"));
+        assert!(failure(&deep).0.contains("longer than"));
+        assert!(failure(&format!("{}1", "-".repeat(5_000))).0.contains("levels deep"));
+        assert!(failure(&"2**".repeat(4_000)).0.contains("levels deep"));
+    }
+}

@@ -1,0 +1,338 @@
+//! Straight-line programs over blocks of numbers, and the interpreter that runs them.
+//!
+//! A [`Tape`] computes a set of graph nodes from inputs that someone else provides. One instruction handles a whole
+//! [`Block`], so the cost of choosing the operation is shared by many elements and every inner loop is a plain loop
+//! that the compiler vectorises for the instruction set it is compiled for ([`crate::simd`]). The destination of an
+//! instruction is taken out of the register file while it runs, which is how Rust can prove that it aliases no
+//! operand; the allocator below therefore never gives an instruction one of its own operands as destination.
+
+use std::collections::{HashMap, HashSet};
+
+use super::graph::{Binary, Graph, Id, Node, Unary};
+
+/// `N` numbers, aligned to a cache line.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Block<const N: usize>(pub(crate) [f64; N]);
+
+impl<const N: usize> Block<N> {
+    pub(crate) const ZERO: Self = Self([0.0; N]);
+}
+
+/// Where an operand lives: among the inputs, or in a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Src {
+    Input(u16),
+    Reg(u16),
+}
+
+/// What an instruction does. The three fused forms exist because a fused multiply-add is one operation on every
+/// CPU of the last decade and rounds once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Op {
+    Unary(Unary, Src),
+    Binary(Binary, Src, Src),
+    /// `a * b + c`
+    MulAdd(Src, Src, Src),
+    /// `a * b - c`
+    MulSub(Src, Src, Src),
+    /// `c - a * b`
+    NegMulAdd(Src, Src, Src),
+    Select(Src, Src, Src),
+}
+
+impl Op {
+    fn map(self, f: impl Fn(Src) -> Src) -> Self {
+        match self {
+            Self::Unary(op, a) => Self::Unary(op, f(a)),
+            Self::Binary(op, a, b) => Self::Binary(op, f(a), f(b)),
+            Self::MulAdd(a, b, c) => Self::MulAdd(f(a), f(b), f(c)),
+            Self::MulSub(a, b, c) => Self::MulSub(f(a), f(b), f(c)),
+            Self::NegMulAdd(a, b, c) => Self::NegMulAdd(f(a), f(b), f(c)),
+            Self::Select(a, b, c) => Self::Select(f(a), f(b), f(c)),
+        }
+    }
+}
+
+/// One instruction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Instr {
+    pub(crate) op: Op,
+    pub(crate) to: u16,
+}
+
+/// A straight-line program.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tape {
+    pub(crate) instrs: Vec<Instr>,
+    pub(crate) registers: usize,
+    /// The nodes that the caller provides, in the order of [`Src::Input`].
+    pub(crate) inputs: Vec<Id>,
+    /// Where each requested output is after the run.
+    pub(crate) outputs: Vec<Src>,
+}
+
+impl Tape {
+    /// Lowers `outputs`; `is_input` marks nodes that the caller provides (constants always are). With `fuse`, sums
+    /// of products become fused multiply-adds: faster and more accurate, but not the rounding of the plain text.
+    pub(crate) fn build(graph: &Graph, outputs: &[Id], is_input: impl Fn(Id) -> bool, fuse: bool) -> Self {
+        let mut builder = Builder {
+            graph,
+            is_input: &is_input,
+            fuse,
+            uses: HashMap::new(),
+            place: HashMap::new(),
+            free: Vec::new(),
+            tape: Self::default(),
+        };
+        for &output in outputs {
+            builder.count(output);
+        }
+        for &output in outputs {
+            builder.emit(output);
+        }
+        builder.tape.outputs = outputs.iter().map(|id| builder.place[id]).collect();
+        builder.tape
+    }
+
+    /// As [`Tape::build`], with the inputs given, in order; further inputs are constants, after them.
+    pub(crate) fn build_with(graph: &Graph, outputs: &[Id], inputs: &[Id], fuse: bool) -> Self {
+        let known: HashSet<Id> = inputs.iter().copied().collect();
+        let mut tape = Self::build(graph, outputs, |id| known.contains(&id), fuse);
+        // Move the given inputs to the front, in their order.
+        let mut order: Vec<Id> = inputs.to_vec();
+        order.extend(tape.inputs.iter().filter(|id| !known.contains(id)));
+        let position: HashMap<Id, u16> = order.iter().enumerate().map(|(i, &id)| (id, i as u16)).collect();
+        let moved = |src: Src| match src {
+            Src::Input(i) => Src::Input(position[&tape.inputs[i as usize]]),
+            register @ Src::Reg(_) => register,
+        };
+        let instrs = tape.instrs.iter().map(|instr| Instr { op: instr.op.map(moved), to: instr.to }).collect();
+        let outputs = tape.outputs.iter().map(|&src| moved(src)).collect();
+        tape = Self { instrs, outputs, inputs: order, registers: tape.registers };
+        tape
+    }
+}
+
+struct Builder<'a> {
+    graph: &'a Graph,
+    is_input: &'a dyn Fn(Id) -> bool,
+    fuse: bool,
+    uses: HashMap<Id, u32>,
+    place: HashMap<Id, Src>,
+    free: Vec<u16>,
+    tape: Tape,
+}
+
+/// How a node will be computed: its operands after fusion.
+enum Plan {
+    Plain,
+    MulAdd(Id, Id, Id),
+    MulSub(Id, Id, Id),
+    NegMulAdd(Id, Id, Id),
+}
+
+impl Builder<'_> {
+    fn external(&self, id: Id) -> bool {
+        matches!(self.graph.node(id), Node::Const(_)) || (self.is_input)(id)
+    }
+
+    fn operands(&self, id: Id) -> ([Id; 3], usize) {
+        match self.graph.node(id) {
+            Node::Const(_) | Node::Column(_) | Node::Param(_) => ([id; 3], 0),
+            Node::Unary(_, a) => ([a; 3], 1),
+            Node::Binary(_, a, b) => ([a, b, b], 2),
+            Node::Select(a, b, c) => ([a, b, c], 3),
+        }
+    }
+
+    fn count(&mut self, id: Id) {
+        let uses = self.uses.entry(id).or_insert(0);
+        *uses += 1;
+        if *uses > 1 || self.external(id) {
+            return;
+        }
+        let (operands, n) = self.operands(id);
+        for &operand in &operands[..n] {
+            self.count(operand);
+        }
+    }
+
+    /// A product that only this sum uses can be fused into it.
+    fn fusible(&self, id: Id) -> Option<(Id, Id)> {
+        if !self.fuse || self.uses[&id] != 1 || self.external(id) {
+            return None;
+        }
+        match self.graph.node(id) {
+            Node::Binary(Binary::Mul, a, b) => Some((a, b)),
+            Node::Unary(Unary::Square, a) => Some((a, a)),
+            _ => None,
+        }
+    }
+
+    fn plan(&self, id: Id) -> Plan {
+        match self.graph.node(id) {
+            Node::Binary(Binary::Add, a, b) => {
+                if let Some((x, y)) = self.fusible(b) {
+                    Plan::MulAdd(x, y, a)
+                } else if let Some((x, y)) = self.fusible(a) {
+                    Plan::MulAdd(x, y, b)
+                } else {
+                    Plan::Plain
+                }
+            }
+            Node::Binary(Binary::Sub, a, b) => {
+                if let Some((x, y)) = self.fusible(b) {
+                    Plan::NegMulAdd(x, y, a)
+                } else if let Some((x, y)) = self.fusible(a) {
+                    Plan::MulSub(x, y, b)
+                } else {
+                    Plan::Plain
+                }
+            }
+            _ => Plan::Plain,
+        }
+    }
+
+    fn emit(&mut self, id: Id) {
+        if self.place.contains_key(&id) {
+            return;
+        }
+        if self.external(id) {
+            let index = self.tape.inputs.len() as u16;
+            self.tape.inputs.push(id);
+            self.place.insert(id, Src::Input(index));
+            return;
+        }
+        let plan = self.plan(id);
+        let (operands, n) = match plan {
+            Plan::Plain => self.operands(id),
+            Plan::MulAdd(a, b, c) | Plan::MulSub(a, b, c) | Plan::NegMulAdd(a, b, c) => {
+                // Fusing drops the product node: its operands gain no use, they pass from it to this node.
+                ([a, b, c], 3)
+            }
+        };
+        for &operand in &operands[..n] {
+            self.emit(operand);
+        }
+        let at = |k: usize| self.place[&operands[k]];
+        let op = match plan {
+            Plan::MulAdd(..) => Op::MulAdd(at(0), at(1), at(2)),
+            Plan::MulSub(..) => Op::MulSub(at(0), at(1), at(2)),
+            Plan::NegMulAdd(..) => Op::NegMulAdd(at(0), at(1), at(2)),
+            Plan::Plain => match self.graph.node(id) {
+                Node::Unary(op, _) => Op::Unary(op, at(0)),
+                Node::Binary(op, ..) => Op::Binary(op, at(0), at(1)),
+                _ => Op::Select(at(0), at(1), at(2)),
+            },
+        };
+        let to = self.free.pop().unwrap_or_else(|| {
+            self.tape.registers += 1;
+            (self.tape.registers - 1) as u16
+        });
+        self.tape.instrs.push(Instr { op, to });
+        self.place.insert(id, Src::Reg(to));
+        let squared = matches!(plan, Plan::Plain) || operands[0] != operands[1];
+        let released = if squared { &operands[..n] } else { &operands[1..n] };
+        for &operand in released {
+            self.release(operand);
+        }
+    }
+
+    fn release(&mut self, id: Id) {
+        let Some(uses) = self.uses.get_mut(&id) else { return };
+        *uses -= 1;
+        if *uses == 0
+            && let Src::Reg(register) = self.place[&id]
+        {
+            self.free.push(register);
+        }
+    }
+}
+
+/// The registers of one run. Boxes, so that a destination can be taken out by moving a pointer.
+#[derive(Debug)]
+pub(crate) struct Registers<const N: usize>(Vec<Option<Box<Block<N>>>>);
+
+impl<const N: usize> Registers<N> {
+    pub(crate) fn new(count: usize) -> Self {
+        Self((0..count).map(|_| Some(Box::new(Block::ZERO))).collect())
+    }
+
+    #[inline(always)]
+    pub(crate) fn get<'a>(&'a self, inputs: &Inputs<'a, N>, src: Src) -> &'a Block<N> {
+        match src {
+            Src::Input(i) => inputs.get(i),
+            Src::Reg(r) => self.0[r as usize].as_deref().expect("a register is in place except while it is written"),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn take(&mut self, register: u16) -> Box<Block<N>> {
+        self.0[register as usize].take().expect("a register is written by one instruction at a time")
+    }
+
+    #[inline(always)]
+    pub(crate) fn put(&mut self, register: u16, block: Box<Block<N>>) {
+        self.0[register as usize] = Some(block);
+    }
+}
+
+/// The inputs of a run, in two stretches: what changes from block to block, then what stays.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inputs<'a, const N: usize> {
+    pub(crate) moving: &'a [Block<N>],
+    pub(crate) fixed: &'a [Block<N>],
+}
+
+impl<'a, const N: usize> Inputs<'a, N> {
+    #[inline(always)]
+    fn get(&self, index: u16) -> &'a Block<N> {
+        let index = index as usize;
+        if index < self.moving.len() { &self.moving[index] } else { &self.fixed[index - self.moving.len()] }
+    }
+}
+
+/// Runs `instrs` over one block. Inlined into the callers that are compiled once per instruction set.
+///
+/// The loops are written by macros, not closures: a closure is a function of its own, which the compiler may leave
+/// outside the copy that has the instruction set. Each operation has its own loop, since an operation chosen inside
+/// the loop would keep it from vectorising.
+#[inline(always)]
+pub(crate) fn run<const N: usize>(instrs: &[Instr], inputs: &Inputs<'_, N>, registers: &mut Registers<N>) {
+    for instr in instrs {
+        let mut to = registers.take(instr.to);
+        macro_rules! each {
+            ($($operand:ident),+ => $value:expr) => {{
+                $(let $operand = registers.get(inputs, $operand);)+
+                for i in 0..N {
+                    $(let $operand = $operand.0[i];)+
+                    to.0[i] = $value;
+                }
+            }};
+        }
+        macro_rules! unary {
+            ($which:expr, $a:ident, $($op:ident),+) => {
+                match $which { $(Unary::$op => each!($a => Unary::$op.apply($a)),)+ }
+            };
+        }
+        macro_rules! binary {
+            ($which:expr, $a:ident, $b:ident, $($op:ident),+) => {
+                match $which { $(Binary::$op => each!($a, $b => Binary::$op.apply($a, $b)),)+ }
+            };
+        }
+        match instr.op {
+            Op::Unary(op, a) => {
+                unary!(op, a, Neg, Exp, Log, Log2, Log10, Log1p, Expm1, Sqrt, Tanh, Expit, Erf, Abs, Square);
+            }
+            Op::Binary(op, a, b) => {
+                binary!(op, a, b, Add, Sub, Mul, Div, Pow, Min, Max, Lt, Le, Eq);
+            }
+            Op::MulAdd(a, b, c) => each!(a, b, c => a.mul_add(b, c)),
+            Op::MulSub(a, b, c) => each!(a, b, c => a.mul_add(b, -c)),
+            Op::NegMulAdd(a, b, c) => each!(a, b, c => (-a).mul_add(b, c)),
+            Op::Select(a, b, c) => each!(a, b, c => if a == 0.0 { c } else { b }),
+        }
+        registers.put(instr.to, to);
+    }
+}

@@ -1,0 +1,288 @@
+//! The inner loop: one pass over the points of eight problems gives value, gradient and curvature.
+//!
+//! A block holds 16 points of 8 lanes. For each block the point program runs, then the [`Head`] turns predictions
+//! into coefficients, then the [`Reduce`]s add coefficient × node × node to their accumulators. Everything here is
+//! inlined into one function that is compiled once per instruction set.
+
+use super::objective::{Head, Sums};
+use super::program::{Entry, Program, Sum};
+use crate::expr::{Block, Inputs, Registers, Src, run};
+use crate::simd::Level;
+
+/// Lanes: problems that are solved side by side.
+pub(crate) const LANES: usize = 8;
+/// Numbers per block: 16 points of 8 lanes.
+pub(crate) const POINTS: usize = 128;
+/// Points per block.
+pub(crate) const DEPTH: usize = POINTS / LANES;
+
+/// One number per lane.
+pub(crate) type Lanes = Block<LANES>;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Scale {
+    C1,
+    C2,
+    Majorant,
+}
+
+/// `sum += Σ u` and `with[m].1 += Σ u · with[m].0`, where `u = scale · x` (`x` absent: one).
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Reduce {
+    scale: Scale,
+    x: Option<Src>,
+    sum: Option<usize>,
+    with: Vec<(Src, usize)>,
+}
+
+/// Most accumulators that one instruction keeps in vector registers.
+const FAN: usize = 6;
+
+impl Reduce {
+    pub(crate) fn by_c2(with: impl Iterator<Item = (Src, usize)>) -> Self {
+        Self { scale: Scale::C2, x: None, sum: None, with: with.collect() }
+    }
+
+    pub(crate) fn by_c1(x: Src, sum: usize, with: Vec<(Src, usize)>) -> Vec<Self> {
+        let mut parts: Vec<Self> = with
+            .chunks(FAN)
+            .map(|part| Self { scale: Scale::C1, x: Some(x), sum: None, with: part.to_vec() })
+            .collect();
+        parts[0].sum = Some(sum);
+        parts
+    }
+
+    pub(crate) fn diagonal(x: Src, sum: usize) -> Self {
+        Self { scale: Scale::Majorant, x: Some(x), sum: None, with: vec![(x, sum)] }
+    }
+}
+
+/// Value, gradient and curvature of eight problems, in the solver's coordinates.
+#[derive(Debug, Clone)]
+pub(crate) struct Model {
+    pub(crate) value: Lanes,
+    /// `Σ w |r|`, the natural scale of the residuals.
+    pub(crate) absolute: Lanes,
+    pub(crate) gradient: Vec<Lanes>,
+    /// Packed lower triangle.
+    pub(crate) hessian: Vec<Lanes>,
+    /// Diagonal of the majorant for the parameters that have a unit; zero for the others.
+    pub(crate) diagonal: Vec<Lanes>,
+}
+
+impl Model {
+    pub(crate) fn new(free: usize) -> Self {
+        Self {
+            value: Block::ZERO,
+            absolute: Block::ZERO,
+            gradient: vec![Block::ZERO; free],
+            hessian: vec![Block::ZERO; free * (free + 1) / 2],
+            diagonal: vec![Block::ZERO; free],
+        }
+    }
+}
+
+/// What the evaluation of eight problems needs beside the program.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    lane_inputs: Vec<Lanes>,
+    lane_registers: Registers<LANES>,
+    lane_out: Vec<Lanes>,
+    fixed: Vec<Block<POINTS>>,
+    registers: Registers<POINTS>,
+    head: Head,
+    scratch: Box<Block<POINTS>>,
+    sums: Sums,
+    accumulators: Vec<Lanes>,
+}
+
+impl Workspace {
+    pub(crate) fn new(program: &Program) -> Self {
+        let mut lane_inputs = vec![Block::ZERO; program.lane_parameters.len()];
+        lane_inputs.extend(program.lane_constants.iter().map(|&c| Block([c; LANES])));
+        let mut fixed = vec![Block::ZERO; program.spread];
+        fixed.extend(program.point_constants.iter().map(|&c| Block([c; POINTS])));
+        Self {
+            lane_inputs,
+            lane_registers: Registers::new(program.lane.registers),
+            lane_out: vec![Block::ZERO; program.lane.outputs.len()],
+            fixed,
+            registers: Registers::new(program.point.registers),
+            head: Head::new(),
+            scratch: Box::new(Block::ZERO),
+            sums: Sums::ZERO,
+            accumulators: vec![Block::ZERO; program.accumulators],
+        }
+    }
+}
+
+/// Per-lane settings of one evaluation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) delta: [f64; LANES],
+    /// 1 in lanes that want the majorant in place of the curvature.
+    pub(crate) convex: [f64; LANES],
+}
+
+crate::dispatch! {
+    /// Evaluates `program` at `parameters` (internal, all of them) over `blocks`.
+    ///
+    /// `blocks` holds, per block of points, the program's columns, then the targets, then the weights.
+    pub(crate) fn evaluate<'a>(
+        program: &'a Program,
+        work: &'a mut Workspace,
+        parameters: &'a [Lanes],
+        blocks: &'a [Block<POINTS>],
+        settings: &'a Settings,
+        model: &'a mut Model,
+    ) = evaluate_inline;
+}
+
+#[inline(always)]
+fn evaluate_inline(
+    program: &Program,
+    work: &mut Workspace,
+    parameters: &[Lanes],
+    blocks: &[Block<POINTS>],
+    settings: &Settings,
+    model: &mut Model,
+) {
+    prepare(program, work, parameters);
+    accumulate(program, work, blocks, settings);
+    assemble(program, work, settings, model);
+}
+
+/// Runs the lane program and spreads what the points need.
+#[inline(always)]
+fn prepare(program: &Program, work: &mut Workspace, parameters: &[Lanes]) {
+    for (input, &j) in work.lane_inputs.iter_mut().zip(&program.lane_parameters) {
+        *input = parameters[j];
+    }
+    let inputs = Inputs { moving: &work.lane_inputs, fixed: &[] };
+    run(&program.lane.instrs, &inputs, &mut work.lane_registers);
+    for (out, &src) in work.lane_out.iter_mut().zip(&program.lane.outputs) {
+        *out = *work.lane_registers.get(&inputs, src);
+    }
+    for (block, value) in work.fixed[..program.spread].iter_mut().zip(&work.lane_out) {
+        for k in 0..DEPTH {
+            for lane in 0..LANES {
+                block.0[LANES * k + lane] = value.0[lane];
+            }
+        }
+    }
+}
+
+/// Adds all blocks to the accumulators, which it clears first.
+#[inline(always)]
+fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>], settings: &Settings) {
+    let Workspace { fixed, registers, head, sums, accumulators, scratch, .. } = work;
+    *sums = Sums::ZERO;
+    accumulators.fill(Block::ZERO);
+    let columns = program.columns.len();
+    for block in blocks.chunks_exact(columns + 2) {
+        let inputs = Inputs { moving: &block[..columns], fixed };
+        run(&program.point.instrs, &inputs, registers);
+        let prediction = registers.get(&inputs, program.prediction);
+        head.run(
+            program.objective,
+            prediction,
+            &block[columns],
+            &block[columns + 1],
+            &settings.delta,
+            &settings.convex,
+            sums,
+        );
+        for reduce in &program.reduces {
+            let scale = match reduce.scale {
+                Scale::C1 => &*head.c1,
+                Scale::C2 => &*head.c2,
+                Scale::Majorant => &*head.majorant,
+            };
+            let u = match reduce.x {
+                None => scale,
+                Some(x) => {
+                    let x = registers.get(&inputs, x);
+                    for i in 0..POINTS {
+                        scratch.0[i] = scale.0[i] * x.0[i];
+                    }
+                    &**scratch
+                }
+            };
+            if let Some(sum) = reduce.sum {
+                let mut total = accumulators[sum];
+                for k in 0..DEPTH {
+                    for lane in 0..LANES {
+                        total.0[lane] += u.0[LANES * k + lane];
+                    }
+                }
+                accumulators[sum] = total;
+            }
+            let mut at = 0;
+            macro_rules! fan {
+                ($n:literal) => {
+                    while reduce.with.len() - at >= $n {
+                        let mut totals: [Lanes; $n] =
+                            std::array::from_fn(|m| accumulators[reduce.with[at + m].1]);
+                        let factors: [&Block<POINTS>; $n] =
+                            std::array::from_fn(|m| registers.get(&inputs, reduce.with[at + m].0));
+                        for k in 0..DEPTH {
+                            for m in 0..$n {
+                                for lane in 0..LANES {
+                                    let i = LANES * k + lane;
+                                    totals[m].0[lane] = u.0[i].mul_add(factors[m].0[i], totals[m].0[lane]);
+                                }
+                            }
+                        }
+                        for m in 0..$n {
+                            accumulators[reduce.with[at + m].1] = totals[m];
+                        }
+                        at += $n;
+                    }
+                };
+            }
+            fan!(4);
+            fan!(2);
+            fan!(1);
+        }
+    }
+}
+
+/// Puts the sums together: each is taken times the factors that do not depend on the point.
+#[inline(always)]
+fn assemble(program: &Program, work: &Workspace, settings: &Settings, model: &mut Model) {
+    let one = Block([1.0; LANES]);
+    let sums = &work.sums;
+    let pick = |sum: Sum, plain: &[f64; LANES]| sum.map_or(Block(*plain), |s| work.accumulators[s]);
+    let factor = |entry: &Entry| entry.factor.map_or(one, |f| work.lane_out[f]);
+    model.value = Block(sums.merit);
+    model.absolute = Block(sums.absolute);
+    for j in 0..program.free.len() {
+        let entry = &program.gradient[j];
+        let (f, s) = (factor(entry), pick(entry.sum, &sums.c2));
+        for lane in 0..LANES {
+            model.gradient[j].0[lane] = if entry.zero { 0.0 } else { f.0[lane] * s.0[lane] };
+        }
+        if let Some(sum) = program.diagonal[j] {
+            let s = pick(sum, &sums.majorant);
+            for lane in 0..LANES {
+                model.diagonal[j].0[lane] = if entry.zero { 0.0 } else { f.0[lane] * f.0[lane] * s.0[lane] };
+            }
+        }
+        for k in 0..=j {
+            let at = j * (j + 1) / 2 + k;
+            let (left, right, bend) = (&program.gradient[j], &program.gradient[k], &program.second[at]);
+            let (fj, fk, fb) = (factor(left), factor(right), factor(bend));
+            let (outer, second) = (pick(program.outer[at], &sums.c1), pick(bend.sum, &sums.c2));
+            for lane in 0..LANES {
+                let first = if left.zero || right.zero { 0.0 } else { fj.0[lane] * fk.0[lane] * outer.0[lane] };
+                let curved = if bend.zero || settings.convex[lane] != 0.0 { 0.0 } else { fb.0[lane] * second.0[lane] };
+                model.hessian[at].0[lane] = first + curved;
+            }
+        }
+    }
+}
+
+/// The instruction set in use, once per batch.
+pub(crate) fn level() -> crate::Result<Level> {
+    crate::expr::level()
+}

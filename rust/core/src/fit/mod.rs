@@ -1,0 +1,18 @@
+//! Fitting: many problems of one law at once.
+//!
+//! * [`Objective`] says what is minimised, [`Constraints`] how the parameters may move, [`Batch`] which data each
+//!   problem sees and where it starts; [`Batch::run`] does the work.
+//! * `program` compiles a law and its data into a program for eight lanes, `kernel` runs it over the points,
+//!   `solver` moves the lanes, `batch` feeds them.
+
+mod batch;
+mod kernel;
+mod objective;
+mod program;
+mod solver;
+mod status;
+
+pub use batch::{Batch, Fits, MAX_ITERATIONS};
+pub use objective::{Loss, Objective, Space};
+pub use program::Constraints;
+pub use status::Status;

@@ -1,0 +1,411 @@
+//! From a law, its data's columns and its parameters' constraints to a program for the lanes.
+//!
+//! Nodes are split by how often they change: column-only nodes are computed here, once per data set; parameter-only
+//! nodes once per problem and iteration; the rest for every point. Derivatives are sums over points of
+//! coefficient × node, and whatever depends on parameters alone is taken out of those sums: for Chinchilla's law
+//! the gradient and curvature in five parameters need six sums of `c2 · node` and fourteen of `c1 · node · node`.
+
+use std::collections::HashMap;
+
+use super::kernel::Reduce;
+use super::objective::{Objective, Space};
+use crate::error::Result;
+use crate::expr::{
+    Binary, Columns, Coordinates, Deriver, Expression, Graph, Id, Node, Rate, Rewritten, Src, Tape, Unary, evaluate_tape,
+    rewrite,
+};
+
+/// How the parameters of a law may move; all in natural values, in the order of the law's parameters.
+#[derive(Debug, Clone)]
+pub struct Constraints {
+    /// Positive, and solved as a logarithm.
+    pub log_scale: Vec<bool>,
+    /// Lower bounds; minus infinity for none.
+    pub lower: Vec<f64>,
+    /// Upper bounds; infinity for none.
+    pub upper: Vec<f64>,
+    /// Keeps the value it starts with.
+    pub fixed: Vec<bool>,
+    /// Index of the parameter that this one equals; its own where free.
+    pub tied: Vec<usize>,
+}
+
+impl Constraints {
+    /// No constraint on any of `count` parameters.
+    pub fn none(count: usize) -> Self {
+        Self {
+            log_scale: vec![false; count],
+            lower: vec![f64::NEG_INFINITY; count],
+            upper: vec![f64::INFINITY; count],
+            fixed: vec![false; count],
+            tied: (0..count).collect(),
+        }
+    }
+}
+
+/// A sum over points, or one.
+pub(crate) type Sum = Option<usize>;
+
+/// One entry of the gradient: `factor · sum`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    /// Lane value that multiplies the sum; none for one.
+    pub(crate) factor: Option<usize>,
+    /// Index of the accumulator; none for the plain sum of the coefficient.
+    pub(crate) sum: Sum,
+    /// The derivative is zero throughout.
+    pub(crate) zero: bool,
+}
+
+/// A law ready for the lanes.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) objective: Objective,
+    pub(crate) parameters: usize,
+    /// The free parameters, by index into the law's.
+    pub(crate) free: Vec<usize>,
+    pub(crate) coordinates: Coordinates,
+    /// `ln A = a' + Σ shift · p` per parameter.
+    pub(crate) shifts: Vec<Vec<(f64, usize)>>,
+    /// Damped by a common scale, since a logarithm or an exponent of a ratio has no unit.
+    pub(crate) unitless: Vec<bool>,
+    /// Column-only values, each over all rows.
+    pub(crate) columns: Vec<Vec<f64>>,
+    /// Once per problem: inputs are all parameters (internal), then constants.
+    pub(crate) lane: Tape,
+    /// Which parameter each leading input of the lane tape is.
+    pub(crate) lane_parameters: Vec<usize>,
+    pub(crate) lane_constants: Vec<f64>,
+    /// How many of the lane tape's outputs are spread over the points' blocks; the rest are factors.
+    pub(crate) spread: usize,
+    /// Per point: inputs are the columns, then what was spread, then constants.
+    pub(crate) point: Tape,
+    pub(crate) point_constants: Vec<f64>,
+    pub(crate) prediction: Src,
+    pub(crate) reduces: Vec<Reduce>,
+    pub(crate) accumulators: usize,
+    pub(crate) gradient: Vec<Entry>,
+    /// `c2` part of the curvature, packed lower triangle.
+    pub(crate) second: Vec<Entry>,
+    /// `c1` part: accumulator of `X_j · X_k`, packed lower triangle.
+    pub(crate) outer: Vec<Sum>,
+    /// Accumulator of `majorant · X_j²`, where the damping needs it.
+    pub(crate) diagonal: Vec<Option<Sum>>,
+}
+
+struct Data<'a> {
+    columns: &'a [&'a [f64]],
+    rows: usize,
+    means: HashMap<Id, Option<f64>>,
+}
+
+impl Data<'_> {
+    fn values(&self, graph: &Graph, id: Id) -> Option<Vec<f64>> {
+        let leaf = |id| matches!(graph.node(id), Node::Column(_));
+        let tape = Tape::build(graph, &[id], leaf, false);
+        Some(evaluate_tape(graph, &tape, self.columns, &[], self.rows).ok()?.swap_remove(0))
+    }
+}
+
+impl Columns for Data<'_> {
+    fn mean(&mut self, graph: &Graph, id: Id) -> Option<f64> {
+        if let Some(&known) = self.means.get(&id) {
+            return known;
+        }
+        let mean = self.values(graph, id).map(|values| values.iter().sum::<f64>() / values.len() as f64);
+        let mean = mean.filter(|mean| mean.is_finite());
+        self.means.insert(id, mean);
+        mean
+    }
+
+    fn positive(&mut self, graph: &Graph, id: Id) -> bool {
+        self.values(graph, id).is_some_and(|values| values.iter().all(|&v| v > 0.0 && v.is_finite()))
+    }
+}
+
+impl Program {
+    pub(crate) fn compile(
+        law: &Expression,
+        columns: &[&[f64]],
+        rows: usize,
+        constraints: &Constraints,
+        objective: Objective,
+    ) -> Result<Self> {
+        let p = law.parameters().len();
+        let free: Vec<usize> = (0..p).filter(|&j| constraints.tied[j] == j && !constraints.fixed[j]).collect();
+        let coordinates = Coordinates {
+            log: constraints.log_scale.clone(),
+            tied: constraints.tied.clone(),
+            pivotable: (0..p)
+                .map(|j| {
+                    let bounded = constraints.lower[j] > 0.0 || constraints.upper[j] < f64::INFINITY;
+                    let shared = (0..p).any(|k| k != j && constraints.tied[k] == j);
+                    constraints.log_scale[j] && free.contains(&j) && !bounded && !shared
+                })
+                .collect(),
+        };
+        let mut data = Data { columns, rows, means: HashMap::new() };
+        let log_root = objective.space == Space::Log;
+        let Rewritten { mut graph, root, root_is_log, pivots } =
+            rewrite(&law.graph, law.root, &coordinates, &mut data, log_root);
+        let mut objective = objective;
+        if root_is_log {
+            // The targets arrive transformed, so the exponent is compared with them as it is.
+            objective.space = Space::Raw;
+        }
+        let shifts: Vec<Vec<(f64, usize)>> = pivots.into_iter().map(|pivot| pivot.0).collect();
+        let exponent = |j: usize| shifts.iter().any(|shift| shift.iter().any(|&(_, k)| k == j));
+        let unitless: Vec<bool> = free.iter().map(|&j| constraints.log_scale[j] || exponent(j)).collect();
+        let layout = Layout::new(&mut graph, root, &free);
+        let columns = layout.column_values(columns, rows)?;
+        Ok(layout.program(objective, p, free, coordinates, shifts, unitless, columns))
+    }
+}
+
+/// A derivative as `factor · node`: what depends on parameters alone, and the rest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Split {
+    factor: Id,
+    node: Option<Id>,
+}
+
+struct Layout<'a> {
+    graph: &'a mut Graph,
+    root: Id,
+    first: Vec<Split>,
+    second: Vec<Split>,
+    /// The distinct point nodes of the first derivatives, then those that only second derivatives need.
+    nodes: Vec<Id>,
+    outer_nodes: usize,
+    column_inputs: Vec<Id>,
+    problem_inputs: Vec<Id>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(graph: &'a mut Graph, root: Id, free: &[usize]) -> Self {
+        let mut deriver = Deriver::default();
+        let first: Vec<Id> = free.iter().map(|&j| deriver.derive(graph, root, j as u32)).collect();
+        let mut second = Vec::new();
+        for j in 0..free.len() {
+            for &k in &free[..=j] {
+                second.push(deriver.derive(graph, first[j], k as u32));
+            }
+        }
+        let first: Vec<Split> = first.into_iter().map(|id| split(graph, id)).collect();
+        let second: Vec<Split> = second.into_iter().map(|id| split(graph, id)).collect();
+        let mut nodes: Vec<Id> = Vec::new();
+        let mut list = |splits: &[Split]| {
+            for id in splits.iter().filter_map(|s| s.node) {
+                if !nodes.contains(&id) {
+                    nodes.push(id);
+                }
+            }
+            nodes.len()
+        };
+        let outer_nodes = list(&first);
+        list(&second);
+        let mut layout = Self {
+            graph,
+            root,
+            first,
+            second,
+            nodes,
+            outer_nodes,
+            column_inputs: Vec::new(),
+            problem_inputs: Vec::new(),
+        };
+        layout.find_inputs();
+        layout
+    }
+
+    /// Column-only and parameter-only nodes on the edge of the point program.
+    fn find_inputs(&mut self) {
+        let mut seen = vec![false; self.graph.len()];
+        let mut stack: Vec<Id> = self.nodes.iter().rev().copied().chain([self.root]).collect();
+        while let Some(id) = stack.pop() {
+            if std::mem::replace(&mut seen[id.0 as usize], true) {
+                continue;
+            }
+            match self.graph.rate(id) {
+                Rate::Constant => {}
+                Rate::Column => self.column_inputs.push(id),
+                Rate::Problem => self.problem_inputs.push(id),
+                Rate::Point => match self.graph.node(id) {
+                    Node::Unary(_, a) => stack.push(a),
+                    Node::Binary(_, a, b) => stack.extend([a, b]),
+                    Node::Select(a, b, c) => stack.extend([a, b, c]),
+                    Node::Const(_) | Node::Column(_) | Node::Param(_) => {}
+                },
+            }
+        }
+    }
+
+    fn column_values(&self, columns: &[&[f64]], rows: usize) -> Result<Vec<Vec<f64>>> {
+        let leaf = |id| matches!(self.graph.node(id), Node::Column(_));
+        let tape = Tape::build(self.graph, &self.column_inputs, leaf, false);
+        evaluate_tape(self.graph, &tape, columns, &[], rows)
+    }
+
+    #[allow(clippy::too_many_arguments)] // the parts of a Program, each named by its field
+    fn program(
+        self,
+        objective: Objective,
+        parameters: usize,
+        free: Vec<usize>,
+        coordinates: Coordinates,
+        shifts: Vec<Vec<(f64, usize)>>,
+        unitless: Vec<bool>,
+        columns: Vec<Vec<f64>>,
+    ) -> Program {
+        let graph = &*self.graph;
+        // Point program: the prediction first, then every node that a sum needs.
+        let mut wanted = vec![self.root];
+        wanted.extend(&self.nodes);
+        let order: Vec<Id> = self.column_inputs.iter().chain(&self.problem_inputs).copied().collect();
+        let point = Tape::build_with(graph, &wanted, &order, true);
+        let point_constants = constants(graph, &point, order.len());
+        let place: HashMap<Id, Src> = wanted.iter().copied().zip(point.outputs.iter().copied()).collect();
+
+        // Lane program: what the points need, then the factors of the sums.
+        let mut lane_outputs = self.problem_inputs.clone();
+        let spread = lane_outputs.len();
+        let mut factor_index = |id: Id| -> Option<usize> {
+            if graph.is(id, 1.0) {
+                return None;
+            }
+            let known = lane_outputs[spread..].iter().position(|&f| f == id);
+            Some(spread + known.unwrap_or_else(|| {
+                lane_outputs.push(id);
+                lane_outputs.len() - 1 - spread
+            }))
+        };
+
+        // Sums: one per node for c2, one per pair for c1, one per node for the majorant's diagonal if needed.
+        let mut accumulators = 0;
+        let mut next = || {
+            accumulators += 1;
+            accumulators - 1
+        };
+        let sums: Vec<usize> = self.nodes.iter().map(|_| next()).collect();
+        let sum_of = |node: Option<Id>| -> Sum {
+            node.map(|id| sums[self.nodes.iter().position(|&n| n == id).expect("every split node is listed")])
+        };
+        let mut entry = |s: &Split| Entry {
+            factor: factor_index(s.factor),
+            sum: sum_of(s.node),
+            zero: graph.is(s.factor, 0.0),
+        };
+        let gradient: Vec<Entry> = self.first.iter().map(&mut entry).collect();
+        let second: Vec<Entry> = self.second.iter().map(&mut entry).collect();
+
+        let mut reduces = vec![Reduce::by_c2(self.nodes.iter().map(|id| place[id]).zip(sums.iter().copied()))];
+        let outer_nodes = &self.nodes[..self.outer_nodes];
+        let single: Vec<usize> = outer_nodes.iter().map(|_| next()).collect();
+        let mut pairs: HashMap<(usize, usize), usize> = HashMap::new();
+        for j in 0..outer_nodes.len() {
+            let with: Vec<(Src, usize)> = (0..=j)
+                .map(|k| {
+                    let sum = next();
+                    pairs.insert((j, k), sum);
+                    (place[&outer_nodes[k]], sum)
+                })
+                .collect();
+            reduces.extend(Reduce::by_c1(place[&outer_nodes[j]], single[j], with));
+        }
+        let position = |node: Option<Id>| node.map(|id| outer_nodes.iter().position(|&n| n == id).expect("listed"));
+        let mut outer = Vec::new();
+        for j in 0..free.len() {
+            for k in 0..=j {
+                outer.push(match (position(self.first[j].node), position(self.first[k].node)) {
+                    (None, None) => None,
+                    (Some(a), None) | (None, Some(a)) => Some(single[a]),
+                    (Some(a), Some(b)) => Some(pairs[&(a.max(b), a.min(b))]),
+                });
+            }
+        }
+        let mut diagonal: Vec<Option<Sum>> = vec![None; free.len()];
+        for j in 0..free.len() {
+            if unitless[j] {
+                continue;
+            }
+            diagonal[j] = Some(position(self.first[j].node).map(|a| {
+                let sum = next();
+                reduces.push(Reduce::diagonal(place[&outer_nodes[a]], sum));
+                sum
+            }));
+        }
+
+        let parameters_first: Vec<Id> = (0..parameters as u32).filter_map(|j| graph.find_param(j)).collect();
+        let lane = Tape::build_with(graph, &lane_outputs, &parameters_first, true);
+        let lane_constants = constants(graph, &lane, parameters_first.len());
+        let lane_parameters = parameters_first
+            .iter()
+            .map(|&id| match graph.node(id) {
+                Node::Param(j) => j as usize,
+                _ => unreachable!("only parameters were listed"),
+            })
+            .collect();
+        Program {
+            objective,
+            parameters,
+            free,
+            coordinates,
+            shifts,
+            unitless,
+            columns,
+            lane,
+            lane_parameters,
+            lane_constants,
+            spread,
+            prediction: point.outputs[0],
+            point,
+            point_constants,
+            reduces,
+            accumulators,
+            gradient,
+            second,
+            outer,
+            diagonal,
+        }
+    }
+}
+
+/// The values of the constants that a tape takes as inputs after the first `known`.
+fn constants(graph: &Graph, tape: &Tape, known: usize) -> Vec<f64> {
+    tape.inputs[known..]
+        .iter()
+        .map(|&id| graph.constant_value(id).expect("what is not listed as an input is a constant"))
+        .collect()
+}
+
+/// Takes out of a derivative the factors that are the same for every point.
+fn split(graph: &mut Graph, id: Id) -> Split {
+    match graph.rate(id) {
+        Rate::Constant | Rate::Problem => return Split { factor: id, node: None },
+        Rate::Column | Rate::Point => {}
+    }
+    let whole = |graph: &mut Graph| Split { factor: graph.constant(1.0), node: Some(id) };
+    match graph.node(id) {
+        Node::Unary(Unary::Neg, a) => {
+            let Split { factor, node } = split(graph, a);
+            Split { factor: graph.neg(factor), node }
+        }
+        Node::Binary(Binary::Mul, a, b) => {
+            let (left, right) = (split(graph, a), split(graph, b));
+            if graph.is(left.factor, 1.0) && graph.is(right.factor, 1.0) {
+                return whole(graph);
+            }
+            let factor = graph.mul(left.factor, right.factor);
+            let node = match (left.node, right.node) {
+                (Some(x), Some(y)) => Some(graph.mul(x, y)),
+                (x, y) => x.or(y),
+            };
+            Split { factor, node }
+        }
+        Node::Binary(Binary::Div, a, b) if graph.rate(b) <= Rate::Problem => {
+            let Split { factor, node } = split(graph, a);
+            Split { factor: graph.div(factor, b), node }
+        }
+        _ => whole(graph),
+    }
+}

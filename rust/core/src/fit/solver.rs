@@ -1,0 +1,489 @@
+//! Levenberg–Marquardt on the true curvature, eight problems to a vector.
+//!
+//! Each lane is a problem with its own damping `λ`, `delta` and progress; the lanes only share the instruction stream.
+//! A trial step solves
+//!
+//! ```text
+//! (H + λ D) s = -g
+//! ```
+//!
+//! with `H` the Hessian of the objective itself (Moré, 1978, for the frame; Dennis, Gay and Welsch, 1981, for why
+//! the second-order part matters when residuals do not vanish). `λ` grows until the factorisation is positive
+//! definite. `D` is the identity for parameters without unit (logarithms, exponents of centred ratios) and the
+//! diagonal of the reweighted least-squares matrix for the others, so units never matter.
+//!
+//! Every judgement is relative: a step is taken by the ratio of actual to predicted decrease; a fit has converged
+//! when the predicted decrease is a 1e-12th of the objective with damping no longer in play, and then the last,
+//! quadratically convergent step is still taken. Bounds are an active set: a parameter at its bound whose gradient points
+//! outward rests, any other step is cut at the bound and judged by what the model says of the cut step.
+
+use super::kernel::{LANES, Lanes, Model, Settings};
+use super::objective::Loss;
+use super::program::Program;
+use super::status::Status;
+use crate::expr::Block;
+
+/// Relative predicted decrease below which a fit has converged.
+const TOLERANCE: f64 = 1e-12;
+/// The same for the stages on the way to the final `delta`.
+const STAGE_TOLERANCE: f64 = 1e-4;
+/// Predicted relative decrease that rounding hides.
+const ROUNDING: f64 = 1e-15;
+/// First damping, relative to the curvature.
+const FIRST_DAMPING: f64 = 1e-3;
+/// Each stage's `delta` relative to the stage before.
+const STAGE_FACTOR: f64 = 0.1;
+/// Where the absolute loss ends, relative to the mean absolute residual.
+const ABSOLUTE_DELTA: f64 = 1e-10;
+
+/// What a lane is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing: its values are ignored.
+    Idle,
+    /// The evaluation under way is at the starting point.
+    Start,
+    /// The evaluation under way is at the current point, under a new `delta`.
+    Restart,
+    /// The evaluation under way is at a trial point.
+    Trial,
+    /// As `Trial`, and the step is the last of its stage.
+    Closing,
+}
+
+/// The end of one problem.
+#[derive(Debug, Clone)]
+pub(crate) struct Ending {
+    pub(crate) status: Status,
+    pub(crate) value: f64,
+    pub(crate) iterations: u32,
+    pub(crate) gradient: f64,
+}
+
+/// Eight problems in progress.
+#[derive(Debug)]
+pub(crate) struct Solver<'p> {
+    program: &'p Program,
+    max_iterations: u32,
+    lower: Vec<f64>,
+    upper: Vec<f64>,
+    phase: [Phase; LANES],
+    /// All parameters, internal: the best so far and the trial.
+    pub(crate) theta: Vec<Lanes>,
+    pub(crate) trial: Vec<Lanes>,
+    pub(crate) settings: Settings,
+    current: Model,
+    pub(crate) fresh: Model,
+    step: Vec<Lanes>,
+    damping: Vec<Lanes>,
+    resting: Vec<Lanes>,
+    factor: Vec<Lanes>,
+    lambda: [f64; LANES],
+    grow: [f64; LANES],
+    scale: [f64; LANES],
+    predicted: [f64; LANES],
+    weight: [f64; LANES],
+    final_delta: [f64; LANES],
+    iterations: [u32; LANES],
+}
+
+impl<'p> Solver<'p> {
+    /// `lower` and `upper` are the internal bounds of the free parameters.
+    pub(crate) fn new(program: &'p Program, lower: Vec<f64>, upper: Vec<f64>, max_iterations: u32) -> Self {
+        let (p, free) = (program.parameters, program.free.len());
+        let zero = |n: usize| vec![Block::ZERO; n];
+        Self {
+            program,
+            max_iterations,
+            lower,
+            upper,
+            phase: [Phase::Idle; LANES],
+            theta: zero(p),
+            trial: zero(p),
+            settings: Settings { delta: [1.0; LANES], convex: [0.0; LANES] },
+            current: Model::new(free),
+            fresh: Model::new(free),
+            step: zero(free),
+            damping: zero(free),
+            resting: zero(free),
+            factor: zero(free * (free + 1) / 2),
+            lambda: [0.0; LANES],
+            grow: [2.0; LANES],
+            scale: [1.0; LANES],
+            predicted: [0.0; LANES],
+            weight: [1.0; LANES],
+            final_delta: [0.0; LANES],
+            iterations: [0; LANES],
+        }
+    }
+
+    /// Puts a problem into a lane. `start` is internal and within bounds; `weight` is the sum of its weights.
+    pub(crate) fn load(&mut self, lane: usize, start: &[f64], weight: f64) {
+        for (j, &value) in start.iter().enumerate() {
+            self.theta[j].0[lane] = value;
+            self.trial[j].0[lane] = value;
+        }
+        self.phase[lane] = Phase::Start;
+        self.weight[lane] = weight;
+        self.iterations[lane] = 0;
+        self.grow[lane] = 2.0;
+        self.settings.convex[lane] = 0.0;
+        self.final_delta[lane] = self.program.objective.loss.delta();
+        self.settings.delta[lane] = match self.program.objective.loss {
+            Loss::Huber { delta } => delta,
+            Loss::Squared | Loss::Absolute => 1.0,
+        };
+    }
+
+    /// Frees a lane; its numbers stay finite so that they cost nothing.
+    pub(crate) fn rest(&mut self, lane: usize) {
+        self.phase[lane] = Phase::Idle;
+    }
+
+    pub(crate) fn is_idle(&self, lane: usize) -> bool {
+        self.phase[lane] == Phase::Idle
+    }
+
+    /// The internal parameters that a lane ended with.
+    pub(crate) fn solution(&self, lane: usize) -> Vec<f64> {
+        self.theta.iter().map(|value| value.0[lane]).collect()
+    }
+
+    /// Where the free parameters ended: -1 at the lower bound, 1 at the upper, else 0.
+    pub(crate) fn at_bound(&self, lane: usize, free: usize) -> i8 {
+        let value = self.theta[self.program.free[free]].0[lane];
+        i8::from(value >= self.upper[free]) - i8::from(value <= self.lower[free])
+    }
+
+    /// Judges the trial that was just evaluated into `fresh`, and sets up the next. The ended lanes are reported.
+    pub(crate) fn advance(&mut self) -> [Option<Ending>; LANES] {
+        let mut endings = [const { None }; LANES];
+        let mut accepted = [false; LANES];
+        let mut stepping = [false; LANES];
+        for lane in 0..LANES {
+            let (take, next) = self.judge(lane);
+            accepted[lane] = take;
+            stepping[lane] = matches!(next, Next::Step);
+            endings[lane] = match next {
+                Next::End(status) => {
+                    if take {
+                        self.copy_lane(lane);
+                    }
+                    Some(self.ending(lane, status))
+                }
+                Next::Idle | Next::Step | Next::Again => None,
+            };
+        }
+        self.accept(&accepted);
+        for lane in 0..LANES {
+            if accepted[lane] && self.phase[lane] == Phase::Start && stepping[lane] {
+                self.first_damping(lane);
+            }
+        }
+        self.solve(stepping);
+        for lane in 0..LANES {
+            if stepping[lane] {
+                self.plan(lane);
+            }
+        }
+        endings
+    }
+
+    fn judge(&mut self, lane: usize) -> (bool, Next) {
+        let value = self.fresh.value.0[lane];
+        let old = self.current.value.0[lane];
+        match self.phase[lane] {
+            Phase::Idle => (false, Next::Idle),
+            Phase::Start => {
+                if !value.is_finite() {
+                    return (true, Next::End(Status::NonFiniteStart));
+                }
+                if self.program.free.is_empty() {
+                    return (true, Next::End(Status::Converged));
+                }
+                if self.program.objective.loss == Loss::Absolute {
+                    return self.begin_stages(lane);
+                }
+                (true, Next::Step)
+            }
+            Phase::Restart => (true, Next::Step),
+            Phase::Trial | Phase::Closing => {
+                self.iterations[lane] += 1;
+                let decrease = old - value;
+                let ratio = decrease / self.predicted[lane];
+                // NaN and infinity fail this test and are rejected.
+                let better = value < old || (value == old && self.phase[lane] == Phase::Closing);
+                if self.phase[lane] == Phase::Closing {
+                    return (better, self.stage_end(lane, better, Status::Converged));
+                }
+                if !better || !(ratio > 1e-4) {
+                    self.lambda[lane] = (self.lambda[lane] * self.grow[lane]).max(1e-6 * self.scale[lane]);
+                    self.grow[lane] *= 2.0;
+                    if self.predicted[lane] <= ROUNDING * old || self.grow[lane] > 1e30 {
+                        return (false, self.stage_end(lane, false, Status::Stalled));
+                    }
+                } else {
+                    self.grow[lane] = 2.0;
+                    let bend = 2.0 * ratio - 1.0;
+                    let shrink = (1.0 - bend * bend * bend).clamp(0.1, 2.0);
+                    self.lambda[lane] *= shrink;
+                    if self.lambda[lane] < 1e-14 * self.scale[lane] {
+                        self.lambda[lane] = 0.0;
+                    }
+                }
+                if self.iterations[lane] >= self.max_iterations {
+                    return (better, Next::End(Status::MaxIterations));
+                }
+                (better, Next::Step)
+            }
+        }
+    }
+
+    /// The absolute loss starts from a Huber loss at the size of the residuals.
+    fn begin_stages(&mut self, lane: usize) -> (bool, Next) {
+        let size = self.fresh.absolute.0[lane] / self.weight[lane];
+        if size == 0.0 {
+            return (true, Next::End(Status::Converged));
+        }
+        self.settings.delta[lane] = size;
+        self.final_delta[lane] = ABSOLUTE_DELTA * size;
+        self.phase[lane] = Phase::Start;
+        self.final_delta[lane] = self.final_delta[lane].min(size);
+        // Evaluated again at the same point: the phase then sees a delta that is set.
+        self.phase[lane] = Phase::Restart;
+        self.lambda[lane] = f64::NAN;
+        (false, Next::Again)
+    }
+
+    /// A stage is over: on to the next `delta`, or the end.
+    fn stage_end(&mut self, lane: usize, better: bool, status: Status) -> Next {
+        let delta = self.settings.delta[lane];
+        if self.program.objective.loss != Loss::Absolute || delta <= self.final_delta[lane] {
+            return Next::End(status);
+        }
+        if better {
+            self.copy_lane(lane);
+        }
+        let size = self.current.absolute.0[lane] / self.weight[lane];
+        self.final_delta[lane] = ABSOLUTE_DELTA * size;
+        self.settings.delta[lane] = (STAGE_FACTOR * delta).max(self.final_delta[lane]).min(size);
+        for j in 0..self.theta.len() {
+            self.trial[j].0[lane] = self.theta[j].0[lane];
+        }
+        self.phase[lane] = Phase::Restart;
+        self.lambda[lane] *= 0.1;
+        self.grow[lane] = 2.0;
+        Next::Again
+    }
+
+    fn ending(&self, lane: usize, status: Status) -> Ending {
+        let value = match self.program.objective.loss {
+            Loss::Absolute => self.current.absolute.0[lane],
+            Loss::Squared | Loss::Huber { .. } => self.current.value.0[lane],
+        };
+        let merit = self.current.value.0[lane];
+        let mut gradient = 0f64;
+        for j in 0..self.program.free.len() {
+            let curvature = self.current.hessian[j * (j + 3) / 2].0[lane].abs();
+            let slope = self.current.gradient[j].0[lane].abs();
+            if slope > 0.0 && self.at_bound(lane, j) == 0 {
+                gradient = gradient.max(slope / (curvature * merit).sqrt());
+            }
+        }
+        Ending { status, value, iterations: self.iterations[lane], gradient }
+    }
+
+    /// Takes the trial of one lane at once.
+    fn copy_lane(&mut self, lane: usize) {
+        let mut only = [false; LANES];
+        only[lane] = true;
+        self.accept(&only);
+    }
+
+    fn accept(&mut self, accepted: &[bool; LANES]) {
+        let take = |to: &mut Lanes, from: &Lanes| {
+            for lane in 0..LANES {
+                to.0[lane] = if accepted[lane] { from.0[lane] } else { to.0[lane] };
+            }
+        };
+        take(&mut self.current.value, &self.fresh.value);
+        take(&mut self.current.absolute, &self.fresh.absolute);
+        for (to, from) in self.theta.iter_mut().zip(&self.trial) {
+            take(to, from);
+        }
+        for (to, from) in self.current.gradient.iter_mut().zip(&self.fresh.gradient) {
+            take(to, from);
+        }
+        for (to, from) in self.current.hessian.iter_mut().zip(&self.fresh.hessian) {
+            take(to, from);
+        }
+        for (to, from) in self.current.diagonal.iter_mut().zip(&self.fresh.diagonal) {
+            take(to, from);
+        }
+    }
+
+    /// The scale of the curvature at the start, and the first damping from it.
+    fn first_damping(&mut self, lane: usize) {
+        let mut scale = 0f64;
+        for j in 0..self.program.free.len() {
+            if self.program.unitless[j] {
+                scale = scale.max(self.current.hessian[j * (j + 3) / 2].0[lane].abs());
+            }
+            self.damping[j].0[lane] = 0.0;
+        }
+        self.scale[lane] = if scale > 0.0 && scale.is_finite() { scale } else { 1.0 };
+        self.lambda[lane] = FIRST_DAMPING * self.scale[lane];
+    }
+
+    /// Steps for the lanes that want one; `λ` rises until each can be factored and the model decreases.
+    fn solve(&mut self, mut wanted: [bool; LANES]) {
+        let free = self.program.free.len();
+        for lane in 0..LANES {
+            if !wanted[lane] {
+                continue;
+            }
+            if self.lambda[lane].is_nan() {
+                self.first_damping(lane);
+            }
+            let largest = (0..free).fold(0f64, |m, j| m.max(self.current.diagonal[j].0[lane]));
+            for j in 0..free {
+                let value = self.theta[self.program.free[j]].0[lane];
+                let slope = self.current.gradient[j].0[lane];
+                let outward = (value <= self.lower[j] && slope > 0.0) || (value >= self.upper[j] && slope < 0.0);
+                self.resting[j].0[lane] = f64::from(u8::from(outward));
+                let damping = if self.program.unitless[j] {
+                    1.0
+                } else {
+                    let floor = if largest > 0.0 { 1e-14 * largest } else { 1.0 };
+                    let now = self.current.diagonal[j].0[lane].max(floor) / self.scale[lane];
+                    now.max(0.1 * self.damping[j].0[lane])
+                };
+                self.damping[j].0[lane] = damping;
+            }
+        }
+        for _ in 0..200 {
+            let definite = self.factor_and_solve();
+            let mut again = false;
+            for lane in 0..LANES {
+                if !wanted[lane] {
+                    continue;
+                }
+                if definite[lane] && self.cut_and_predict(lane) {
+                    wanted[lane] = false;
+                } else {
+                    self.lambda[lane] = (4.0 * self.lambda[lane]).max(1e-5 * self.scale[lane]);
+                    again = true;
+                }
+            }
+            if !again {
+                break;
+            }
+        }
+    }
+
+    /// `L D Lᵀ` of the damped curvature and the step from it, all lanes at once; says which were positive definite.
+    fn factor_and_solve(&mut self) -> [bool; LANES] {
+        let n = self.program.free.len();
+        let at = |j: usize, k: usize| j * (j + 1) / 2 + k;
+        let mut definite = [true; LANES];
+        for j in 0..n {
+            for lane in 0..LANES {
+                let damped = self.lambda[lane].mul_add(self.damping[j].0[lane], self.current.hessian[at(j, j)].0[lane]);
+                let mut pivot = damped;
+                for k in 0..j {
+                    // Row j still holds L·D here; it becomes L below.
+                    let ld = self.factor[at(j, k)].0[lane];
+                    let l = ld / self.factor[at(k, k)].0[lane];
+                    pivot = (-ld).mul_add(l, pivot);
+                    self.factor[at(j, k)].0[lane] = l;
+                }
+                let rests = self.resting[j].0[lane] != 0.0;
+                let pivot = if rests { 1.0 } else { pivot };
+                definite[lane] &= rests || pivot > 1e-14 * damped.abs();
+                self.factor[at(j, j)].0[lane] = pivot;
+            }
+            for i in j + 1..n {
+                for lane in 0..LANES {
+                    let mut sum = self.current.hessian[at(i, j)].0[lane];
+                    for k in 0..j {
+                        sum = (-self.factor[at(i, k)].0[lane]).mul_add(self.factor[at(j, k)].0[lane], sum);
+                    }
+                    let rests = self.resting[i].0[lane] != 0.0 || self.resting[j].0[lane] != 0.0;
+                    self.factor[at(i, j)].0[lane] = if rests { 0.0 } else { sum };
+                }
+            }
+        }
+        for j in 0..n {
+            for lane in 0..LANES {
+                let rests = self.resting[j].0[lane] != 0.0;
+                let mut sum = if rests { 0.0 } else { -self.current.gradient[j].0[lane] };
+                for k in 0..j {
+                    sum = (-self.factor[at(j, k)].0[lane]).mul_add(self.step[k].0[lane], sum);
+                }
+                self.step[j].0[lane] = sum;
+            }
+        }
+        for j in (0..n).rev() {
+            for lane in 0..LANES {
+                let mut sum = self.step[j].0[lane] / self.factor[at(j, j)].0[lane];
+                for i in j + 1..n {
+                    sum = (-self.factor[at(i, j)].0[lane]).mul_add(self.step[i].0[lane], sum);
+                }
+                self.step[j].0[lane] = sum;
+            }
+        }
+        definite
+    }
+
+    /// Cuts the step at the bounds, writes the trial and predicts its decrease; false if the model does not decrease.
+    fn cut_and_predict(&mut self, lane: usize) -> bool {
+        let n = self.program.free.len();
+        for j in 0..n {
+            let parameter = self.program.free[j];
+            let from = self.theta[parameter].0[lane];
+            let to = (from + self.step[j].0[lane]).clamp(self.lower[j], self.upper[j]);
+            self.trial[parameter].0[lane] = to;
+            self.step[j].0[lane] = to - from;
+        }
+        let mut linear = 0.0;
+        let mut quadratic = 0.0;
+        for j in 0..n {
+            let s = self.step[j].0[lane];
+            linear += self.current.gradient[j].0[lane] * s;
+            for k in 0..=j {
+                let h = self.current.hessian[j * (j + 1) / 2 + k].0[lane];
+                let both = if j == k { 0.5 } else { 1.0 };
+                quadratic += both * h * s * self.step[k].0[lane];
+            }
+        }
+        self.predicted[lane] = -(linear + quadratic);
+        self.predicted[lane] >= 0.0
+    }
+
+    /// Decides whether the step just planned is the last of its stage.
+    fn plan(&mut self, lane: usize) {
+        let value = self.current.value.0[lane];
+        let mut damped = 0.0;
+        for j in 0..self.program.free.len() {
+            let s = self.step[j].0[lane];
+            damped += self.lambda[lane] * self.damping[j].0[lane] * s * s;
+        }
+        let last = self.program.objective.loss != Loss::Absolute
+            || self.settings.delta[lane] <= self.final_delta[lane];
+        let tolerance = if last { TOLERANCE } else { STAGE_TOLERANCE };
+        let small = self.predicted[lane] <= tolerance * value;
+        let closing = small && damped <= self.predicted[lane];
+        self.phase[lane] = if closing { Phase::Closing } else { Phase::Trial };
+    }
+}
+
+/// What follows a judgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Idle,
+    /// A new step from the current point.
+    Step,
+    /// Another evaluation at the same point.
+    Again,
+    End(Status),
+}

@@ -1,0 +1,61 @@
+//! How a fit ended. A batch never fails as a whole because one of its fits did not converge.
+
+/// How a fit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Status {
+    /// Gradient and predicted decrease vanish.
+    Converged = 0,
+    /// No further decrease is possible in floating point.
+    Stalled = 1,
+    /// The limit of iterations was reached.
+    MaxIterations = 2,
+    /// The objective is not a finite number at the start.
+    NonFiniteStart = 3,
+    /// Fewer rows with weight than free parameters.
+    TooFewRows = 4,
+    /// The caller asked to stop before this fit was finished.
+    Cancelled = 5,
+}
+
+impl Status {
+    /// Every status, in the order of its code.
+    pub const ALL: [Self; 6] = [
+        Self::Converged,
+        Self::Stalled,
+        Self::MaxIterations,
+        Self::NonFiniteStart,
+        Self::TooFewRows,
+        Self::Cancelled,
+    ];
+
+    /// The name under which Python knows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Converged => "CONVERGED",
+            Self::Stalled => "STALLED",
+            Self::MaxIterations => "MAX_ITERATIONS",
+            Self::NonFiniteStart => "NON_FINITE_START",
+            Self::TooFewRows => "TOO_FEW_ROWS",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    /// Whether the parameters are those of a minimum.
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Converged | Self::Stalled)
+    }
+
+    /// One sentence for the user.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Converged => "converged: the gradient and the predicted decrease vanish",
+            Self::Stalled => "converged to the limit of floating point: no step decreases the objective",
+            Self::MaxIterations => "not converged: the limit of iterations was reached",
+            Self::NonFiniteStart => "not started: the objective is not finite at the starting point",
+            Self::TooFewRows => "not started: fewer rows with weight than free parameters",
+            Self::Cancelled => "not finished: the caller asked to stop",
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! `isoloss._core`: signatures, conversion and errors. All work is done in `isoloss-core`.
+
+#![allow(missing_docs)] // the Python side documents what it exposes; the stub is checked against this module
+
+mod arrays;
+mod errors;
+mod watch;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = false)]
+mod _core {
+    use std::collections::HashMap;
+
+    use isoloss_core::expr;
+    use isoloss_core::fit::{Batch, Constraints, Loss, MAX_ITERATIONS, Objective, Space, Status};
+    use isoloss_core::job::Job;
+    use isoloss_core::sample;
+    use isoloss_core::simd::{Level, level};
+    use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArrayDyn};
+    use pyo3::prelude::*;
+    use pyo3::types::{PyDict, PyList};
+
+    use crate::arrays::{floats, indices, slices};
+    #[pymodule_export]
+    use crate::errors::ExpressionError;
+    use crate::errors::{Failure, option};
+    use crate::watch::watched;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let statuses: Vec<(&str, bool, &str)> =
+            Status::ALL.iter().map(|s| (s.name(), s.is_success(), s.message())).collect();
+        module.add("STATUS", PyList::new(module.py(), statuses)?)?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// A parsed law.
+    #[pyclass(frozen, module = "isoloss._core")]
+    struct Expression {
+        inner: expr::Expression,
+    }
+
+    #[pymethods]
+    impl Expression {
+        #[new]
+        #[pyo3(signature = (text, *, variables, constants = None))]
+        fn new(text: &str, variables: Vec<String>, constants: Option<HashMap<String, f64>>) -> Result<Self, Failure> {
+            let variables: Vec<&str> = variables.iter().map(String::as_str).collect();
+            let constants = constants.unwrap_or_default();
+            let constants: Vec<(&str, f64)> = constants.iter().map(|(name, &value)| (name.as_str(), value)).collect();
+            Ok(Self { inner: expr::Expression::parse(text, &variables, &constants)? })
+        }
+
+        #[getter]
+        fn text(&self) -> &str {
+            self.inner.text()
+        }
+
+        #[getter]
+        fn variables(&self) -> Vec<String> {
+            self.inner.variables().to_vec()
+        }
+
+        #[getter]
+        fn parameters(&self) -> Vec<String> {
+            self.inner.parameters().to_vec()
+        }
+
+        #[getter]
+        fn linear(&self) -> Vec<bool> {
+            self.inner.linear().to_vec()
+        }
+
+        #[pyo3(signature = (columns, parameters, *, threads = 0))]
+        fn evaluate<'py>(
+            &self,
+            py: Python<'py>,
+            columns: Vec<PyReadonlyArray1<'py, f64>>,
+            parameters: PyReadonlyArrayDyn<'py, f64>,
+            threads: usize,
+        ) -> Result<Bound<'py, PyArray2<f64>>, Failure> {
+            let columns = slices(&columns)?;
+            let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
+            let parameters = floats("parameters", &parameters)?;
+            let job = Job::new(threads)?;
+            let rows = columns.first().map_or(1, |c| c.len());
+            let values = py.detach(|| self.inner.evaluate_many(&columns, &parameters, job))?;
+            let sets = if rows == 0 { 0 } else { values.len() / rows };
+            Ok(PyArray1::from_vec(py, values).reshape([sets, rows])?)
+        }
+
+        #[allow(clippy::type_complexity)] // three arrays, as the stub says
+        fn derivatives<'py>(
+            &self,
+            py: Python<'py>,
+            columns: Vec<PyReadonlyArray1<'py, f64>>,
+            parameters: PyReadonlyArrayDyn<'py, f64>,
+        ) -> Result<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray3<f64>>), Failure> {
+            let columns = slices(&columns)?;
+            let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
+            let parameters = floats("parameters", &parameters)?;
+            let (value, gradient, hessian) = py.detach(|| self.inner.derivatives(&columns, &parameters))?;
+            let (n, p) = (value.len(), self.inner.parameters().len());
+            Ok((
+                value.into_pyarray(py),
+                gradient.into_pyarray(py).reshape([n, p])?,
+                hessian.into_pyarray(py).reshape([n, p, p])?,
+            ))
+        }
+
+        fn __repr__(&self) -> String {
+            format!("Expression({:?})", self.inner.text())
+        }
+    }
+
+    /// The free names of a text, in order of first appearance.
+    #[pyfunction]
+    fn names(text: &str) -> Result<Vec<String>, Failure> {
+        Ok(expr::names(text)?)
+    }
+
+    /// Fits a batch of problems.
+    #[pyfunction]
+    #[pyo3(signature = (
+        expression, columns, targets, starts, *, weights = None, target_index = None, weight_index = None,
+        offsets = None, log_scale, lower, upper, fixed, tied, objective, delta, space, max_iterations = 0,
+        threads = 0, progress = None, partial = false
+    ))]
+    #[allow(clippy::too_many_arguments)] // keyword-only in Python, named by the stub
+    fn fit_batch<'py>(
+        py: Python<'py>,
+        expression: &Expression,
+        columns: Vec<PyReadonlyArray1<'py, f64>>,
+        targets: PyReadonlyArrayDyn<'py, f64>,
+        starts: PyReadonlyArrayDyn<'py, f64>,
+        weights: Option<PyReadonlyArrayDyn<'py, f64>>,
+        target_index: Option<PyReadonlyArray1<'py, i64>>,
+        weight_index: Option<PyReadonlyArray1<'py, i64>>,
+        offsets: Option<PyReadonlyArray1<'py, i64>>,
+        log_scale: Vec<bool>,
+        lower: PyReadonlyArray1<'py, f64>,
+        upper: PyReadonlyArray1<'py, f64>,
+        fixed: Vec<bool>,
+        tied: Vec<usize>,
+        objective: &str,
+        delta: f64,
+        space: &str,
+        max_iterations: u32,
+        threads: usize,
+        progress: Option<Py<PyAny>>,
+        partial: bool,
+    ) -> Result<Bound<'py, PyDict>, Failure> {
+        let columns = slices(&columns)?;
+        let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
+        let targets = floats("targets", &targets)?;
+        let starts = floats("starts", &starts)?;
+        let weights = weights.as_ref().map(|w| floats("weights", w)).transpose()?;
+        let target_index = target_index.as_ref().map(|i| indices("target_index", i)).transpose()?;
+        let weight_index = weight_index.as_ref().map(|i| indices("weight_index", i)).transpose()?;
+        let offsets = offsets.as_ref().map(|i| indices("offsets", i)).transpose()?;
+        let constraints = Constraints {
+            log_scale,
+            lower: lower.to_vec().map_err(|_| option("lower is not contiguous"))?,
+            upper: upper.to_vec().map_err(|_| option("upper is not contiguous"))?,
+            fixed,
+            tied,
+        };
+        let loss = match objective {
+            "squared" => Loss::Squared,
+            "huber" => Loss::Huber { delta },
+            "absolute" => Loss::Absolute,
+            other => return Err(option(format!("unknown objective {other:?}: squared, huber or absolute"))),
+        };
+        let space = match space {
+            "raw" => Space::Raw,
+            "log" => Space::Log,
+            "logit" => Space::Logit,
+            other => return Err(option(format!("unknown space {other:?}: raw, log or logit"))),
+        };
+        let job = Job::new(threads)?;
+        let law = &expression.inner;
+        let fits = watched(py, progress, partial, |control| {
+            Batch {
+                law,
+                columns: &columns,
+                targets: &targets,
+                target_index: target_index.as_deref(),
+                weights: weights.as_deref(),
+                weight_index: weight_index.as_deref(),
+                offsets: offsets.as_deref(),
+                starts: &starts,
+                constraints: &constraints,
+                objective: Objective { loss, space },
+                max_iterations: if max_iterations == 0 { MAX_ITERATIONS } else { max_iterations },
+            }
+            .run(&job, control)
+        })?;
+        let p = law.parameters().len();
+        let b = fits.value.len();
+        let out = PyDict::new(py);
+        out.set_item("params", fits.parameters.into_pyarray(py).reshape([b, p])?)?;
+        out.set_item("value", fits.value.into_pyarray(py))?;
+        out.set_item("status", fits.status.into_pyarray(py))?;
+        out.set_item("iterations", fits.iterations.into_pyarray(py))?;
+        out.set_item("gradient", fits.gradient.into_pyarray(py))?;
+        out.set_item("at_bound", fits.at_bound.into_pyarray(py).reshape([b, p])?)?;
+        Ok(out)
+    }
+
+    /// Bootstrap weights by cluster: draws × rows.
+    #[pyfunction]
+    fn resample_counts<'py>(
+        py: Python<'py>,
+        seed: u64,
+        draws: usize,
+        clusters: PyReadonlyArray1<'py, i64>,
+        size: usize,
+    ) -> Result<Bound<'py, PyArray2<f64>>, Failure> {
+        let clusters = indices("clusters", &clusters)?;
+        if let Some(row) = clusters.iter().position(|&c| c >= size) {
+            return Err(option(format!("row {row} is of cluster {} where there are {size}", clusters[row])));
+        }
+        if size > u32::MAX as usize {
+            return Err(option("more clusters than 32 bits count"));
+        }
+        let weights = py.detach(|| sample::resample_counts(seed, draws, &clusters, size));
+        Ok(weights.into_pyarray(py).reshape([draws, clusters.len()])?)
+    }
+
+    /// What this build is and what it uses.
+    #[pyfunction]
+    fn build_info(py: Python<'_>) -> Result<Bound<'_, PyDict>, Failure> {
+        let info = PyDict::new(py);
+        info.set_item("version", env!("CARGO_PKG_VERSION"))?;
+        info.set_item("profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+        info.set_item("simd", level::active().map_err(option)?.name())?;
+        let available: Vec<&str> = Level::available().into_iter().map(Level::name).collect();
+        info.set_item("simd_available", available)?;
+        info.set_item("threads", Job::new(0)?.threads())?;
+        info.set_item("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS))?;
+        Ok(info)
+    }
+}
