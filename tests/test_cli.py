@@ -25,9 +25,7 @@ COMMAND = [sys.executable, "-m", "isoloss"]
 def piped(*arguments, cwd=None, code=None):
     """Run with pipes for both streams; `code` replaces the command by a Python program."""
     command = [sys.executable, "-c", code] if code else COMMAND
-    return subprocess.run(
-        [*command, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=120
-    )
+    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=120)
 
 
 def on_terminal(*arguments, cwd=None, timeout=120.0):
@@ -106,7 +104,7 @@ def test_the_line_of_the_manual(runs_csv, tmp_path):
     done = piped(*line.split())
     assert done.returncode == 0
     assert done.stderr == ""
-    for name in ("E", "A", "alpha", "B", "beta", "95 % interval"):
+    for name in ("E", "A", "alpha", "B", "beta", "95 % bootstrap interval"):
         assert name in done.stdout
     assert "\x1b" not in done.stdout
     assert BAR not in done.stdout
@@ -117,9 +115,7 @@ def test_the_line_of_the_manual(runs_csv, tmp_path):
 
 
 def test_json_is_all_there_is_on_stdout_and_equals_the_library(runs_csv):
-    done = piped(
-        "fit", runs_csv, *ROLES, "--objective", "squared_log", "--bootstrap", 200, "--json"
-    )
+    done = piped("fit", runs_csv, *ROLES, "--objective", "squared_log", "--bootstrap", 200, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     record = json.loads(done.stdout)
     runs = iso.read(runs_csv, N="params", D="tokens", loss="val_loss")
@@ -150,9 +146,7 @@ def test_law_as_text_with_positive_and_bounds(runs_csv):
 def test_resampling_groups_widens_nothing_silently(runs_csv):
     roles = [*ROLES, "--role", "group=machine"]
     by = {
-        kind: json.loads(
-            piped("fit", runs_csv, *roles, "--bootstrap", f"{kind}:300", "--json").stdout
-        )["bootstrap"]
+        kind: json.loads(piped("fit", runs_csv, *roles, "--bootstrap", f"{kind}:300", "--json").stdout)["bootstrap"]
         for kind in ("case", "run")
     }
     assert by["case"]["draws"] == by["run"]["draws"] == 300
@@ -279,9 +273,9 @@ def test_laws_describes_one():
 
 
 def test_config_says_what_the_library_says():
-    assert json.loads(piped("config", "--json").stdout) == json.loads(
-        json.dumps(iso.config.info())
-    ) | {"environment": {}}
+    assert json.loads(piped("config", "--json").stdout) == json.loads(json.dumps(iso.config.info())) | {
+        "environment": {}
+    }
     assert "SIMD in use" in piped("config").stdout
 
 
@@ -365,7 +359,7 @@ def test_demo_on_a_file_keeps_the_best_of_each_cell(tmp_path):
     roles = ["--role", "N=params", "--role", "D=tokens", "--role", "loss=val_loss"]
     done = piped("demo", "--data", path, *roles, "--bootstrap", 50, "--json", cwd=tmp_path)
     record = json.loads(done.stdout)
-    assert (record["runs"], record["n"]) == (432, 48)
+    assert (record["runs"], record["n"]) == (504, 56)
     assert record["simulated"] is False
     assert record["truth"] is None
 

@@ -17,7 +17,7 @@ def shown(tmp_path_factory):
 def test_best_per_cell_keeps_the_least_loss_of_each_pair():
     runs = iso.read(simulate.sweep(settings=3, seed=4))
     kept = iso.demo.best_per_cell(runs)
-    assert kept.n == 48
+    assert kept.n == 56
     for N, D, loss in zip(kept["N"], kept["D"], kept["loss"], strict=True):
         mine = (runs["N"] == N) & (runs["D"] == D)
         assert mine.sum() == 9
@@ -65,8 +65,8 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
     for seed in range(12):
         table = simulate.sweep(seed=seed, noise=2e-3)
         quiet = simulate.floor(table["N"], table["D"])
-        table["loss"] = quiet * np.exp(2e-3 * np.random.default_rng(seed).standard_normal(1200))
-        chosen = np.arange(0, 1200, 25)
+        table["loss"] = quiet * np.exp(2e-3 * np.random.default_rng(seed).standard_normal(1400))
+        chosen = np.arange(0, 1400, 25)
         runs = iso.read({name: table[name][chosen] for name in ("N", "D", "loss")})
         intervals = iso.fit("chinchilla", runs, seed=0).bootstrap(300, seed=seed).conf_int(0.95)
         held += [intervals[name][0] <= truth[name] <= intervals[name][1] for name in truth]

@@ -44,13 +44,11 @@ def test_too_high_a_learning_rate_costs_more_than_too_low_a_one():
 def test_columns_are_aligned_and_positive():
     table = simulate.sweep(settings=3, replicas=2)
     assert set(table) == {"N", "D", "lr", "batch", "loss", "run", "seed"}
-    assert {column.shape for column in table.values()} == {(8 * 6 * 9 * 2,)}
+    assert {column.shape for column in table.values()} == {(8 * 7 * 9 * 2,)}
     for name in ("N", "D", "lr", "batch", "loss"):
         assert table[name].dtype == np.float64
         assert np.all(table[name] > 0.0)
-    np.testing.assert_allclose(
-        np.unique(np.round(table["D"] / table["N"])), [5, 10, 20, 40, 80, 160]
-    )
+    np.testing.assert_allclose(np.unique(np.round(table["D"] / table["N"])), [5, 10, 20, 40, 80, 160, 320])
 
 
 def test_replicas_share_their_setting_and_differ_by_noise_alone():
@@ -117,4 +115,4 @@ def test_impossible_arguments_are_named(argument, value):
 def test_reads_as_runs_with_groups():
     runs = iso.read(simulate.sweep(settings=2, replicas=2), group="run")
     assert {"N", "D", "C", "lr", "batch", "loss"} <= set(runs.names)
-    assert len(np.unique(runs.group)) == 8 * 6 * 4
+    assert len(np.unique(runs.group)) == 8 * 7 * 4

@@ -30,10 +30,7 @@ def info() -> dict[str, Any]:
     True
     """
     build = dict(_core.build_info())
-    ordered = {
-        name: build.pop(name)
-        for name in ("version", "profile", "target", "simd", "simd_available", "threads")
-    }
+    ordered = {name: build.pop(name) for name in ("version", "profile", "target", "simd", "simd_available", "threads")}
     return {
         **ordered,
         **build,
@@ -41,9 +38,7 @@ def info() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "numpy": np.__version__,
         "platform": platform.platform(),
-        "environment": {
-            name: value for name, value in sorted(os.environ.items()) if name.startswith("ISOLOSS_")
-        },
+        "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith("ISOLOSS_")},
     }
 
 

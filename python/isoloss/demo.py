@@ -18,6 +18,7 @@ import numpy as np
 
 from isoloss import simulate
 from isoloss.fit import Fit, fit
+from isoloss.plot import overview, wide_figure
 from isoloss.runs import Runs, read
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from isoloss.plan import Allocation
 
 __all__ = ["Demo", "best_per_cell", "run"]
+
+NOISE = 1e-3
+"""Standard deviation of the log loss between simulated runs that differ by seed alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,8 +157,9 @@ def run(
     >>> import isoloss as iso
     >>> shown = iso.demo.run(draws=50)
     >>> shown.simulated, shown.runs.n, shown.cells.n
-    (True, 1200, 48)
+    (True, 1400, 56)
     """
+    canvas = None if figure is None else wide_figure()  # before the work: matplotlib may be missing
     seconds: dict[str, float] = {}
     mark = perf_counter()
 
@@ -168,10 +173,10 @@ def run(
         return None if progress is None else progress(step)
 
     if data is None:
-        runs = read(simulate.sweep(seed=seed), group="run")
+        runs = read(simulate.sweep(noise=NOISE, seed=seed), group="run")
         source = (
-            "simulated from published laws (Besiroglu et al. 2024 for the loss, Step Law for lr "
-            "and batch), 0.1 % noise per run"
+            "simulated from published laws (Besiroglu et al. 2024 for the loss, Step Law for lr and batch), "
+            f"{100 * NOISE:g} % noise per run"
         )
         truth = simulate.truth()
     else:
@@ -180,16 +185,22 @@ def run(
     lap("read")
     fitted = fit("chinchilla", cells, seed=seed, n_threads=n_threads, progress=report("fit"))
     lap("fit")
-    resampled = fitted.bootstrap(
-        draws, seed=seed, n_threads=n_threads, progress=report("bootstrap")
-    )
+    resampled = fitted.bootstrap(draws, seed=seed, n_threads=n_threads, progress=report("bootstrap"))
     lap("bootstrap")
     allocation = fitted.allocate(C=C, draws=resampled)
     lap("allocate")
     saved = None
-    if figure is not None:
+    if canvas is not None and figure is not None:
         saved = Path(figure)
-        _save_figure(fitted, resampled, C, saved, simulated=truth is not None)
+        kind = "runs" if truth is None else "simulated runs"
+        overview(
+            fitted,
+            draws=resampled,
+            at=C,
+            title=f"{fitted.law.expr} fitted to {fitted.n} {kind}, 95 % bands from {len(resampled):,} bootstrap draws",
+            figure=canvas,
+        )
+        canvas.savefig(saved, dpi=160)
         lap("plot")
     return Demo(
         source=source,
@@ -211,19 +222,3 @@ def _closed_form_optimum(p: Mapping[str, float], C: float) -> tuple[float, float
     G = (p["alpha"] * p["A"] / (p["beta"] * p["B"])) ** (1.0 / total)
     N = G * (C / 6.0) ** (p["beta"] / total)
     return N, C / (6.0 * N)
-
-
-def _save_figure(fitted: Fit, draws: Draws, C: float, path: Path, *, simulated: bool) -> None:
-    from isoloss import plot
-
-    kind = "simulated runs" if simulated else "runs"
-    figure = plot.wide_figure()
-    plot.overview(
-        fitted,
-        draws=draws,
-        at=C,
-        title=f"{fitted.law.expr} fitted to {fitted.n} {kind}, "
-        f"95 % bands from {len(draws.params):,} bootstrap draws",
-        figure=figure,
-    )
-    figure.savefig(path, dpi=160)

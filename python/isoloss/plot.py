@@ -8,13 +8,14 @@ carries its own line style and marker, so that nothing is told by colour alone.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.errors import OptionError, missing_extra
-from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, format_si
+from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, format_number, format_si
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,7 @@ def loss_against_compute(
     fit : Fit
         A fit of a law of N and D.
     draws : Draws, optional
-        Bootstrap draws for the 95 % band of the frontier.
+        Bootstrap draws for the 95 % band of the frontier; those attached to the fit by default.
     at : float, optional
         Compute in FLOPs to extend the frontier to and mark with a star.
     sizes : int
@@ -76,50 +77,41 @@ def loss_against_compute(
     ('log', 'log')
     """
     axes = _axes(fit, ax)
-    N, C, loss = (np.asarray(fit.runs[name]) for name in ("N", "C", "loss"))
+    N, D, C, loss = (np.asarray(fit.runs[name]) for name in ("N", "D", "C", "loss"))
     colour = _size_colours(N)
+    # Each size from two to three thousand tokens per parameter, or as far as its runs reach.
+    low, high = min(2.0, (D / N).min()), max(3000.0, (D / N).max())
     for size in _representative(N, sizes):
-        mine = np.abs(np.log(N / size)) < 1e-3
-        reach = C[mine] if np.count_nonzero(mine) > 1 else C
-        curve_C = np.geomspace(reach.min() / 1.6, reach.max() * 1.6, 80)
+        curve_C = FLOPS_PER_PARAMETER_TOKEN * size**2 * np.geomspace(low, high, 120)
         curve = _loss(fit, np.full_like(curve_C, size), curve_C)
-        axes.plot(curve_C, curve, color=colour(size), lw=1.3, alpha=0.9, zorder=2)
+        axes.plot(curve_C, curve, color=colour(size), lw=1.2, alpha=0.85, zorder=2)
         axes.annotate(
             format_si(size, 2),
-            (curve_C[0], curve[0]),
-            xytext=(-3, 0),
+            (curve_C[-1], curve[-1]),
+            xytext=(3, 0),
             textcoords="offset points",
-            ha="right",
+            ha="left",
             va="center",
             fontsize=7.5,
             color=INK,
         )
-    axes.scatter(
-        C, loss, c=[colour(size) for size in N], s=17, lw=0.4, edgecolors="white", zorder=3
-    )
+    axes.scatter(C, loss, c=[colour(size) for size in N], s=17, lw=0.4, edgecolors="white", zorder=3)
+    draws = fit.draws if draws is None else draws
     budget = _budgets(C, at)
-    plan = fit.allocate(budget, draws=draws)
-    best = np.asarray(plan.loss)
+    best, spread = np.asarray(_without_draws(fit).allocate(budget).loss), ""
     if draws is not None:
-        low, high = plan.intervals["loss"]
-        axes.fill_between(budget, low, high, color=OPTIMUM, alpha=0.22, lw=0, zorder=1)
-    axes.plot(
-        budget, best, color=OPTIMUM, lw=1.8, ls=(0, (5, 2)), zorder=4, label="compute-optimal"
-    )
+        banded, bottom, top = _band(fit, draws, budget, "loss")
+        spread = f" [{bottom[-1]:.3f}, {top[-1]:.3f}]"
+        axes.fill_between(banded, bottom, top, color=OPTIMUM, alpha=0.22, lw=0, zorder=1)
+    axes.plot(budget, best, color=OPTIMUM, lw=1.8, ls=(0, (5, 2)), zorder=2.5, label="compute-optimal")
     if at is not None:
         axes.plot(at, best[-1], marker="*", ms=13, color=OPTIMUM, mec="white", mew=0.8, zorder=5)
-        axes.annotate(
-            f"{best[-1]:.3f} at {at:.0e} FLOPs".replace("e+", "e"),
-            (at, best[-1]),
-            xytext=(2, 9),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-            fontsize=8.5,
-            color=INK,
-        )
+        _note(axes, f"loss {best[-1]:.3f}{spread}\nat {format_number(at, 2)} FLOPs", at, best[-1])
     axes.set_xscale("log")
     axes.set_yscale("log")
+    span = np.log(loss.max() / min(loss.min(), best[-1]))
+    axes.set_ylim(min(loss.min(), best[-1]) * np.exp(-0.16 * span), loss.max() * np.exp(0.05 * span))
+    axes.set_xlim(budget[0] / 3.0, max(budget[-1], C.max()) * 8.0)
     _loss_ticks(axes)
     axes.set_xlabel("training compute C = 6ND (FLOPs)")
     axes.set_ylabel("loss (nats per token)")
@@ -141,7 +133,7 @@ def isoloss_contours(
     fit : Fit
         A fit of a law of N and D.
     draws : Draws, optional
-        Bootstrap draws for the 95 % band of the optimal size.
+        Bootstrap draws for the 95 % band of the optimal size; those attached to the fit by default.
     at : float, optional
         Compute in FLOPs to extend the axes to and mark with a star.
     levels : int or sequence of float
@@ -171,47 +163,28 @@ def isoloss_contours(
     """
     axes = _axes(fit, ax)
     N, C, loss = (np.asarray(fit.runs[name]) for name in ("N", "C", "loss"))
+    draws = fit.draws if draws is None else draws
     budget = _budgets(C, at)
-    plan = fit.allocate(budget, draws=draws)
-    best_N = np.asarray(plan.N)
+    plan = _without_draws(fit).allocate(budget)
+    best_N, spread = np.asarray(plan.N), ""
     grid_C = np.geomspace(C.min() / 2.0, max(C.max(), budget[-1]) * 2.0, 160)
-    grid_N = np.geomspace(min(N.min(), best_N.min()) / 2.0, max(N.max(), best_N.max()) * 2.5, 160)
+    grid_N = np.geomspace(min(N.min(), best_N.min()) / 2.0, max(N.max(), best_N.max()) * 6.0, 160)
     mesh_C, mesh_N = np.meshgrid(grid_C, grid_N)
     surface = _loss(fit, mesh_N.ravel(), mesh_C.ravel()).reshape(mesh_C.shape)
-    heights = _levels(levels, float(np.asarray(plan.loss)[-1]), float(loss.max()))
-    norm = _log_norm(min(heights[0], loss.min()), max(heights[-1], loss.max()))
-    contours = axes.contour(
-        mesh_C,
-        mesh_N,
-        surface,
-        levels=heights,
-        cmap="viridis_r",
-        norm=norm,
-        linewidths=1.0,
-        zorder=1,
-    )
-    axes.clabel(contours, fmt="%.3g", fontsize=7.5, colors=INK, inline_spacing=3)
-    axes.scatter(
-        C, N, c=loss, cmap="viridis_r", norm=norm, s=17, lw=0.4, edgecolors="white", zorder=3
-    )
+    heights = _levels(levels, np.asarray(plan.loss))
+    shades, norm = _shades(), _log_norm([*heights, *loss])
+    contours = axes.contour(mesh_C, mesh_N, surface, heights, cmap=shades, norm=norm, linewidths=1.1, zorder=1)
+    _label(axes, contours, budget, best_N)
+    axes.scatter(C, N, c=loss, cmap=shades, norm=norm, s=17, lw=0.4, edgecolors="white", zorder=3)
     if draws is not None:
-        low, high = plan.intervals["N"]
-        axes.fill_between(budget, low, high, color=OPTIMUM, alpha=0.22, lw=0, zorder=2)
-    axes.plot(
-        budget, best_N, color=OPTIMUM, lw=1.8, ls=(0, (5, 2)), zorder=4, label="compute-optimal N"
-    )
+        banded, low, high = _band(fit, draws, budget, "N")
+        spread = f"\n[{format_si(low[-1])}, {format_si(high[-1])}]"
+        axes.fill_between(banded, low, high, color=OPTIMUM, alpha=0.22, lw=0, zorder=2)
+    axes.plot(budget, best_N, color=OPTIMUM, lw=1.8, ls=(0, (5, 2)), zorder=2.5, label="compute-optimal N")
     if at is not None:
         axes.plot(at, best_N[-1], marker="*", ms=13, color=OPTIMUM, mec="white", mew=0.8, zorder=5)
-        axes.annotate(
-            f"N {format_si(best_N[-1], 3)}\nD {format_si(float(np.asarray(plan.D)[-1]), 3)}",
-            (at, best_N[-1]),
-            xytext=(-8, 8),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-            fontsize=8.5,
-            color=INK,
-        )
+        best_D = at / (FLOPS_PER_PARAMETER_TOKEN * best_N[-1])
+        _note(axes, f"N {format_si(best_N[-1])}{spread}\nD {format_si(best_D)}", at, best_N[-1], drop=22.0)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(grid_C[0], grid_C[-1])
@@ -285,7 +258,7 @@ def overview(
     fit : Fit
         A fit of a law of N and D.
     draws : Draws, optional
-        Bootstrap draws for the 95 % bands.
+        Bootstrap draws for the 95 % bands; those attached to the fit by default.
     at : float, optional
         Compute in FLOPs to plan for.
     title : str, optional
@@ -350,8 +323,7 @@ def _new_axes() -> "Axes":
 def _axes(fit: "Fit", ax: "Axes | None") -> "Axes":
     if set(fit.law.variables) != {"N", "D"}:
         raise OptionError(
-            f"this figure needs a law of N and D; {fit.law.name} is one of "
-            f"{', '.join(fit.law.variables)}",
+            f"this figure needs a law of N and D; {fit.law.name} is one of {', '.join(fit.law.variables)}",
         )
     axes = _new_axes() if ax is None else ax
     _plain(axes)
@@ -374,13 +346,26 @@ def _budgets(C: F64, at: float | None) -> F64:
     return np.geomspace(float(C.min()), last, 31)
 
 
+def _without_draws(fit: "Fit") -> "Fit":
+    """Leave out draws attached to the fit: 31 budgets times all of them would be a lot of memory."""
+    return replace(fit, draws=None)
+
+
+def _band(fit: "Fit", draws: "Draws", budget: F64, name: str) -> tuple[F64, F64, F64]:
+    """Every other budget, and the 95 % interval of one quantity at the optimum there."""
+    some = budget[::2]
+    low, high = np.array([fit.allocate(float(C), draws=draws).intervals[name] for C in some]).T
+    return some, low, high
+
+
 def _representative(N: F64, count: int) -> F64:
     """Distinct sizes (0.1 % apart counts as the same); at most `count`, spread evenly."""
-    distinct = np.unique(N)
+    distinct: F64 = np.unique(N)
     distinct = distinct[np.r_[True, np.diff(np.log(distinct)) > 1e-3]]
     if distinct.size <= count:
         return distinct
-    return distinct[np.unique(np.linspace(0, distinct.size - 1, count).round().astype(int))]
+    some: F64 = distinct[np.unique(np.linspace(0, distinct.size - 1, count).round().astype(int))]
+    return some
 
 
 def _size_colours(N: F64) -> Any:
@@ -392,19 +377,78 @@ def _size_colours(N: F64) -> Any:
     return lambda size: ramp(0.9 * (np.log(size) - low) / span)
 
 
-def _log_norm(low: float, high: float) -> Any:
+def _shades() -> Any:
+    """Viridis from pale (low loss) to dark, without the yellow that vanishes on white."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps["viridis"](np.linspace(0.88, 0.0, 256)))
+
+
+def _log_norm(values: Sequence[float]) -> Any:
     from matplotlib.colors import LogNorm
 
-    return LogNorm(low / 1.06, high)  # keep the palest end of the map unused
+    return LogNorm(min(values), max(values))
 
 
-def _levels(levels: int | Sequence[float], low: float, high: float) -> list[float]:
-    """Round loss values between `low` and `high`, closer together where the surface is flat."""
+def _levels(levels: int | Sequence[float], along_optimum: F64) -> list[float]:
+    """Round loss values whose contours cross the optimal line at about even distances."""
     if not isinstance(levels, int):
         return sorted(float(level) for level in levels)
-    raw = low + (high - low) * np.linspace(0.0, 1.0, levels + 1)[1:] ** 1.6
-    digits = 2 if (high - low) / levels > 0.02 else 3
-    return sorted({round(float(level), digits) for level in raw})
+    place = np.linspace(0.02, 0.98, levels) * (along_optimum.size - 1)
+    raw = np.interp(place, np.arange(along_optimum.size), along_optimum)
+    gaps = np.abs(np.gradient(raw)) if levels > 1 else np.array([0.1])
+    rounded = set()
+    for level, gap in zip(raw, gaps, strict=True):
+        # The coarsest decimal grid that moves a level by at most a third of the way to the next.
+        grid = next((g for g in (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005) if g <= 0.67 * gap), 0.001)
+        rounded.add(round(round(level / grid) * grid, 3))
+    return sorted(rounded)
+
+
+def _label(axes: "Axes", contours: Any, budget: F64, best_N: F64) -> None:
+    """Write each level where its contour is at 4.5 times the optimal size: clear of the runs."""
+    for level, path in zip(contours.levels, contours.get_paths(), strict=True):
+        if len(path.vertices) == 0:
+            continue
+        C, N = path.vertices.T
+        optimal = np.exp(np.interp(np.log(C), np.log(budget), np.log(best_N)))
+        nearest = int(np.argmin(np.abs(np.log(N / (4.5 * optimal)))))
+        axes.text(
+            float(C[nearest]),
+            float(N[nearest]),
+            f"{level:.4g}",
+            fontsize=7.5,
+            color=INK,
+            ha="center",
+            va="center",
+            clip_on=True,
+            path_effects=[_halo()],
+            zorder=2,
+        )
+
+
+def _halo() -> Any:
+    """White edge around letters, so that lines beneath do not cross them."""
+    from matplotlib.patheffects import withStroke
+
+    return withStroke(linewidth=3, foreground="white")
+
+
+def _note(axes: "Axes", text: str, x: float, y: float, *, drop: float = 9.0) -> None:
+    """Write below the star and to its left, `drop` points down: past the optimal line."""
+    axes.annotate(
+        text,
+        (x, y),
+        xytext=(4, -drop),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=8.5,
+        color=INK,
+        zorder=6,
+        path_effects=[_halo()],
+    )
 
 
 def _loss_ticks(axes: "Axes") -> None:

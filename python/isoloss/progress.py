@@ -83,9 +83,7 @@ class Bar:
         self._live.start()
 
 
-def bar(
-    description: str = "fitting", *, show: bool | None = None, stream: IO[str] | None = None
-) -> Bar:
+def bar(description: str = "fitting", *, show: bool | None = None, stream: IO[str] | None = None) -> Bar:
     """Make a progress bar to pass as ``progress=``.
 
     Parameters

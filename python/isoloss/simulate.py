@@ -192,16 +192,14 @@ def floor(N: ArrayLike, D: ArrayLike, *, source: str = "besiroglu2024") -> F64:
     True
     """
     bound = laws.get("chinchilla").bind(**truth(source))
-    size, tokens = np.broadcast_arrays(
-        np.asarray(N, dtype=np.float64), np.asarray(D, dtype=np.float64)
-    )
+    size, tokens = np.broadcast_arrays(np.asarray(N, dtype=np.float64), np.asarray(D, dtype=np.float64))
     return np.asarray(bound(N=size, D=tokens), dtype=np.float64)
 
 
 def sweep(
     *,
     N: ArrayLike | None = None,
-    tokens_per_parameter: ArrayLike = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0),
+    tokens_per_parameter: ArrayLike = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0),
     settings: int = 5,
     step: float = 2.0,
     noise: float = 1e-3,
@@ -252,7 +250,7 @@ def sweep(
     >>> from isoloss import simulate
     >>> table = simulate.sweep(seed=0)
     >>> sorted(table), table["loss"].shape
-    (['D', 'N', 'batch', 'loss', 'lr', 'run', 'seed'], (1200,))
+    (['D', 'N', 'batch', 'loss', 'lr', 'run', 'seed'], (1400,))
     """
     sizes = _axis("N", np.geomspace(6e7, 4e9, 8) if N is None else N)
     ratios = _axis("tokens_per_parameter", tokens_per_parameter)

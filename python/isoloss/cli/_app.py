@@ -58,6 +58,9 @@ def run(arguments: list[str]) -> int:
         # nowhere, so that Python does not complain about the same pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        return _refuse("option", f"{error.strerror or error}{where}", USAGE, as_json=as_json)
     except KeyboardInterrupt:
         sys.stderr.write("isoloss: interrupted\n")
         return INTERRUPTED
@@ -107,6 +110,7 @@ def demo(
         _must_exist(data)
     elif role:
         raise UsageError("--role needs --data: the simulated sweep has its roles already")
+    _must_be_writable(plot)
     with _bars(as_json=json) as bars:
         shown = iso.demo.run(
             data,
@@ -190,8 +194,9 @@ def fit(
         Print the result as JSON and nothing else.
     """
     _must_exist(data)
-    if not 0.0 < level < 1.0:
-        raise UsageError(f"--level: must be between 0 and 1, not {level}")
+    _parse.check_level(level)
+    if output is not None:
+        _must_be_writable(output)
     resampling = None if bootstrap is None else _parse.bootstrap(bootstrap)
     limits = _parse.bounds(bounds)
     chosen: Any = law
@@ -215,26 +220,22 @@ def fit(
             n_threads=threads,
             progress=bars("fit"),
         )
-        draws = None
         if resampling is not None and fitted.success:
             draws = fitted.bootstrap(
-                resampling.draws,
-                by=resampling.by,
-                seed=seed,
-                n_threads=threads,
-                progress=bars("bootstrap"),
+                resampling.draws, by=resampling.by, seed=seed, n_threads=threads, progress=bars("bootstrap")
             )
+            fitted = fitted.with_draws(draws)
     if output is not None:
         fitted.save(output)
     if json:
-        _print_json(_render.fit_record(fitted, draws, level, output))
+        _print_json(_render.fit_record(fitted, level, output))
     else:
-        _render.fit(fitted, draws, level, output)
+        _render.fit(fitted, level, output)
     return _verdict(fitted)
 
 
 @app.command
-def predict(saved: Path, /, *, at: Words, json: Json = False) -> int:
+def predict(saved: Path, /, *, at: Words, level: float = 0.95, json: Json = False) -> int:
     """Predict the loss of planned runs with a saved fit.
 
     Parameters
@@ -243,15 +244,24 @@ def predict(saved: Path, /, *, at: Words, json: Json = False) -> int:
         File written by `isoloss fit -o`.
     at
         Values of the law's variables, as N=70B,D=1.4T; repeat for more points.
+    level
+        Confidence level of the interval, when the fit was saved with bootstrap draws.
     json
         Print the result as JSON and nothing else.
     """
+    _parse.check_level(level)
     fitted = _load(saved)
-    rows = [{**point, "loss": float(fitted.predict(**point))} for point in _parse.points(at)]
+    rows = []
+    for point in _parse.points(at):
+        row: dict[str, Any] = {**point, "loss": float(fitted.predict(**point))}
+        if fitted.draws is not None:
+            band = fitted.draws.predict(level=level, **point)
+            row["interval"] = [band.low, band.high]
+        rows.append(row)
     if json:
-        _print_json({"command": "predict", "law": fitted.law.name, "predictions": rows})
+        _print_json({"command": "predict", "law": fitted.law.name, "level": level, "predictions": rows})
     else:
-        _render.predictions(rows)
+        _render.predictions(rows, level)
     return DONE
 
 
@@ -353,6 +363,12 @@ def _read_options(items: list[str], batch_unit: str, seq_len: int | None) -> dic
 def _must_exist(path: Path) -> None:
     if not path.is_file():
         raise UsageError(f"no such file: {path}")
+
+
+def _must_be_writable(path: Path) -> None:
+    """Say so before the work is done, not after it."""
+    if not path.resolve().parent.is_dir():
+        raise UsageError(f"no such directory: {path.resolve().parent}")
 
 
 def _load(path: Path) -> "iso.Fit":

@@ -11,6 +11,7 @@ __all__ = [
     "assignments",
     "bootstrap",
     "bounds",
+    "check_level",
     "number",
     "numbers",
     "points",
@@ -68,10 +69,7 @@ def roles(items: Iterable[str]) -> dict[str, str]:
 
 def numbers(items: Iterable[str], option: str) -> dict[str, float]:
     """Read ``NAME=NUMBER`` items."""
-    return {
-        name: number(value, f"{option} {name}")
-        for name, value in assignments(items, option).items()
-    }
+    return {name: number(value, f"{option} {name}") for name, value in assignments(items, option).items()}
 
 
 def points(items: Iterable[str]) -> list[dict[str, float]]:
@@ -102,6 +100,12 @@ def bootstrap(text: str) -> Resampling:
     if draws < 1 or draws != int(draws):
         raise UsageError(f"--bootstrap: the number of draws must be 1 or more, not {count!r}")
     return Resampling(int(draws), {"run": "group", "case": "row", "": None}[kind])
+
+
+def check_level(level: float) -> None:
+    """Refuse a confidence level that is a percentage, or none at all."""
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"--level: a number between 0 and 1 such as 0.95, not {level:g}")
 
 
 def words(items: Iterable[str]) -> list[str]:

@@ -46,10 +46,7 @@ def demo(shown: "iso.demo.Demo") -> None:
         console.print(f"runs       {shown.runs.n:,} from {shown.source}", end="")
     console.print(kept if shown.cells.n < shown.runs.n else "")
     console.print(f"law        loss = {fitted.law.expr}")
-    console.print(
-        f"objective  {fitted.objective.describe()}: {format_number(fitted.value, 6)} "
-        f"over {fitted.n} runs"
-    )
+    console.print(f"objective  {fitted.objective.describe()}: {format_number(fitted.value, 6)} over {fitted.n} runs")
     console.print()
     console.print(_parameters(fitted, shown.draws, 0.95, shown.truth))
     console.print(f"basins     {basins}")
@@ -84,27 +81,23 @@ def demo_record(shown: "iso.demo.Demo") -> dict[str, Any]:
     }
 
 
-def fit(fitted: "iso.Fit", draws: Any, level: float, output: Path | None) -> None:
-    """Print the summary of a fit and, with draws, the table of intervals."""
-    line(fitted.summary())
-    console = _console()
-    if draws is not None:
-        console.print()
-        console.print(_parameters(fitted, draws, level, None))
+def fit(fitted: "iso.Fit", level: float, output: Path | None) -> None:
+    """Print the summary of a fit, with intervals when draws are attached."""
+    line(fitted.summary(level=level))
     if output is not None:
-        console.print(f"saved {output}")
+        line(f"saved {output}")
 
 
-def fit_record(fitted: "iso.Fit", draws: Any, level: float, output: Path | None) -> dict[str, Any]:
+def fit_record(fitted: "iso.Fit", level: float, output: Path | None) -> dict[str, Any]:
     """Describe a fit for ``--json``."""
-    return {"command": "fit", **_fit_part(fitted, draws, level), "saved": output}
+    return {"command": "fit", **_fit_part(fitted, fitted.draws, level), "saved": output}
 
 
-def predictions(rows: Sequence[Mapping[str, float]]) -> None:
+def predictions(rows: Sequence[Mapping[str, Any]], level: float) -> None:
     """Print one line per predicted run."""
     table = _table()
     for name in rows[0]:
-        table.add_column(name, justify="right")
+        table.add_column(f"{100 * level:g} % interval" if name == "interval" else name, justify="right")
     for row in rows:
         table.add_row(*(_quantity(name, value) for name, value in row.items()))
     _console().print(table)
@@ -166,9 +159,7 @@ def _fit_part(fitted: "iso.Fit", draws: Any, level: float) -> dict[str, Any]:
     return record
 
 
-def _parameters(
-    fitted: "iso.Fit", draws: Any, level: float, truth: Mapping[str, float] | None
-) -> Table:
+def _parameters(fitted: "iso.Fit", draws: Any, level: float, truth: Mapping[str, float] | None) -> Table:
     table = _table()
     table.add_column("parameter", style="bold")
     table.add_column("estimate", justify="right")
@@ -180,7 +171,7 @@ def _parameters(
         row = [
             name,
             format_number(fitted.params[name], 5),
-            f"{format_number(low, 4)} .. {format_number(high, 4)}",
+            f"[{format_number(low, 4)}, {format_number(high, 4)}]",
         ]
         if truth is not None:
             row += [format_number(truth[name], 5), "yes" if low <= truth[name] <= high else "no"]
@@ -197,7 +188,9 @@ def _notices(console: Console, notices: Sequence[Any]) -> None:
         console.print(Text(str(notice), style=style))
 
 
-def _quantity(name: str, value: float) -> str:
+def _quantity(name: str, value: Any) -> str:
+    if name == "interval":
+        return f"[{format_number(value[0], 5)}, {format_number(value[1], 5)}]"
     return format_si(value) if name in COUNTS else format_number(value, 5)
 
 
