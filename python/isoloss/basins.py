@@ -1,0 +1,148 @@
+"""The census of a multi-start: how many different optima there are, and how often each was reached.
+
+Two starts ended in the same optimum when their objective values agree to one part in a million; parameters are no
+guide, since scaling laws have long flat valleys. Starts that did not converge are counted apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isoloss.problem import F64, Solved
+
+__all__ = ["Basins", "Optimum", "census"]
+
+SAME = 1e-6  # relative difference of objective values below which two optima count as one
+_MOST_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimum:
+    """One distinct optimum.
+
+    Attributes
+    ----------
+    value : float
+        Objective.
+    count : int
+        Number of starts that ended here.
+    params : mapping of str to float
+        Of its best start.
+    """
+
+    value: float
+    count: int
+    params: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return {"value": self.value, "count": self.count, "params": dict(self.params)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basins:
+    """All starts of one fit, sorted by where they ended.
+
+    Attributes
+    ----------
+    starts : int
+        Number of starts.
+    optima : tuple of Optimum
+        Distinct optima in order of their objective values; the first twenty.
+    distinct : int
+        Number of distinct optima, also those not listed.
+    failed : int
+        Starts that did not converge.
+    """
+
+    starts: int
+    optima: tuple[Optimum, ...]
+    distinct: int
+    failed: int
+
+    @property
+    def share(self) -> float:
+        """Share of all starts that ended at the best optimum."""
+        return self.optima[0].count / self.starts if self.optima else 0.0
+
+    @property
+    def gap(self) -> float | None:
+        """Relative excess of the runner-up's objective over the best; None without a runner-up."""
+        if len(self.optima) < 2:
+            return None
+        best, second = self.optima[0].value, self.optima[1].value
+        return (second - best) / abs(best) if best else float("inf")
+
+    def __str__(self) -> str:
+        if not self.optima:
+            return f"{self.starts:,} starts, none converged"
+        noun = "start" if self.starts == 1 else "starts"
+        optima = "optimum" if self.distinct == 1 else "optima"
+        text = f"{self.starts:,} {noun}, {self.distinct:,} distinct {optima}, {100 * self.share:.0f} % at the best"
+        if self.gap is not None:
+            text += f", runner-up {100 * self.gap:.2g} % worse"
+        if self.failed:
+            text += f", {self.failed:,} not converged"
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return {
+            "starts": self.starts,
+            "distinct": self.distinct,
+            "failed": self.failed,
+            "optima": [optimum.to_dict() for optimum in self.optima],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Basins:
+        """Inverse of `to_dict`."""
+        optima = tuple(
+            Optimum(value=float(o["value"]), count=int(o["count"]), params=dict(o["params"])) for o in data["optima"]
+        )
+        return cls(
+            starts=int(data["starts"]), distinct=int(data["distinct"]), failed=int(data["failed"]), optima=optima
+        )
+
+
+def census(solved: Solved, names: tuple[str, ...], noise: float) -> Basins:
+    """Sort the starts of one problem into optima.
+
+    Parameters
+    ----------
+    solved : Solved
+        A row for each start.
+    names : tuple of str
+        Parameters.
+    noise : float
+        Objective values below this are rounding error, and all the same.
+    """
+    ok = np.flatnonzero(solved.ok)
+    order = ok[np.argsort(solved.value[ok], kind="stable")]
+    value = solved.value[order]
+    edges = _edges(value, noise)
+    listed = [
+        Optimum(
+            value=float(value[first]),
+            count=int(last - first),
+            params=dict(zip(names, solved.params[order[first]].tolist(), strict=True)),
+        )
+        for first, last in zip(edges[:-1][:_MOST_LISTED], edges[1:][:_MOST_LISTED], strict=True)
+    ]
+    return Basins(
+        starts=len(solved.value), optima=tuple(listed), distinct=len(edges) - 1, failed=len(solved.value) - len(ok)
+    )
+
+
+def _edges(value: F64, noise: float) -> list[int]:
+    """Where each group of equal values begins in the sorted values, and the end."""
+    edges = [0]
+    while edges[-1] < len(value):
+        first = float(value[edges[-1]])
+        limit = first + max(SAME * abs(first), noise)
+        edges.append(max(int(np.searchsorted(value, limit, side="right")), edges[-1] + 1))
+    return edges

@@ -1,0 +1,162 @@
+r"""Error bars from curvature: the sandwich covariance of an M-estimator.
+
+Private. With r_i the residual of run i in the space of the objective, w_i its weight and rho the function that is
+summed, the estimate solves sum_i w_i rho'(r_i) grad r_i = 0, and its covariance is estimated by
+
+    bread^-1 meat bread^-1,
+    bread = sum_i w_i (rho''(r_i) g_i g_i^T + rho'(r_i) hess r_i),      g_i = grad r_i,
+    meat  = sum_i (w_i rho'(r_i))^2 g_i g_i^T,
+
+times n / (n - q) for the q parameters estimated (Huber 1967; White 1982). When runs come in groups the terms of the
+meat are summed within each group first, and the factor is G/(G - 1) (n - 1)/(n - q) (Liang and Zeger 1986).
+
+Where this would mislead it is refused with a reason: absolute error has no curvature in its residuals, nor has a Huber
+objective whose delta almost no residual lies within; and a bread that is not positive definite has no inverse to use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.objective import Objective
+from isoloss.problem import F64, Problem
+
+__all__ = ["Covariance", "correlation", "covariance"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Covariance:
+    """A covariance, or why there is none.
+
+    Attributes
+    ----------
+    cov : (p, p) float64 or None
+        In natural parameters. Zero for fixed parameters; NaN for those at a bound.
+    kind : str
+        How it was estimated.
+    reason : str or None
+        Why `cov` is None.
+    """
+
+    cov: F64 | None
+    kind: str
+    reason: str | None
+
+
+def covariance(
+    problem: Problem, params: F64, at_bound: NDArray[np.int8], groups: NDArray[np.int64] | None
+) -> Covariance:
+    """The sandwich covariance at an optimum.
+
+    Parameters
+    ----------
+    problem : Problem
+        With one target row.
+    params : (p,) float64
+        The optimum, natural values.
+    at_bound : (p,) int8
+        Non-zero where a parameter sits on a bound; such parameters are held there.
+    groups : (n,) int64 or None
+        Group of each run, for the cluster-robust form.
+    """
+    kind = "sandwich" if groups is None else "cluster-robust sandwich"
+    own = problem.parameters
+    root = own.tied
+    moves = own.free & (at_bound[root] == 0)
+    estimated = np.flatnonzero(moves)
+    q = len(estimated)
+    if q == 0:
+        return Covariance(cov=None, kind=kind, reason="no parameter is free to move")
+    # Column k of the selection carries the k-th estimated parameter and all that are tied to it.
+    selection = np.asarray(root[:, None] == estimated[None, :], dtype=np.float64)
+
+    value, gradient, hessian = problem.expression.derivatives(problem.columns, params)
+    slope, bend = _transform_slopes(value, problem.objective)
+    residual = problem.objective.residuals(value, problem.target)
+    weight = np.ones_like(residual) if problem.weights is None else problem.weights
+    present = weight > 0.0
+    n = int(present.sum())
+    reason = _refusal(problem.objective, residual[present], n, q)
+    if reason is not None:
+        return Covariance(cov=None, kind=kind, reason=reason)
+
+    inner = gradient @ selection
+    curve = np.einsum("nij,ia,jb->nab", hessian, selection, selection)
+    g = slope[:, None] * inner
+    h = slope[:, None, None] * curve + bend[:, None, None] * inner[:, :, None] * inner[:, None, :]
+    first, second = _rho_slopes(residual, problem.objective)
+    absent = ~present  # rows of weight zero may lie outside the law's domain: keep their NaN out
+    g[absent], h[absent], first[absent], second[absent] = 0.0, 0.0, 0.0, 0.0
+    # Unit scale for each parameter: A may be 1e3 and alpha 0.3, and neither should decide what is singular.
+    scale = np.sqrt(np.einsum("n,na,na->a", weight, g, g))
+    if not np.all(np.isfinite(scale)) or np.any(scale == 0.0):
+        flat = ", ".join(own.names[j] for j, s in zip(estimated, scale, strict=True) if not s > 0.0)
+        return Covariance(cov=None, kind=kind, reason=f"the loss does not respond to {flat or 'the parameters'}")
+    g /= scale
+    h /= scale[:, None] * scale[None, :]
+    bread = np.einsum("n,na,nb->ab", weight * second, g, g) + np.einsum("n,nab->ab", weight * first, h)
+    spectrum = np.linalg.eigvalsh(bread)
+    if not spectrum[0] > 1e-13 * q * abs(spectrum[-1]):
+        reason = "the curvature at the optimum is not positive definite: the data do not pin all parameters down"
+        return Covariance(cov=None, kind=kind, reason=reason)
+    score = (weight * first)[:, None] * g
+    factor = n / (n - q)
+    if groups is not None:
+        labels, codes = np.unique(groups[present], return_inverse=True)
+        if len(labels) <= q:
+            reason = f"{len(labels)} groups cannot give the covariance of {q} parameters"
+            return Covariance(cov=None, kind=kind, reason=reason)
+        summed = np.zeros((len(labels), q))
+        np.add.at(summed, codes, score[present])
+        score = summed
+        factor = len(labels) / (len(labels) - 1) * (n - 1) / (n - q)
+    half = np.linalg.solve(bread, score.T) / scale[:, None]
+    small = factor * (half @ half.T)
+    cov = selection @ small @ selection.T
+    held = np.asarray(at_bound[root] != 0) & ~own.fixed[root]
+    cov[held, :] = np.nan
+    cov[:, held] = np.nan
+    return Covariance(cov=cov, kind=kind, reason=None)
+
+
+def correlation(cov: F64) -> F64:
+    """(p, p) correlations; NaN in the rows and columns of parameters without spread."""
+    spread = np.sqrt(np.diag(cov))
+    scale = np.where(spread > 0.0, spread, np.nan)
+    return np.asarray(cov / scale[:, None] / scale[None, :])
+
+
+def _refusal(objective: Objective, residual: F64, n: int, q: int) -> str | None:
+    """Why curvature gives no honest error bars here, or None."""
+    if objective.kind == "absolute":
+        return "absolute error has no curvature in its residuals; use bootstrap()"
+    if n <= q:
+        return f"{n} runs leave no residual to judge {q} parameters by"
+    if objective.kind == "huber":
+        inside = int(np.count_nonzero(np.abs(residual) <= objective.delta))
+        if inside < 3 * q:
+            few = f"only {inside} of {n} residuals lie within delta = {objective.delta:g}"
+            return f"{few} (needs {3 * q}); use bootstrap()"
+    return None
+
+
+def _transform_slopes(value: F64, objective: Objective) -> tuple[F64, F64]:
+    """First and second derivative of the space's transform at the predictions."""
+    if objective.space == "raw":
+        return np.ones_like(value), np.zeros_like(value)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if objective.space == "log":
+            return 1.0 / value, -1.0 / value**2
+        spread = value * (1.0 - value)
+        return 1.0 / spread, (2.0 * value - 1.0) / spread**2
+
+
+def _rho_slopes(residual: F64, objective: Objective) -> tuple[F64, F64]:
+    """First and second derivative of what is summed, at the residuals."""
+    if objective.kind == "squared":
+        return 2.0 * residual, np.full_like(residual, 2.0)
+    inside = np.abs(residual) <= objective.delta
+    return np.clip(residual, -objective.delta, objective.delta), inside.astype(np.float64)
