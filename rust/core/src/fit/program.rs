@@ -69,6 +69,8 @@ pub(crate) struct Program {
     pub(crate) shifts: Vec<Vec<(f64, usize)>>,
     /// Damped by a common scale, since a logarithm or an exponent of a ratio has no unit.
     pub(crate) unitless: Vec<bool>,
+    /// Positive, and the law is linear in it: a factor of one of its terms.
+    pub(crate) amplitude: Vec<bool>,
     /// Column-only values, each over all rows.
     pub(crate) columns: Vec<Vec<f64>>,
     /// Once per problem: inputs are all parameters (internal), then constants.
@@ -156,9 +158,10 @@ impl Program {
         let shifts: Vec<Vec<(f64, usize)>> = pivots.into_iter().map(|pivot| pivot.0).collect();
         let exponent = |j: usize| shifts.iter().any(|shift| shift.iter().any(|&(_, k)| k == j));
         let unitless: Vec<bool> = free.iter().map(|&j| constraints.log_scale[j] || exponent(j)).collect();
+        let amplitude = free.iter().map(|&j| constraints.log_scale[j] && law.linear()[j]).collect();
         let layout = Layout::new(&mut graph, root, &free);
         let columns = layout.column_values(columns, rows)?;
-        Ok(layout.program(objective, p, free, coordinates, shifts, unitless, columns))
+        Ok(layout.program(objective, p, free, coordinates, shifts, unitless, amplitude, columns))
     }
 }
 
@@ -255,6 +258,7 @@ impl<'a> Layout<'a> {
         coordinates: Coordinates,
         shifts: Vec<Vec<(f64, usize)>>,
         unitless: Vec<bool>,
+        amplitude: Vec<bool>,
         columns: Vec<Vec<f64>>,
     ) -> Program {
         let graph = &*self.graph;
@@ -352,6 +356,7 @@ impl<'a> Layout<'a> {
             coordinates,
             shifts,
             unitless,
+            amplitude,
             columns,
             lane,
             lane_parameters,

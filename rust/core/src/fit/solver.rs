@@ -31,6 +31,11 @@ const STAGE_TOLERANCE: f64 = 1e-4;
 const ROUNDING: f64 = 1e-15;
 /// First damping, relative to the curvature.
 const FIRST_DAMPING: f64 = 1e-3;
+/// Relative decrease below which a step counts as near the minimum, where the true curvature leads.
+const NEAR: f64 = 0.1;
+/// Share of the largest term below which a term's amplitude is raised before the first step, and to where.
+const ASLEEP: f64 = 1e-2;
+const AWAKE: f64 = 0.1;
 /// Each stage's `delta` relative to the stage before.
 const STAGE_FACTOR: f64 = 0.1;
 /// Where the absolute loss ends, relative to the mean absolute residual.
@@ -80,7 +85,7 @@ pub(crate) struct Solver<'p> {
     factor: Vec<Lanes>,
     lambda: [f64; LANES],
     grow: [f64; LANES],
-    scale: [f64; LANES],
+    woken: [bool; LANES],
     predicted: [f64; LANES],
     weight: [f64; LANES],
     final_delta: [f64; LANES],
@@ -109,7 +114,7 @@ impl<'p> Solver<'p> {
             factor: zero(free * (free + 1) / 2),
             lambda: [0.0; LANES],
             grow: [2.0; LANES],
-            scale: [1.0; LANES],
+            woken: [false; LANES],
             predicted: [0.0; LANES],
             weight: [1.0; LANES],
             final_delta: [0.0; LANES],
@@ -126,8 +131,13 @@ impl<'p> Solver<'p> {
         self.phase[lane] = Phase::Start;
         self.weight[lane] = weight;
         self.iterations[lane] = 0;
+        self.lambda[lane] = FIRST_DAMPING;
         self.grow[lane] = 2.0;
-        self.settings.convex[lane] = 0.0;
+        self.woken[lane] = false;
+        for damping in &mut self.damping {
+            damping.0[lane] = 0.0;
+        }
+        self.settings.convex[lane] = 1.0;
         self.final_delta[lane] = self.program.objective.loss.delta();
         self.settings.delta[lane] = match self.program.objective.loss {
             Loss::Huber { delta } => delta,
@@ -175,11 +185,6 @@ impl<'p> Solver<'p> {
             };
         }
         self.accept(&accepted);
-        for lane in 0..LANES {
-            if accepted[lane] && self.phase[lane] == Phase::Start && stepping[lane] {
-                self.first_damping(lane);
-            }
-        }
         self.solve(stepping);
         for lane in 0..LANES {
             if stepping[lane] {
@@ -201,10 +206,13 @@ impl<'p> Solver<'p> {
                 if self.program.free.is_empty() {
                     return (true, Next::End(Status::Converged));
                 }
-                if self.program.objective.loss == Loss::Absolute {
-                    return self.begin_stages(lane);
+                if !self.woken[lane] && self.wake(lane) {
+                    return (false, Next::Again);
                 }
-                (true, Next::Step)
+                if self.program.objective.loss == Loss::Squared {
+                    return (true, Next::Step);
+                }
+                self.begin_stages(lane)
             }
             Phase::Restart => (true, Next::Step),
             Phase::Trial | Phase::Closing => {
@@ -217,17 +225,20 @@ impl<'p> Solver<'p> {
                     return (better, self.stage_end(lane, better, Status::Converged));
                 }
                 if !better || !(ratio > 1e-4) {
-                    self.lambda[lane] = (self.lambda[lane] * self.grow[lane]).max(1e-6 * self.scale[lane]);
+                    self.lambda[lane] = (self.lambda[lane] * self.grow[lane]).max(1e-6);
                     self.grow[lane] *= 2.0;
                     if self.predicted[lane] <= ROUNDING * old || self.grow[lane] > 1e30 {
                         return (false, self.stage_end(lane, false, Status::Stalled));
                     }
                 } else {
                     self.grow[lane] = 2.0;
+                    if decrease < NEAR * old {
+                        self.settings.convex[lane] = 0.0;
+                    }
                     let bend = 2.0 * ratio - 1.0;
                     let shrink = (1.0 - bend * bend * bend).clamp(0.1, 2.0);
                     self.lambda[lane] *= shrink;
-                    if self.lambda[lane] < 1e-14 * self.scale[lane] {
+                    if self.lambda[lane] < 1e-14 {
                         self.lambda[lane] = 0.0;
                     }
                 }
@@ -239,34 +250,58 @@ impl<'p> Solver<'p> {
         }
     }
 
-    /// The absolute loss starts from a Huber loss at the size of the residuals.
+    /// Raises the amplitudes whose terms are too small to be felt: in logarithms their slope vanishes with them.
+    fn wake(&mut self, lane: usize) -> bool {
+        let program = self.program;
+        let curvature = |j: usize| self.fresh.hessian[j * (j + 3) / 2].0[lane];
+        let amplitudes: Vec<usize> = (0..program.free.len()).filter(|&j| program.amplitude[j]).collect();
+        let largest = amplitudes.iter().fold(0f64, |m, &j| m.max(curvature(j)));
+        for &j in &amplitudes {
+            let share = curvature(j) / largest;
+            if share < ASLEEP * ASLEEP {
+                let parameter = program.free[j];
+                let raise = 0.5 * (AWAKE * AWAKE / share.max(1e-300)).ln();
+                let value = (self.trial[parameter].0[lane] + raise).min(self.upper[j]);
+                self.theta[parameter].0[lane] = value;
+                self.trial[parameter].0[lane] = value;
+                self.woken[lane] = true;
+            }
+        }
+        self.woken[lane]
+    }
+
+    /// A robust loss is approached through wider ones, from the size of the residuals at the start.
     fn begin_stages(&mut self, lane: usize) -> (bool, Next) {
         let size = self.fresh.absolute.0[lane] / self.weight[lane];
         if size == 0.0 {
             return (true, Next::End(Status::Converged));
         }
+        if self.program.objective.loss == Loss::Absolute {
+            self.final_delta[lane] = ABSOLUTE_DELTA * size;
+        }
+        if size <= self.final_delta[lane] {
+            return (true, Next::Step);
+        }
         self.settings.delta[lane] = size;
-        self.final_delta[lane] = ABSOLUTE_DELTA * size;
-        self.phase[lane] = Phase::Start;
-        self.final_delta[lane] = self.final_delta[lane].min(size);
-        // Evaluated again at the same point: the phase then sees a delta that is set.
+        // Evaluated again at the same point, under the wider loss.
         self.phase[lane] = Phase::Restart;
-        self.lambda[lane] = f64::NAN;
         (false, Next::Again)
     }
 
     /// A stage is over: on to the next `delta`, or the end.
     fn stage_end(&mut self, lane: usize, better: bool, status: Status) -> Next {
         let delta = self.settings.delta[lane];
-        if self.program.objective.loss != Loss::Absolute || delta <= self.final_delta[lane] {
+        if self.in_last_stage(lane) {
             return Next::End(status);
         }
         if better {
             self.copy_lane(lane);
         }
         let size = self.current.absolute.0[lane] / self.weight[lane];
-        self.final_delta[lane] = ABSOLUTE_DELTA * size;
-        self.settings.delta[lane] = (STAGE_FACTOR * delta).max(self.final_delta[lane]).min(size);
+        if self.program.objective.loss == Loss::Absolute {
+            self.final_delta[lane] = ABSOLUTE_DELTA * size;
+        }
+        self.settings.delta[lane] = (STAGE_FACTOR * delta.min(size)).max(self.final_delta[lane]);
         for j in 0..self.theta.len() {
             self.trial[j].0[lane] = self.theta[j].0[lane];
         }
@@ -274,6 +309,10 @@ impl<'p> Solver<'p> {
         self.lambda[lane] *= 0.1;
         self.grow[lane] = 2.0;
         Next::Again
+    }
+
+    fn in_last_stage(&self, lane: usize) -> bool {
+        self.program.objective.loss == Loss::Squared || self.settings.delta[lane] <= self.final_delta[lane]
     }
 
     fn ending(&self, lane: usize, status: Status) -> Ending {
@@ -322,19 +361,6 @@ impl<'p> Solver<'p> {
         }
     }
 
-    /// The scale of the curvature at the start, and the first damping from it.
-    fn first_damping(&mut self, lane: usize) {
-        let mut scale = 0f64;
-        for j in 0..self.program.free.len() {
-            if self.program.unitless[j] {
-                scale = scale.max(self.current.hessian[j * (j + 3) / 2].0[lane].abs());
-            }
-            self.damping[j].0[lane] = 0.0;
-        }
-        self.scale[lane] = if scale > 0.0 && scale.is_finite() { scale } else { 1.0 };
-        self.lambda[lane] = FIRST_DAMPING * self.scale[lane];
-    }
-
     /// Steps for the lanes that want one; `λ` rises until each can be factored and the model decreases.
     fn solve(&mut self, mut wanted: [bool; LANES]) {
         let free = self.program.free.len();
@@ -342,9 +368,9 @@ impl<'p> Solver<'p> {
             if !wanted[lane] {
                 continue;
             }
-            if self.lambda[lane].is_nan() {
-                self.first_damping(lane);
-            }
+            let scale = (0..free).filter(|&j| self.program.unitless[j]).fold(0f64, |m, j| {
+                m.max(self.current.hessian[j * (j + 3) / 2].0[lane].abs())
+            });
             let largest = (0..free).fold(0f64, |m, j| m.max(self.current.diagonal[j].0[lane]));
             for j in 0..free {
                 let value = self.theta[self.program.free[j]].0[lane];
@@ -352,11 +378,10 @@ impl<'p> Solver<'p> {
                 let outward = (value <= self.lower[j] && slope > 0.0) || (value >= self.upper[j] && slope < 0.0);
                 self.resting[j].0[lane] = f64::from(u8::from(outward));
                 let damping = if self.program.unitless[j] {
-                    1.0
+                    if scale > 0.0 { scale } else { 1.0 }
                 } else {
                     let floor = if largest > 0.0 { 1e-14 * largest } else { 1.0 };
-                    let now = self.current.diagonal[j].0[lane].max(floor) / self.scale[lane];
-                    now.max(0.1 * self.damping[j].0[lane])
+                    self.current.diagonal[j].0[lane].max(floor).max(0.1 * self.damping[j].0[lane])
                 };
                 self.damping[j].0[lane] = damping;
             }
@@ -371,7 +396,7 @@ impl<'p> Solver<'p> {
                 if definite[lane] && self.cut_and_predict(lane) {
                     wanted[lane] = false;
                 } else {
-                    self.lambda[lane] = (4.0 * self.lambda[lane]).max(1e-5 * self.scale[lane]);
+                    self.lambda[lane] = (4.0 * self.lambda[lane]).max(1e-11);
                     again = true;
                 }
             }
@@ -468,11 +493,9 @@ impl<'p> Solver<'p> {
             let s = self.step[j].0[lane];
             damped += self.lambda[lane] * self.damping[j].0[lane] * s * s;
         }
-        let last = self.program.objective.loss != Loss::Absolute
-            || self.settings.delta[lane] <= self.final_delta[lane];
-        let tolerance = if last { TOLERANCE } else { STAGE_TOLERANCE };
+        let tolerance = if self.in_last_stage(lane) { TOLERANCE } else { STAGE_TOLERANCE };
         let small = self.predicted[lane] <= tolerance * value;
-        let closing = small && damped <= self.predicted[lane];
+        let closing = small && damped <= 0.01 * self.predicted[lane];
         self.phase[lane] = if closing { Phase::Closing } else { Phase::Trial };
     }
 }
