@@ -45,12 +45,13 @@ def test_runs_are_called_simulated_and_nothing_else_is(shown, tmp_path):
     assert not real.simulated
     assert real.truth is None
     assert real.true_optimum is None
-    assert "simulated" not in real.source
+    assert real.source == str(path)
     np.testing.assert_allclose(real.cells["loss"], table["loss"])
 
 
 def test_truth_is_near_and_the_optimum_is_a_minimum(shown):
-    N, D = shown.true_optimum
+    N, D = shown.true_optimum["N"], shown.true_optimum["D"]
+    assert shown.true_optimum["loss"] == pytest.approx(float(simulate.floor(N, D)))
     assert pytest.approx(1e24) == 6 * N * D
     around = np.array([0.99, 1.0, 1.01]) * N
     loss = simulate.floor(around, 1e24 / (6 * around))

@@ -80,10 +80,23 @@ def test_frontier_is_the_optimum_of_the_fit_and_reaches_the_budget(fitted, axes)
 
 def test_band_lies_around_the_frontier(fitted, draws, axes):
     iso.plot.loss_against_compute(fitted, draws=draws, at=AT, ax=axes)
-    band = axes.collections[-1].get_paths()[0]
+    band = axes.collections[-1].get_paths()[0].vertices
     C, loss = line_named(axes, "compute-optimal").get_data()
-    inside = [band.contains_point(point) for point in np.column_stack([C, loss])[1:-1]]
-    assert np.mean(inside) > 0.9
+    for budget, best in zip(C, loss, strict=True):
+        low, high = np.quantile(
+            [_least(dict(zip(draws.names, row, strict=True)), budget) for row in draws.params], [0.025, 0.975]
+        )
+        edges = band[np.isclose(band[:, 0], budget), 1]
+        assert edges.min() == pytest.approx(low, rel=1e-6)
+        assert edges.max() == pytest.approx(high, rel=1e-6)
+        assert low < best < high
+
+
+def _least(p, budget):
+    """Hoffmann et al. 2022, equation 4: the loss at the closed-form optimum."""
+    total = p["alpha"] + p["beta"]
+    N = (p["alpha"] * p["A"] / (p["beta"] * p["B"])) ** (1 / total) * (budget / 6) ** (p["beta"] / total)
+    return p["E"] + p["A"] / N ** p["alpha"] + p["B"] / (budget / (6 * N)) ** p["beta"]
 
 
 def test_contours_are_curves_of_equal_loss(fitted, axes):

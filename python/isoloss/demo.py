@@ -52,8 +52,8 @@ class Demo:
         Compute-optimal N and D with 95 % intervals from the draws.
     truth : dict or None
         Parameters the runs were simulated from; None for runs from a file.
-    true_optimum : tuple of float or None
-        N and D that are truly optimal, when the truth is known.
+    true_optimum : dict or None
+        N, D, tokens per parameter and loss that are truly optimal, when the truth is known.
     seconds : dict of str to float
         Wall time of each step.
     figure : Path or None
@@ -67,7 +67,7 @@ class Demo:
     draws: Draws
     allocation: Allocation
     truth: dict[str, float] | None
-    true_optimum: tuple[float, float] | None
+    true_optimum: dict[str, float] | None
     seconds: dict[str, float]
     figure: Path | None
 
@@ -216,9 +216,11 @@ def run(
     )
 
 
-def _closed_form_optimum(p: Mapping[str, float], C: float) -> tuple[float, float]:
+def _closed_form_optimum(p: Mapping[str, float], C: float) -> dict[str, float]:
     """Hoffmann et al. 2022, equation 4: N* = G (C/6)^a, with D* = C / (6 N*)."""
     total = p["alpha"] + p["beta"]
     G = (p["alpha"] * p["A"] / (p["beta"] * p["B"])) ** (1.0 / total)
     N = G * (C / 6.0) ** (p["beta"] / total)
-    return N, C / (6.0 * N)
+    D = C / (6.0 * N)
+    loss = p["E"] + p["A"] / N ** p["alpha"] + p["B"] / D ** p["beta"]
+    return {"N": N, "D": D, "tokens_per_parameter": D / N, "loss": loss}

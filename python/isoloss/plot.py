@@ -8,7 +8,7 @@ carries its own line style and marker, so that nothing is told by colour alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -77,12 +77,19 @@ def loss_against_compute(
     ('log', 'log')
     """
     axes = _axes(fit, ax)
+    _draw_losses(axes, fit, _frontier(fit, draws, at), at, sizes)
+    return axes
+
+
+def _draw_losses(axes: "Axes", fit: "Fit", best: "_Frontier", at: float | None, sizes: int) -> None:
     N, D, C, loss = (np.asarray(fit.runs[name]) for name in ("N", "D", "C", "loss"))
     colour = _size_colours(N)
     # Each size from two to three thousand tokens per parameter, or as far as its runs reach.
     low, high = min(2.0, (D / N).min()), max(3000.0, (D / N).max())
+    right = max(best.C[-1], C.max()) * 8.0
     for size in _representative(N, sizes):
-        curve_C = FLOPS_PER_PARAMETER_TOKEN * size**2 * np.geomspace(low, high, 120)
+        one = FLOPS_PER_PARAMETER_TOKEN * size**2
+        curve_C = np.geomspace(one * low, max(min(one * high, right / 3.0), one * low * 2.0), 120)
         curve = _loss(fit, np.full_like(curve_C, size), curve_C)
         axes.plot(curve_C, curve, color=colour(size), lw=1.2, alpha=0.85, zorder=2)
         axes.annotate(
@@ -96,26 +103,25 @@ def loss_against_compute(
             color=INK,
         )
     axes.scatter(C, loss, c=[colour(size) for size in N], s=17, lw=0.4, edgecolors="white", zorder=3)
-    draws = fit.draws if draws is None else draws
-    budget = _budgets(C, at)
-    best, spread = np.asarray(_without_draws(fit).allocate(budget).loss), ""
-    if draws is not None:
-        banded, bottom, top = _band(fit, draws, budget, "loss")
+    spread = ""
+    if best.bands is not None:
+        bottom, top = best.bands["loss"]
         spread = f" [{bottom[-1]:.3f}, {top[-1]:.3f}]"
-        axes.fill_between(banded, bottom, top, color=OPTIMUM, alpha=0.22, lw=0, zorder=1)
-    axes.plot(budget, best, color=OPTIMUM, lw=1.8, ls=(0, (5, 2)), zorder=2.5, label="compute-optimal")
+        axes.fill_between(best.C, bottom, top, color=OPTIMUM, alpha=0.22, lw=0, zorder=1)
+    axes.plot(best.C, best.loss, color=OPTIMUM, lw=1.8, ls=(0, (5, 2)), zorder=2.5, label="compute-optimal")
     if at is not None:
-        axes.plot(at, best[-1], marker="*", ms=13, color=OPTIMUM, mec="white", mew=0.8, zorder=5)
-        _note(axes, f"loss {best[-1]:.3f}{spread}\nat {format_number(at, 2)} FLOPs", at, best[-1])
+        axes.plot(best.C[-1], best.loss[-1], marker="*", ms=13, color=OPTIMUM, mec="white", mew=0.8, zorder=5)
+        _note(axes, f"loss {best.loss[-1]:.3f}{spread}\nat {format_number(at, 2)} FLOPs", at, best.loss[-1])
     axes.set_xscale("log")
     axes.set_yscale("log")
-    span = np.log(loss.max() / min(loss.min(), best[-1]))
-    axes.set_ylim(min(loss.min(), best[-1]) * np.exp(-0.16 * span), loss.max() * np.exp(0.05 * span))
-    axes.set_xlim(budget[0] / 3.0, max(budget[-1], C.max()) * 8.0)
+    low = min(loss.min(), best.loss[-1] if best.bands is None else best.bands["loss"][0][-1])
+    high = loss.max()
+    span = np.log(high / low)
+    axes.set_ylim(low * np.exp(-0.16 * span), high * np.exp(0.05 * span))
+    axes.set_xlim(best.C[0] / 3.0, right)
     _loss_ticks(axes)
     axes.set_xlabel("training compute C = 6ND (FLOPs)")
     axes.set_ylabel("loss (nats per token)")
-    return axes
 
 
 def isoloss_contours(
@@ -162,36 +168,39 @@ def isoloss_contours(
     ('log', 'log')
     """
     axes = _axes(fit, ax)
+    _draw_contours(axes, fit, _frontier(fit, draws, at), at, levels)
+    return axes
+
+
+def _draw_contours(
+    axes: "Axes", fit: "Fit", best: "_Frontier", at: float | None, levels: int | Sequence[float]
+) -> None:
     N, C, loss = (np.asarray(fit.runs[name]) for name in ("N", "C", "loss"))
-    draws = fit.draws if draws is None else draws
-    budget = _budgets(C, at)
-    plan = _without_draws(fit).allocate(budget)
-    best_N, spread = np.asarray(plan.N), ""
-    grid_C = np.geomspace(C.min() / 2.0, max(C.max(), budget[-1]) * 2.0, 160)
-    grid_N = np.geomspace(min(N.min(), best_N.min()) / 2.0, max(N.max(), best_N.max()) * 6.0, 160)
+    grid_C = np.geomspace(C.min() / 2.0, max(C.max(), best.C[-1]) * 2.0, 160)
+    grid_N = np.geomspace(min(N.min(), best.N.min()) / 2.0, max(N.max(), best.N.max()) * 6.0, 160)
     mesh_C, mesh_N = np.meshgrid(grid_C, grid_N)
     surface = _loss(fit, mesh_N.ravel(), mesh_C.ravel()).reshape(mesh_C.shape)
-    heights = _levels(levels, np.asarray(plan.loss))
+    heights = _levels(levels, best.loss)
     shades, norm = _shades(), _log_norm([*heights, *loss])
     contours = axes.contour(mesh_C, mesh_N, surface, heights, cmap=shades, norm=norm, linewidths=1.1, zorder=1)
-    _label(axes, contours, budget, best_N)
+    _label(axes, contours, best, (grid_C[0], grid_C[-1], grid_N[0], grid_N[-1]))
     axes.scatter(C, N, c=loss, cmap=shades, norm=norm, s=17, lw=0.4, edgecolors="white", zorder=3)
-    if draws is not None:
-        banded, low, high = _band(fit, draws, budget, "N")
+    spread = ""
+    if best.bands is not None:
+        low, high = best.bands["N"]
         spread = f"\n[{format_si(low[-1])}, {format_si(high[-1])}]"
-        axes.fill_between(banded, low, high, color=OPTIMUM, alpha=0.22, lw=0, zorder=2)
-    axes.plot(budget, best_N, color=OPTIMUM, lw=1.8, ls=(0, (5, 2)), zorder=2.5, label="compute-optimal N")
+        axes.fill_between(best.C, low, high, color=OPTIMUM, alpha=0.22, lw=0, zorder=2)
+    axes.plot(best.C, best.N, color=OPTIMUM, lw=1.8, ls=(0, (5, 2)), zorder=2.5, label="compute-optimal N")
     if at is not None:
-        axes.plot(at, best_N[-1], marker="*", ms=13, color=OPTIMUM, mec="white", mew=0.8, zorder=5)
-        best_D = at / (FLOPS_PER_PARAMETER_TOKEN * best_N[-1])
-        _note(axes, f"N {format_si(best_N[-1])}{spread}\nD {format_si(best_D)}", at, best_N[-1], drop=22.0)
+        axes.plot(best.C[-1], best.N[-1], marker="*", ms=13, color=OPTIMUM, mec="white", mew=0.8, zorder=5)
+        text = f"N {format_si(best.N[-1])}{spread}\nD {format_si(best.D[-1])}"
+        _note(axes, text, at, best.N[-1], drop=22.0)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(grid_C[0], grid_C[-1])
     axes.set_ylim(grid_N[0], grid_N[-1])
     axes.set_xlabel("training compute C = 6ND (FLOPs)")
     axes.set_ylabel("model size N (parameters)")
-    return axes
 
 
 def residuals(fit: "Fit", *, against: str = "C", ax: "Axes | None" = None) -> "Axes":
@@ -288,10 +297,11 @@ def overview(
     """
     figure = wide_figure() if figure is None else figure
     left, right = figure.subplots(1, 2)
-    loss_against_compute(fit, draws=draws, at=at, ax=left)
-    isoloss_contours(fit, draws=draws, at=at, ax=right)
+    best = _frontier(fit, draws, at)  # once for both panels: its bands take a while
+    _draw_losses(_axes(fit, left), fit, best, at, sizes=8)
+    _draw_contours(_axes(fit, right), fit, best, at, levels=12)
     left.set_title("Loss against compute", loc="left", fontsize=10.5)
-    right.set_title("Fitted iso-loss contours", loc="left", fontsize=10.5)
+    right.set_title("Fitted iso-loss contours (nats per token)", loc="left", fontsize=10.5)
     left.legend(loc="lower left", frameon=False, fontsize=8.5)
     if title is not None:
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
@@ -341,21 +351,32 @@ def _loss(fit: "Fit", N: F64, C: F64) -> F64:
     return loss
 
 
-def _budgets(C: F64, at: float | None) -> F64:
-    last = float(C.max()) if at is None else max(float(at), float(C.min()) * 1.01)
-    return np.geomspace(float(C.min()), last, 31)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frontier:
+    """Compute-optimal N, D and loss over 31 budgets, the last of which is the planned one."""
+
+    C: F64
+    N: F64
+    D: F64
+    loss: F64
+    bands: dict[str, tuple[F64, F64]] | None
+    """95 % intervals of N and loss over the draws."""
 
 
-def _without_draws(fit: "Fit") -> "Fit":
-    """Leave out draws attached to the fit: 31 budgets times all of them would be a lot of memory."""
-    return replace(fit, draws=None)
-
-
-def _band(fit: "Fit", draws: "Draws", budget: F64, name: str) -> tuple[F64, F64, F64]:
-    """Every other budget, and the 95 % interval of one quantity at the optimum there."""
-    some = budget[::2]
-    low, high = np.array([fit.allocate(float(C), draws=draws).intervals[name] for C in some]).T
-    return some, low, high
+def _frontier(fit: "Fit", draws: "Draws | None", at: float | None) -> _Frontier:
+    draws = fit.draws if draws is None else draws
+    C = np.asarray(fit.runs["C"])
+    budgets = np.geomspace(C.min(), C.max() if at is None else max(float(at), C.min() * 1.01), 31)
+    # Without draws for the line, and one budget at a time for the bands: all at once is a lot of memory.
+    plan = replace(fit, draws=None).allocate(budgets)
+    bands = None
+    if draws is not None:
+        each = [fit.allocate(float(budget), draws=draws).intervals for budget in budgets]
+        bands = {
+            name: (np.array([item[name][0] for item in each]), np.array([item[name][1] for item in each]))
+            for name in ("N", "loss")
+        }
+    return _Frontier(C=budgets, N=np.asarray(plan.N), D=np.asarray(plan.D), loss=np.asarray(plan.loss), bands=bands)
 
 
 def _representative(N: F64, count: int) -> F64:
@@ -395,7 +416,7 @@ def _levels(levels: int | Sequence[float], along_optimum: F64) -> list[float]:
     """Round loss values whose contours cross the optimal line at about even distances."""
     if not isinstance(levels, int):
         return sorted(float(level) for level in levels)
-    place = np.linspace(0.02, 0.98, levels) * (along_optimum.size - 1)
+    place = np.linspace(0.02, 0.97, levels) * (along_optimum.size - 1)
     raw = np.interp(place, np.arange(along_optimum.size), along_optimum)
     gaps = np.abs(np.gradient(raw)) if levels > 1 else np.array([0.1])
     rounded = set()
@@ -403,21 +424,31 @@ def _levels(levels: int | Sequence[float], along_optimum: F64) -> list[float]:
         # The coarsest decimal grid that moves a level by at most a third of the way to the next.
         grid = next((g for g in (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005) if g <= 0.67 * gap), 0.001)
         rounded.add(round(round(level / grid) * grid, 3))
-    return sorted(rounded)
+    return sorted(level for level in rounded if level > along_optimum.min() * 1.001)
 
 
-def _label(axes: "Axes", contours: Any, budget: F64, best_N: F64) -> None:
+def _decimal(level: float) -> str:
+    """Up to three decimals, at least one: 2.0, 2.15."""
+    text = f"{level:.3f}".rstrip("0")
+    return text + "0" if text.endswith(".") else text
+
+
+def _label(axes: "Axes", contours: Any, best: _Frontier, view: tuple[float, float, float, float]) -> None:
     """Write each level where its contour is at 4.5 times the optimal size: clear of the runs."""
+    left, right, bottom, top = np.log(view)
+    margin_x, margin_y = 0.04 * (right - left), 0.03 * (top - bottom)
     for level, path in zip(contours.levels, contours.get_paths(), strict=True):
-        if len(path.vertices) == 0:
-            continue
         C, N = path.vertices.T
-        optimal = np.exp(np.interp(np.log(C), np.log(budget), np.log(best_N)))
-        nearest = int(np.argmin(np.abs(np.log(N / (4.5 * optimal)))))
+        x, y = np.log(C), np.log(N)
+        away = np.abs(y - np.interp(x, np.log(best.C), np.log(best.N)) - np.log(4.5))
+        seen = (x > left + margin_x) & (x < right - margin_x) & (y > bottom + margin_y) & (y < top - margin_y)
+        if not seen.any():
+            continue
+        nearest = int(np.argmin(np.where(seen, away, np.inf)))
         axes.text(
             float(C[nearest]),
             float(N[nearest]),
-            f"{level:.4g}",
+            _decimal(level),
             fontsize=7.5,
             color=INK,
             ha="center",

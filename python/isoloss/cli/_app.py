@@ -30,12 +30,11 @@ app = App(
     help="Fit neural scaling laws at volume and turn the fits into decisions.",
     version=iso.__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # `run` says one line about it
 )
 
-Words = Annotated[list[str], Parameter(negative=(), consume_multiple=False)]
-Json = Annotated[bool, Parameter(name="--json", negative=())]
-Seed = Annotated[int, Parameter()]
-Threads = Annotated[int | None, Parameter(name="--threads")]
+Words = Annotated[list[str], Parameter(negative=(), show_default=False)]
+Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
 NO_WORDS: list[str] = []
 
 
@@ -76,8 +75,8 @@ def demo(
     seq_len: int | None = None,
     compute: str = "1e24",
     bootstrap: str = "4000",
-    seed: Seed = 0,
-    threads: Threads = None,
+    seed: int = 0,
+    threads: int | None = None,
     plot: Path = Path("isoloss-demo.png"),
     json: Json = False,
 ) -> int:
@@ -138,7 +137,7 @@ def fit(
     role: Words = NO_WORDS,
     batch_unit: str = "tokens",
     seq_len: int | None = None,
-    drop_invalid: Annotated[bool, Parameter(negative=())] = False,
+    drop_invalid: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     positive: Words = NO_WORDS,
     bounds: Words = NO_WORDS,
     fix: Words = NO_WORDS,
@@ -147,8 +146,8 @@ def fit(
     delta: float | None = None,
     bootstrap: str | None = None,
     level: float = 0.95,
-    seed: Seed = 0,
-    threads: Threads = None,
+    seed: int = 0,
+    threads: int | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     json: Json = False,
 ) -> int:

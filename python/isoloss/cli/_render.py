@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,37 +38,31 @@ def line(text: str) -> None:
 
 def demo(shown: "iso.demo.Demo") -> None:
     """Print the demonstration: runs, parameters, basins, optimum, timing, figure."""
-    console = _console()
-    fitted, basins = shown.fit, shown.fit.basins
-    kept = f", best run of each of {shown.cells.n:,} (N, D) cells fitted"
-    console.print(Text("isoloss demo", style="bold"))
-    console.print(f"runs       {shown.runs.n:,} {shown.source}" if shown.simulated else "", end="")
-    if not shown.simulated:
-        console.print(f"runs       {shown.runs.n:,} from {shown.source}", end="")
-    console.print(kept if shown.cells.n < shown.runs.n else "")
-    console.print(f"law        loss = {fitted.law.expr}")
-    console.print(f"objective  {fitted.objective.describe()}: {format_number(fitted.value, 6)} over {fitted.n} runs")
+    console, fitted, draws = _console(), shown.fit, shown.draws
+    kept = "" if shown.cells is shown.runs else f"; the best run of each of {shown.cells.n:,} (N, D) cells is fitted"
+    origin = shown.source if shown.simulated else f"from {shown.source}"
+    _labelled(console, "runs", f"{shown.runs.n:,} {origin}{kept}")
+    _labelled(console, "law", f"loss = {fitted.law.expr}")
+    _labelled(console, "objective", f"{fitted.objective.describe()}, {format_number(fitted.value, 6)} at the best")
+    _labelled(console, "basins", str(fitted.basins))
     console.print()
-    console.print(_parameters(fitted, shown.draws, 0.95, shown.truth))
-    console.print(f"basins     {basins}")
-    plan = shown.allocation
-    console.print(f"at {format_number(plan.C, 2):<8}FLOPs: {plan}")
-    if shown.true_optimum is not None:
-        N, D = shown.true_optimum
-        console.print(f"           truth: N {format_si(N)} | D {format_si(D)}", style="dim")
-    _notices(console, fitted.warnings)
+    console.print(_parameters(fitted, draws, 0.95, shown.truth))
+    failed = f", {draws.failed:,} failed and left out" if draws.failed else ""
+    console.print(f"intervals: percentiles of {len(draws):,} bootstrap draws{failed}", style="dim")
+    console.print()
+    console.print(_optimum(shown.allocation, shown.true_optimum))
+    console.print()
+    for notice in (*fitted.warnings, *draws.warnings, *shown.allocation.warnings):
+        console.print(Text(str(notice), style="dim" if notice.severity == "info" else "yellow"))
     timing = ", ".join(f"{name} {_seconds(value)}" for name, value in shown.seconds.items())
-    console.print(f"time       {timing}")
+    _labelled(console, "time", timing)
     if shown.figure is not None:
-        console.print(f"plot       {shown.figure}")
+        _labelled(console, "plot", str(shown.figure))
 
 
 def demo_record(shown: "iso.demo.Demo") -> dict[str, Any]:
     """Describe the demonstration for ``--json``."""
-    truth = None
-    if shown.truth is not None and shown.true_optimum is not None:
-        N, D = shown.true_optimum
-        truth = {"params": shown.truth, "optimum": {"N": N, "D": D}}
+    truth = None if shown.truth is None else {"params": shown.truth, "optimum": shown.true_optimum}
     return {
         "command": "demo",
         "source": shown.source,
@@ -176,16 +171,34 @@ def _parameters(fitted: "iso.Fit", draws: Any, level: float, truth: Mapping[str,
         if truth is not None:
             row += [format_number(truth[name], 5), "yes" if low <= truth[name] <= high else "no"]
         table.add_row(*row)
-    failed = f", {draws.failed:,} failed" if draws.failed else ""
-    table.caption = f"intervals: percentiles of {len(draws.params):,} bootstrap draws{failed}"
-    table.caption_justify = "left"
     return table
 
 
-def _notices(console: Console, notices: Sequence[Any]) -> None:
-    for notice in notices:
-        style = "yellow" if notice.severity != "info" else "dim"
-        console.print(Text(str(notice), style=style))
+def _optimum(plan: Any, truth: Mapping[str, float] | None) -> Table:
+    table = _table()
+    table.add_column(f"at {format_number(plan.C, 2)} FLOPs", style="bold")
+    table.add_column("estimate", justify="right")
+    table.add_column(f"{100 * plan.level:g} % interval", justify="right")
+    if truth is not None:
+        table.add_column("truth", justify="right")
+        table.add_column("covered")
+    for name, label in (("N", "N"), ("D", "D"), ("tokens_per_parameter", "D/N"), ("loss", "loss")):
+        show = partial(format_si if name in COUNTS else format_number, digits=4 if name == "loss" else 3)
+        low, high = plan.intervals[name]
+        row = [label, show(getattr(plan, name)), f"[{show(low)}, {show(high)}]"]
+        if truth is not None:
+            row += [show(truth[name]), "yes" if low <= truth[name] <= high else "no"]
+        table.add_row(*row)
+    return table
+
+
+def _labelled(console: Console, label: str, text: str) -> None:
+    """Print one line, folded under its text on a narrow terminal."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=10, style="bold")
+    grid.add_column(overflow="fold")
+    grid.add_row(label, text)
+    console.print(grid)
 
 
 def _quantity(name: str, value: Any) -> str:
