@@ -42,9 +42,7 @@ def free_names(text: str) -> list[str]:
     except _core.ExpressionError as error:
         reason, position = error.args[0], int(error.args[1])
         message = f"malformed law: {reason}, at position {position}\n  {line}\n  {' ' * position}^"
-        raise LawError(
-            message, code="law-syntax", position=position, text=text, reason=reason
-        ) from None
+        raise LawError(message, code="law-syntax", position=position, text=text, reason=reason) from None
 
 
 def build(
@@ -105,9 +103,7 @@ def _known(argument: str, given: Iterable[str], names: Iterable[str]) -> None:
         if name not in names:
             what = "variables" if argument == "units" else "parameters"
             near = did_you_mean(name, names)
-            message = (
-                f"{argument} names {name!r}, which is not among the law's {what} {names}{near}"
-            )
+            message = f"{argument} names {name!r}, which is not among the law's {what} {names}{near}"
             raise LawError(message, code="law-unknown-name", name=name, argument=argument)
 
 
@@ -153,21 +149,13 @@ def _constants(
             except (DataError, TypeError, ValueError):
                 number = math.nan
             if not math.isfinite(number):
-                wanted = (
-                    "a number"
-                    if argument == "constants"
-                    else f"one of {', '.join(_PIVOT_RULES)} or a number"
-                )
-                raise LawError(
-                    f"{argument}[{name!r}]={value!r} is not {wanted}", code="law-pivot", name=name
-                )
+                wanted = "a number" if argument == "constants" else f"one of {', '.join(_PIVOT_RULES)} or a number"
+                raise LawError(f"{argument}[{name!r}]={value!r} is not {wanted}", code="law-pivot", name=name)
             numbers[name] = number
     return numbers, rules
 
 
-def _bounds(
-    name: str, positive: bool, given: tuple[Bound | None, Bound | None] | None
-) -> tuple[Bound, Bound]:
+def _bounds(name: str, positive: bool, given: tuple[Bound | None, Bound | None] | None) -> tuple[Bound, Bound]:
     least = 0.0 if positive else -math.inf
     if given is None:
         return (least, math.inf)
@@ -198,9 +186,7 @@ def _bound(value: Bound) -> Bound:
     return number
 
 
-def _starts(
-    given: Mapping[str, ArrayLike] | ArrayLike | None, parameters: Mapping[str, Parameter]
-) -> Starts:
+def _starts(given: Mapping[str, ArrayLike] | ArrayLike | None, parameters: Mapping[str, Parameter]) -> Starts:
     if given is None:
         return None
     if isinstance(given, Mapping):
@@ -209,9 +195,7 @@ def _starts(
         for name, values in given.items():
             column = _start_values(name, values)
             if column.ndim != 1 or column.size == 0:
-                raise LawError(
-                    f"starts[{name!r}] is not a list of values", code="law-starts", name=name
-                )
+                raise LawError(f"starts[{name!r}] is not a list of values", code="law-starts", name=name)
             _check_start(parameters[name], column)
             grid[name] = tuple(column.tolist())
         return grid
@@ -228,18 +212,14 @@ def _start_values(name: str, values: Any) -> F64:
     try:
         return np.atleast_1d(np.asarray(values, dtype=np.float64))
     except (TypeError, ValueError):
-        raise LawError(
-            f"starts: {name!r} holds something that is not a number", code="law-starts"
-        ) from None
+        raise LawError(f"starts: {name!r} holds something that is not a number", code="law-starts") from None
 
 
 def _check_start(parameter: Parameter, values: F64) -> None:
     wrong = ~np.isfinite(values) | ((values <= 0.0) & parameter.positive)
     if wrong.any():
         reason = "not above zero" if parameter.positive else "not finite"
-        message = (
-            f"starts: {parameter.name!r} has the value {values[wrong][0]:g}, which is {reason}"
-        )
+        message = f"starts: {parameter.name!r} has the value {values[wrong][0]:g}, which is {reason}"
         raise LawError(message, code="law-starts", name=parameter.name)
 
 
@@ -268,17 +248,12 @@ def resolved_bounds(
     """Bounds as numbers in the order of the parameters; see `isoloss.law.Law.resolve_bounds`."""
     _known("bounds", overrides, parameters)
     pairs = [
-        _bounds(p.name, p.positive, overrides[p.name]) if p.name in overrides else p.bounds
-        for p in parameters.values()
+        _bounds(p.name, p.positive, overrides[p.name]) if p.name in overrides else p.bounds for p in parameters.values()
     ]
     if loss is None and any("min_loss" in pair for pair in pairs):
-        raise LawError(
-            "a bound is 'min_loss', but there are no losses to take it from", code="law-bounds"
-        )
+        raise LawError("a bound is 'min_loss', but there are no losses to take it from", code="law-bounds")
     least = math.nan if loss is None else float(np.min(loss))
-    numbers = np.array(
-        [[least if b == "min_loss" else b for b in pair] for pair in pairs], dtype=np.float64
-    )
+    numbers = np.array([[least if b == "min_loss" else b for b in pair] for pair in pairs], dtype=np.float64)
     numbers = numbers.reshape(len(pairs), 2)
     for name, (low, high) in zip(parameters, numbers, strict=True):
         if not low < high:

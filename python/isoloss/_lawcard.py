@@ -63,18 +63,14 @@ def card(law: Law) -> str:
     rows: list[tuple[str, str, str]] = []
     for name in law.variables:
         unit = law.units.get(name, "")
-        rows.append(
-            (name, f"[{unit}]" if unit else "", ROLES[name].meaning if name in ROLES else "")
-        )
+        rows.append((name, f"[{unit}]" if unit else "", ROLES[name].meaning if name in ROLES else ""))
     lines += ["  variables", *_aligned(rows)]
     lines += [
         "  parameters",
         *_aligned([(p.name, p.domain, p.meaning) for p in law.parameters.values()]),
     ]
     fixed = [(name, f"{value:g}", "constant") for name, value in law.constants.items()]
-    fixed += [
-        (name, rule, f"of {name[:-1]} in the fitted runs") for name, rule in law.pivots.items()
-    ]
+    fixed += [(name, rule, f"of {name[:-1]} in the fitted runs") for name, rule in law.pivots.items()]
     if fixed:
         lines += ["  constants", *_aligned(fixed)]
     lines.append(f"  recipe: {law.recipe}")

@@ -57,9 +57,7 @@ class Parameter:
             return "> 0" if open_above else f"(0, {_bound_text(high)}]"
         if low == -math.inf:
             return "any" if open_above else f"<= {_bound_text(high)}"
-        return (
-            f">= {_bound_text(low)}" if open_above else f"[{_bound_text(low)}, {_bound_text(high)}]"
-        )
+        return f">= {_bound_text(low)}" if open_above else f"[{_bound_text(low)}, {_bound_text(high)}]"
 
 
 def _bound_text(bound: Bound) -> str:
@@ -145,9 +143,7 @@ class Published:
         return self.params[name]
 
     def __str__(self) -> str:
-        values = "  ".join(
-            f"{name} {format_number(value, 5)}" for name, value in self.params.items()
-        )
+        values = "  ".join(f"{name} {format_number(value, 5)}" for name, value in self.params.items())
         evidence = f"second hand: {self.source}" if self.second_hand else self.source
         return f"{values}\n{evidence}" + (f"; {self.note}" if self.note else "")
 
@@ -159,7 +155,5 @@ class Published:
     def check(self, key: str, names: list[str]) -> None:
         """Refuse a set that does not give each of the law's parameters once."""
         if sorted(self.params) != sorted(names):
-            message = (
-                f"published set {key!r} gives {sorted(self.params)}, the law has {sorted(names)}"
-            )
+            message = f"published set {key!r} gives {sorted(self.params)}, the law has {sorted(names)}"
             raise LawError(message, code="law-published", key=key)

@@ -98,7 +98,7 @@ class Cells:
         if not self.bad:
             return
         (column, role), cells = next(iter(self.bad.items()))
-        cell = cells[0]
+        cell = min(cells, key=lambda found: found.row)
         total = sum(len(found) for found in self.bad.values())
         named = f"column {column!r}" + (f" (role {role})" if role != column else "")
         more = f"; {total - 1} more such cells" if total > 2 else ("; 1 more such cell" if total == 2 else "")

@@ -104,9 +104,7 @@ class IsolossError(Exception):
     Examples
     --------
     >>> from isoloss.errors import DataError
-    >>> error = DataError(
-    ...     "column 'N', row 3: -1.0 is not above zero", code="data-nonpositive", column="N", row=3
-    ... )
+    >>> error = DataError("column 'N', row 3: -1.0 is not above zero", code="data-nonpositive", column="N", row=3)
     >>> error.code, error.details["row"]
     ('data-nonpositive', 3)
     """
@@ -238,11 +236,7 @@ def did_you_mean(name: str, candidates: Iterable[str], *, count: int = 3) -> str
     matches = get_close_matches(folded, by_folded, n=count, cutoff=0.6)
     # A short name inside a long one ("params" in "params_non_embedding") scores low in difflib but is what is meant.
     if len(folded) >= 3:
-        matches += [
-            c
-            for c in by_folded
-            if (folded in c or (len(c) >= 3 and c in folded)) and c not in matches
-        ]
+        matches += [c for c in by_folded if (folded in c or (len(c) >= 3 and c in folded)) and c not in matches]
     if not matches:
         return ""
     return f"; did you mean {' or '.join(repr(by_folded[m]) for m in matches[:count])}?"

@@ -72,7 +72,7 @@ class Law:
     >>> mine = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
     >>> mine.variables, list(mine.parameters)
     (('N',), ['E', 'A', 'alpha'])
-    >>> float(mine(N="1B", E=1.7, A=400.0, alpha=0.34).round(4))
+    >>> round(mine(N="1B", E=1.7, A=400.0, alpha=0.34), 4)
     2.0484
     """
 
@@ -123,9 +123,7 @@ class Law:
             raise LawError(message, code="law-missing-name", names=missing)
         return _compiled(self.expr, self.variables, tuple(sorted(merged.items())))
 
-    def bind(
-        self, values: str | Mapping[str, float] | None = None, /, **named: float | str
-    ) -> BoundLaw:
+    def bind(self, values: str | Mapping[str, float] | None = None, /, **named: float | str) -> BoundLaw:
         """Give every parameter a value.
 
         Parameters
@@ -150,7 +148,7 @@ class Law:
         >>> import isoloss as iso
         >>> known = iso.laws.get("chinchilla").bind("besiroglu2024")
         >>> round(known(N="70B", D="1.4T"), 4)
-        1.9733
+        1.9734
         """
         if isinstance(values, str):
             if values not in self.published:
@@ -276,9 +274,7 @@ class Law:
             pivots=data["pivots"],
             starts=data["starts"],
             units=data["units"],
-            recipe=Recipe(
-                Objective.from_dict(data["recipe"]["objective"]), data["recipe"]["notes"]
-            ),
+            recipe=Recipe(Objective.from_dict(data["recipe"]["objective"]), data["recipe"]["notes"]),
             source=None if data["source"] is None else Source(**data["source"]),
             notes=data["notes"],
             published={key: Published(**value) for key, value in data["published"].items()},
@@ -336,18 +332,13 @@ class BoundLaw:
         arrays = _checked_variables(self.law, values)
         shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
         expression = self.law.core(self.constants)
-        columns = [
-            np.ascontiguousarray(np.broadcast_to(arrays[v], shape)).reshape(-1)
-            for v in expression.variables
-        ]
+        columns = [np.ascontiguousarray(np.broadcast_to(arrays[v], shape)).reshape(-1) for v in expression.variables]
         point = np.array([[self.params[name] for name in expression.parameters]], dtype=np.float64)
         result = expression.evaluate(columns, point)[0]
         return float(result[0]) if shape == () else result.reshape(shape)
 
     def __str__(self) -> str:
-        values = ", ".join(
-            f"{name}={value:.6g}" for name, value in {**self.params, **self.constants}.items()
-        )
+        values = ", ".join(f"{name}={value:.6g}" for name, value in {**self.params, **self.constants}.items())
         return f"{self.law.name}({', '.join(self.variables)}; {values})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -358,24 +349,16 @@ def _checked_variables(law_: Law, values: Mapping[str, Value]) -> dict[str, F64]
     arrays: dict[str, F64] = {}
     for name, value in values.items():
         try:
-            arrays[name] = np.asarray(
-                parse_number(value) if isinstance(value, str) else value, dtype=np.float64
-            )
+            arrays[name] = np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
         except (TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
             message = f"variable {name!r}: {value!r} is not a number or an array of numbers"
             raise DataError(message, code="data-nonnumeric", column=name) from None
-    completed = (
-        cast("dict[str, F64]", complete_compute(arrays)) if {*arrays} & {"N", "D", "C"} else arrays
-    )
+    completed = cast("dict[str, F64]", complete_compute(arrays)) if {*arrays} & {"N", "D", "C"} else arrays
     for name in values:
-        if name not in law_.variables and not (
-            name in ("N", "D", "C") and {"N", "D", "C"} & {*law_.variables}
-        ):
-            message = (
-                f"law {law_.name!r} has no variable {name!r}{did_you_mean(name, law_.variables)}"
-            )
+        if name not in law_.variables and not (name in ("N", "D", "C") and {"N", "D", "C"} & {*law_.variables}):
+            message = f"law {law_.name!r} has no variable {name!r}{did_you_mean(name, law_.variables)}"
             raise LawError(message, code="law-unknown-name", name=name)
     missing = [name for name in law_.variables if name not in completed]
     if missing:
@@ -396,9 +379,7 @@ def _checked_variables(law_: Law, values: Mapping[str, Value]) -> dict[str, F64]
 
 
 @lru_cache(maxsize=512)
-def _compiled(
-    text: str, variables: tuple[str, ...], constants: tuple[tuple[str, float], ...]
-) -> _core.Expression:
+def _compiled(text: str, variables: tuple[str, ...], constants: tuple[tuple[str, float], ...]) -> _core.Expression:
     from isoloss import _core
 
     return _core.Expression(text, variables=list(variables), constants=dict(constants))

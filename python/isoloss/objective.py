@@ -89,9 +89,7 @@ class Objective:
         """T(prediction) - T(target), broadcast."""
         return np.asarray(self.transform(prediction) - self.transform(target))
 
-    def value(
-        self, prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None
-    ) -> float:
+    def value(self, prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> float:
         """The objective in plain NumPy, to check a fit or score a prediction.
 
         Parameters
@@ -193,9 +191,7 @@ class Huber(Objective):
     def rho(self, residual: NDArray[np.float64]) -> NDArray[np.float64]:
         """r^2/2 inside delta, delta (|r| - delta/2) beyond."""
         size = np.abs(residual)
-        return np.where(
-            size <= self.delta, 0.5 * size * size, self.delta * (size - 0.5 * self.delta)
-        )
+        return np.where(size <= self.delta, 0.5 * size * size, self.delta * (size - 0.5 * self.delta))
 
 
 @dataclass(frozen=True)

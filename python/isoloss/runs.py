@@ -125,13 +125,11 @@ def read(
 
     keep, left_out = where_mask(table, raw, conditions, total)
     cells = Cells(keep)
-    columns = {
-        role: cells.numbers(raw[column], column, role)
-        for role, column in sorted(column_of.items(), key=_role_order)
-        if role != "group"
-    }
-    for role, numbers in columns.items():
-        cells.require_sign(numbers, column_of[role], role)
+    columns: dict[str, F64] = {}
+    for role, column in sorted(column_of.items(), key=_role_order):
+        if role != "group":
+            columns[role] = cells.numbers(raw[column], column, role)
+            cells.require_sign(columns[role], column, role)
     length: F64 | float | None = None
     if per_row_length is not None:
         length = cells.numbers(raw[per_row_length], per_row_length, "seq_len")

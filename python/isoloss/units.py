@@ -133,13 +133,13 @@ def format_number(value: float, digits: int = 4) -> str:
         return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
     if value == 0.0:
         return "0"
-    magnitude = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    magnitude = int(exponent)
     if -4 <= magnitude < max(digits, 6):
         return f"{value:.{max(digits - 1 - magnitude, 0)}f}"
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
-    return f"{mantissa}e{int(exponent)}"
+    return f"{mantissa}e{magnitude}"
 
 
 def format_si(value: float, digits: int = 3) -> str:

@@ -85,9 +85,7 @@ def get(name: str) -> Law:
     return _built(name)
 
 
-def register(
-    law: Law, *, name: str | None = None, cite: str | None = None, replace: bool = False
-) -> Law:
+def register(law: Law, *, name: str | None = None, cite: str | None = None, replace: bool = False) -> Law:
     """Add a law of your own to the registry of this process.
 
     Parameters
@@ -119,9 +117,7 @@ def register(
     """
     named = _renamed(law, name or law.name, cite)
     if any(named.name == built_in for built_in, _ in _builders()):
-        raise LawError(
-            f"{named.name!r} is the name of a built-in law", code="law-name-taken", name=named.name
-        )
+        raise LawError(f"{named.name!r} is the name of a built-in law", code="law-name-taken", name=named.name)
     present = _user.get(named.name)
     if present is not None and present != named and not replace:
         message = f"a different law is already registered as {named.name!r}; pass replace=True to replace it"

@@ -31,9 +31,7 @@ __all__ = ["ENTRIES", "chinchilla", "hoffmann_starts", "kaplan", "power_law"]
 _FAMILY = "compute_optimal"
 _EXPONENT = (0.0, 2.0)
 _EXPONENTS = (0.1, 0.25, 0.4, 0.7, 1.2)
-HOFFMANN = Source(
-    "Training Compute-Optimal Large Language Models", "2203.15556", "Hoffmann et al.", 2022
-)
+HOFFMANN = Source("Training Compute-Optimal Large Language Models", "2203.15556", "Hoffmann et al.", 2022)
 KAPLAN = Source("Scaling Laws for Neural Language Models", "2001.08361", "Kaplan et al.", 2020)
 
 
@@ -55,9 +53,7 @@ def hoffmann_starts() -> NDArray[np.float64]:
     exponents = np.linspace(0.0, 2.0, 5)
     floors = np.exp(np.linspace(-1.0, 1.0, 5))
     amplitudes = np.exp(np.linspace(0.0, 25.0, 6))
-    return np.array(
-        list(product(floors, amplitudes, exponents, amplitudes, exponents)), dtype=np.float64
-    )
+    return np.array(list(product(floors, amplitudes, exponents, amplitudes, exponents)), dtype=np.float64)
 
 
 def chinchilla() -> Law:
@@ -84,9 +80,7 @@ def chinchilla() -> Law:
             "B": "scale of the data term, the loss it adds at D = 1 [nats per token]",
             "beta": "exponent of the data term",
         },
-        recipe=Recipe(
-            Huber(1e-3, space="log"), "4,500 starts (hoffmann_starts), lowest objective kept"
-        ),
+        recipe=Recipe(Huber(1e-3, space="log"), "4,500 starts (hoffmann_starts), lowest objective kept"),
         family=_FAMILY,
         status="verified",
         source=HOFFMANN,
@@ -220,9 +214,7 @@ def power_law(variable: str) -> Law:
         recipe=Recipe(Huber(1e-3, space="log")),
         family=_FAMILY,
         status="form only",
-        notes=(
-            "A shifted power law in one variable; the other quantities must be constant or out of play.",
-        ),
+        notes=("A shifted power law in one variable; the other quantities must be constant or out of play.",),
     )
 
 
