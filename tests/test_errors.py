@@ -34,6 +34,18 @@ def test_every_code_in_use_is_in_the_table():
     assert [(where, code) for where, code in used if code not in CODES] == []
 
 
+def test_every_code_in_the_table_is_in_use():
+    table = Path(errors.__file__)
+    texts = {
+        node.value
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and path != table
+    }
+    texts |= {code for where, code in literal_codes() if where == table.name}
+    assert set(CODES) - texts == set()
+
+
 def test_codes_are_kebab_case_and_say_what_to_do():
     for code, advice in CODES.items():
         assert code == code.lower().replace("_", "-").strip("-")

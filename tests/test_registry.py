@@ -53,6 +53,17 @@ def test_unknown_laws_are_refused_with_the_nearest_names():
         iso.laws.get("qqq")
 
 
+@pytest.mark.parametrize(("name", "key"), [(n, k) for n in NAMES for k in iso.laws.get(n).published])
+def test_published_laws_are_recovered_from_runs_without_noise(name, key):
+    law = iso.laws.get(name)
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 1e11, 6), np.geomspace(1e8, 1e13, 6)))
+    runs = {"N": N, "D": D, "loss": law.bind(key)(N=N, D=D)}
+    fit = iso.fit(law, runs, objective="squared_log", seed=0)
+    assert fit.success
+    assert fit.value < 1e-18
+    assert fit.params == pytest.approx(dict(law.published[key].params), rel=1e-6)
+
+
 def optimum(name, C):
     """N at the least loss along D = C/(6N), on a fine grid."""
     N = np.geomspace(1e8, 1e13, 200_001)

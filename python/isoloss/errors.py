@@ -60,7 +60,6 @@ CODES: dict[str, str] = {
     "law-bounds": "Give bounds as (low, high) with low < high, and 0 <= low for positive parameters.",
     "law-starts": "Give starts as lists of values by name, or as an array with one column per parameter.",
     "law-pivot": "A pivot takes 'geomean', 'median', 'min', 'max' or a number, and a variable of its name.",
-    "law-domain": "A law is evaluated outside its domain; check the values of its variables.",
     "law-name-taken": "Choose another name, or pass replace=True for a law of your own.",
     "law-published": "A published set must give each of the law's parameters once.",
     # options
@@ -70,14 +69,12 @@ CODES: dict[str, str] = {
     # fits
     "fit-failed": "No start reached an optimum; look at `status`, widen the bounds or give other starts.",
     "fit-not-converged": "The best start stopped before meeting its convergence test; add starts or rescale.",
-    "fit-cancelled": "The run was interrupted; the results hold what was finished.",
     "few-starts-at-best": "Few starts reached the best optimum; add starts before trusting it.",
     "rival-optimum": "A different optimum is nearly as good; report a profile rather than a point.",
     "at-bound": "A parameter sits on its bound; its error bar does not apply there.",
     "correlated-parameters": "Parameters are nearly collinear; compare predictions rather than parameters.",
     "covariance-unavailable": "Use bootstrap(); the curvature at the optimum gives no error bars.",
     "draws-failed": "Some resamples did not converge; they are counted and left out of the intervals.",
-    "extrapolation": "The prediction lies far outside the fitted runs; widen the claim accordingly.",
     "allocation-unbounded": "The law has no interior optimum at this compute; do not plan with it.",
     "file-schema": "The file is truncated, altered or from another version; write it again.",
 }
