@@ -148,7 +148,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Huber(Objective):
-    """Squared near zero, absolute beyond `delta`: r^2/2, then delta (|r| - delta/2).
+    """Squared near zero, absolute beyond `delta`: ``r^2 / 2``, then ``delta (|r| - delta / 2)``.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ class SquaredError(Objective):
 
 @dataclass(frozen=True)
 class AbsoluteError(Objective):
-    """Sum of absolute residuals, |r| (least absolute deviations).
+    """Sum of absolute residuals, ``|r|`` (least absolute deviations).
 
     Parameters
     ----------

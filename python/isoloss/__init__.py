@@ -1,0 +1,79 @@
+"""Fit neural scaling laws at volume and turn the fits into decisions.
+
+A law is an expression; everything else is a batch of fits or a grid, and a summary:
+
+    >>> import isoloss as iso
+    >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
+    >>> fit = iso.fit("chinchilla", runs, seed=0)
+    >>> fit.success
+    True
+
+The names below are the whole public surface; the modules `simulate`, `plot`, `demo`, `config`,
+`errors` and `units` are reached as attributes and imported when first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# The functions `law`, `fit` and `fit_many` share their names with the modules that hold them, so
+# those modules are imported here, before anyone can bind the module under the function's name.
+from isoloss import laws
+from isoloss._core import __version__
+from isoloss.config import show_config
+from isoloss.draws import Draws
+from isoloss.errors import DataError, FitError, FitWarning, IsolossError, LawError, Notice
+from isoloss.fit import Fit, fit
+from isoloss.fit_many import FitTable, fit_many
+from isoloss.law import Law, law
+from isoloss.objective import AbsoluteError, Huber, SquaredError
+from isoloss.plan import Allocation
+from isoloss.runs import Runs, read
+from isoloss.store import load
+
+if TYPE_CHECKING:
+    from isoloss import config, demo, errors, plot, simulate, units
+
+__all__ = [
+    "AbsoluteError",
+    "Allocation",
+    "DataError",
+    "Draws",
+    "Fit",
+    "FitError",
+    "FitTable",
+    "FitWarning",
+    "Huber",
+    "IsolossError",
+    "Law",
+    "LawError",
+    "Notice",
+    "Runs",
+    "SquaredError",
+    "__version__",
+    "config",
+    "demo",
+    "errors",
+    "fit",
+    "fit_many",
+    "law",
+    "laws",
+    "load",
+    "plot",
+    "read",
+    "show_config",
+    "simulate",
+    "units",
+]
+
+_MODULES = frozenset({"config", "demo", "errors", "plot", "simulate", "units"})
+
+
+def __getattr__(name: str) -> Any:
+    """Import the modules that not every program needs when they are first named (PEP 562)."""
+    if name in _MODULES:
+        return import_module(f"isoloss.{name}")
+    raise AttributeError(f"module 'isoloss' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,51 @@
+"""The package as a whole: its names, its version, and what importing it costs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import isoloss as iso
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def in_fresh_python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_every_public_name_exists_and_is_listed() -> None:
+    assert sorted(iso.__all__) == iso.__dir__()
+    assert all(getattr(iso, name) is not None for name in iso.__all__)
+
+
+def test_functions_win_over_the_modules_of_the_same_name() -> None:
+    """`isoloss.fit` is a module and a function; the function must stay whatever is imported later."""
+    told = in_fresh_python(
+        "import isoloss.fit, isoloss.law, isoloss.fit_many, isoloss.demo, isoloss as iso\n"
+        "print([type(getattr(iso, name)).__name__ for name in ('fit', 'law', 'fit_many')])"
+    )
+    assert told == "['function', 'function', 'function']"
+
+
+def test_modules_are_reached_as_attributes() -> None:
+    told = in_fresh_python("import isoloss as iso; print(iso.simulate.__name__, iso.errors.__name__)")
+    assert told == "isoloss.simulate isoloss.errors"
+    assert isinstance(iso.plot, ModuleType)
+
+
+def test_an_unknown_name_is_refused_as_by_any_module() -> None:
+    assert not hasattr(iso, "no_such_name")
+
+
+def test_import_leaves_optional_and_slow_packages_alone() -> None:
+    heavy = {"cyclopts", "matplotlib", "pandas", "polars", "pyarrow", "rich", "scipy"}
+    told = in_fresh_python(f"import sys, isoloss; print(sorted({heavy!r} & set(sys.modules)))")
+    assert told == "[]"
+
+
+def test_version_is_the_workspace_s() -> None:
+    stated = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert stated is not None
+    assert iso.__version__ == stated[1]
