@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import isoloss as iso
-from isoloss import simulate
+from isoloss import progress, simulate
 
 ROLES = ["--role", "N=params", "--role", "D=tokens", "--role", "loss=val_loss"]
 BAR = "━"
@@ -143,7 +143,7 @@ def test_law_as_text_with_positive_and_bounds(runs_csv):
     assert mine["value"] == pytest.approx(named["value"], rel=1e-6)
 
 
-def test_resampling_groups_widens_nothing_silently(runs_csv):
+def test_case_and_run_resample_different_things(runs_csv):
     roles = [*ROLES, "--role", "group=machine"]
     by = {
         kind: json.loads(piped("fit", runs_csv, *roles, "--bootstrap", f"{kind}:300", "--json").stdout)["bootstrap"]
@@ -162,6 +162,18 @@ def test_refused_data_is_exit_1_with_its_code(tmp_path):
     assert "params" in done.stderr
     assert "-5" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_rows_left_out_on_request_are_told(runs_csv, tmp_path):
+    holed = tmp_path / "holed.csv"
+    holed.write_text(runs_csv.read_text() + "nan,1e9,3.0,m1\n")
+    assert piped("fit", holed, *ROLES).returncode == 1
+    record = json.loads(piped("fit", holed, *ROLES, "--drop-invalid", "--json").stdout)
+    whole = json.loads(piped("fit", runs_csv, *ROLES, "--json").stdout)
+    (dropped,) = record["dropped"]
+    assert dropped["count"] == 1
+    assert dropped["rows"] == [whole["n"]]
+    assert record["params"] == whole["params"]
 
 
 def test_refused_data_as_json(tmp_path):
@@ -212,19 +224,22 @@ def test_wrong_usage_is_exit_2_and_names_the_words(words, said, saved_fit):
     assert "Traceback" not in done.stderr
 
 
-def test_no_convergence_is_exit_1_and_still_prints_the_result():
-    code = """
-import sys
-import isoloss as iso
-from isoloss.cli import _app
-class Stopped:
-    success = False
-    status = next(status for status in iso.status.Status if not status.success)
-sys.exit(_app._verdict(Stopped()))
-"""
-    done = piped(code=code)
+def test_no_convergence_is_exit_1_and_still_prints_the_result(runs_csv, tmp_path):
+    # The law has no value at any of these runs: there is nothing to converge to.
+    out = tmp_path / "bad.json"
+    nowhere = ["--law", "b * log(a - N)", "--bounds", "a=0:1", "--bootstrap", "10", "-o", out]
+    done = piped("fit", runs_csv, *ROLES, *nowhere)
     assert done.returncode == 1
-    assert done.stderr.startswith("isoloss: error [fit-not-converged]: ")
+    assert "NOT CONVERGED" in done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("isoloss: error [fit-not-converged]: ")
+    record = json.loads(piped("fit", runs_csv, *ROLES, *nowhere, "--json").stdout)
+    assert record["success"] is False
+    assert record["value"] is None
+    assert record["bootstrap"] is None
+    again = piped("predict", out, "--at", "N=1e9")
+    assert again.returncode == 1
+    assert again.stderr == done.stderr
 
 
 # --- predict, allocate, laws, config --------------------------------------------------------------
@@ -421,7 +436,7 @@ def test_ctrl_c_stops_a_long_bootstrap_with_one_line(runs_csv):
 
 
 def test_bar_is_silent_off_a_terminal(capsys):
-    with iso.progress.bar("step") as report:
+    with progress.bar("step") as report:
         report(1, 2)
         report(2, 2)
     captured = capsys.readouterr()
@@ -446,7 +461,7 @@ def test_bar_draws_where_it_is_told_to(tmp_path):
             return True
 
     stream = Terminal()
-    report = iso.progress.bar("counting", stream=stream)
+    report = progress.bar("counting", stream=stream)
     report(5, 10)
     assert "counting" in stream.text
     report(10, 10)
@@ -459,6 +474,6 @@ def test_progress_argument_takes_the_bar():
     runs = iso.read(simulate.sweep(settings=1))
     seen = []
     fitted = iso.fit("chinchilla", runs, progress=lambda done, total: seen.append((done, total)))
-    draws = fitted.bootstrap(50, progress=iso.progress.bar())
+    draws = fitted.bootstrap(50, progress=progress.bar())
     assert np.isfinite(draws.params).all()
     assert all(0 <= done <= total for done, total in seen)

@@ -106,7 +106,7 @@ def best_lr(N: ArrayLike, D: ArrayLike) -> F64:
     --------
     >>> from isoloss import simulate
     >>> f"{simulate.best_lr(1e9, 1e11):.2e}"
-    '1.64e-03'
+    '1.63e-03'
     """
     size, tokens = np.asarray(N, dtype=np.float64), np.asarray(D, dtype=np.float64)
     return np.asarray(STEP_LAW["c"] * size ** STEP_LAW["alpha"] * tokens ** STEP_LAW["beta"])

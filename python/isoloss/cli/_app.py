@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -261,7 +262,7 @@ def predict(saved: Path, /, *, at: Words, level: float = 0.95, json: Json = Fals
         _print_json({"command": "predict", "law": fitted.law.name, "level": level, "predictions": rows})
     else:
         _render.predictions(rows, level)
-    return DONE
+    return _verdict(fitted)
 
 
 @app.command
@@ -284,8 +285,8 @@ def allocate(saved: Path, /, *, compute: Words, json: Json = False) -> int:
         _print_json({"command": "allocate", "law": fitted.law.name, "allocations": records})
     else:
         for plan in plans:
-            _render.line(str(plan))
-    return DONE
+            _render.line(f"C {iso.units.format_number(plan.C, 3)} | {plan}")
+    return _verdict(fitted)
 
 
 @app.command
@@ -404,6 +405,8 @@ def _plain(value: Any) -> Any:
         return _plain(value.tolist())
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
     if isinstance(value, Enum):
         return value.name.lower()
     if isinstance(value, (bool, np.bool_)):
