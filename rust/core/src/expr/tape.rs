@@ -158,9 +158,10 @@ impl Builder<'_> {
         }
     }
 
-    /// A product that only this sum uses can be fused into it.
+    /// A product that only this sum uses can be fused into it. One that already has a register was shared: its
+    /// other user is done, but so are its operands.
     fn fusible(&self, id: Id) -> Option<(Id, Id)> {
-        if !self.fuse || self.uses[&id] != 1 || self.external(id) {
+        if !self.fuse || self.uses[&id] != 1 || self.place.contains_key(&id) || self.external(id) {
             return None;
         }
         match self.graph.node(id) {

@@ -264,7 +264,7 @@ impl Shared<'_> {
                 return part;
             }
             lanes.evaluate();
-            for (lane, ending) in lanes.solver.advance().into_iter().enumerate() {
+            for (lane, ending) in lanes.solver.advance(self.level).into_iter().enumerate() {
                 if let Some(ending) = ending {
                     self.record(&mut part, lanes.problem[lane], Some(&ending), &lanes, lane);
                     lanes.solver.rest(lane);
@@ -368,6 +368,8 @@ struct Lanes8<'a> {
     /// Per block of 16 points: the columns, the targets, the weights.
     data: Vec<Block<POINTS>>,
     problem: [usize; LANES],
+    /// The rows of the problem being loaded.
+    rows: Vec<usize>,
 }
 
 impl<'a> Lanes8<'a> {
@@ -375,7 +377,7 @@ impl<'a> Lanes8<'a> {
         let program = &shared.program;
         let solver =
             Solver::new(program, shared.lower.clone(), shared.upper.clone(), shared.batch.max_iterations);
-        Self { shared, solver, work: Workspace::new(program), data: Vec::new(), problem: [usize::MAX; LANES] }
+        Self { shared, solver, work: Workspace::new(program), data: Vec::new(), problem: [usize::MAX; LANES], rows: Vec::new() }
     }
 
     fn evaluate(&mut self) {
@@ -403,27 +405,31 @@ impl<'a> Lanes8<'a> {
         };
         let targets = set(&shared.targets, batch.target_index);
         let weights = batch.weights.map(|weights| set(weights, batch.weight_index));
-        let width = shared.program.columns.len() + 2;
-        let mut count = 0;
-        let mut total = 0.0;
-        let mut last_row = first;
-        for row in first..last {
-            let weight = weights.map_or(1.0, |w| w[row]);
-            if weight == 0.0 {
-                continue;
-            }
-            self.write(lane, count, width, row, targets[row], weight);
-            count += 1;
-            total += weight;
-            last_row = row;
-        }
-        if count < self.shared.program.free.len() || count == 0 {
+        let rows = &mut self.rows;
+        rows.clear();
+        rows.extend((first..last).filter(|&row| weights.is_none_or(|w| w[row] != 0.0)));
+        if rows.len() < shared.program.free.len() || rows.is_empty() {
             return false;
         }
+        let weight = |row: usize| weights.map_or(1.0, |w| w[row]);
+        let total = rows.iter().map(|&row| weight(row)).sum();
+        let width = shared.program.columns.len() + 2;
+        self.reserve(width);
+        let rows = &self.rows;
+        for (c, column) in shared.program.columns.iter().enumerate() {
+            write_lane(&mut self.data, (width, c, lane), rows.iter().map(|&row| column[row]));
+        }
+        write_lane(&mut self.data, (width, width - 2, lane), rows.iter().map(|&row| targets[row]));
+        write_lane(&mut self.data, (width, width - 1, lane), rows.iter().map(|&row| weight(row)));
         // Fill up to the end of the lane with a row that is known to be good, at weight zero.
         let capacity = self.data.len() / width * DEPTH;
-        for at in count..capacity {
-            self.write(lane, at, width, last_row, targets[last_row], 0.0);
+        for at in rows.len()..capacity {
+            let (block, offset) = (at / DEPTH * width, at % DEPTH * LANES + lane);
+            let (last, end) = ((rows.len() - 1) / DEPTH * width, (rows.len() - 1) % DEPTH * LANES + lane);
+            for c in 0..width - 1 {
+                self.data[block + c].0[offset] = self.data[last + c].0[end];
+            }
+            self.data[block + width - 1].0[offset] = 0.0;
         }
         let p = shared.program.parameters;
         let start = shared.internal(&batch.starts[problem * p..(problem + 1) * p]);
@@ -432,27 +438,36 @@ impl<'a> Lanes8<'a> {
         true
     }
 
-    fn write(&mut self, lane: usize, at: usize, width: usize, row: usize, target: f64, weight: f64) {
-        let (block, offset) = (at / DEPTH * width, at % DEPTH * LANES + lane);
-        if block + width > self.data.len() {
-            // The other lanes have ended before here: their new rows repeat their last, at weight zero.
+    /// Makes room for the rows at hand. The other lanes have ended before there: in new blocks they repeat their
+    /// last row, at weight zero.
+    fn reserve(&mut self, width: usize) {
+        let needed = self.rows.len().div_ceil(DEPTH) * width;
+        while self.data.len() < needed {
             let old = self.data.len();
             self.data.resize(old + width, Block::ZERO);
-            if old >= width {
-                for c in 0..width {
-                    let tail: [f64; LANES] = std::array::from_fn(|l| self.data[old - width + c].0[POINTS - LANES + l]);
-                    for k in 0..DEPTH {
-                        for l in 0..LANES {
-                            self.data[old + c].0[k * LANES + l] = if c + 1 == width { 0.0 } else { tail[l] };
-                        }
-                    }
+            if old == 0 {
+                continue;
+            }
+            for c in 0..width - 1 {
+                for i in 0..POINTS {
+                    self.data[old + c].0[i] = self.data[old - width + c].0[POINTS - LANES + i % LANES];
                 }
             }
         }
-        for (c, column) in self.shared.program.columns.iter().enumerate() {
-            self.data[block + c].0[offset] = column[row];
+    }
+}
+
+/// Writes one value per row into a lane of one of the `width` blocks of each stretch of rows.
+fn write_lane(
+    data: &mut [Block<POINTS>],
+    (width, which, lane): (usize, usize, usize),
+    mut values: impl Iterator<Item = f64>,
+) {
+    for stretch in data.chunks_exact_mut(width) {
+        let block = &mut stretch[which];
+        for k in 0..DEPTH {
+            let Some(value) = values.next() else { return };
+            block.0[k * LANES + lane] = value;
         }
-        self.data[block + width - 2].0[offset] = target;
-        self.data[block + width - 1].0[offset] = weight;
     }
 }

@@ -4,7 +4,7 @@
 //! into coefficients, then the [`Reduce`]s add coefficient × node × node to their accumulators. Everything here is
 //! inlined into one function that is compiled once per instruction set.
 
-use super::objective::{Head, Sums};
+use super::objective::{Head, Sums, add_points};
 use super::program::{Entry, Program, Sum};
 use crate::expr::{Block, Inputs, Registers, Src, run};
 use crate::simd::Level;
@@ -92,6 +92,8 @@ pub(crate) struct Workspace {
     registers: Registers<POINTS>,
     head: Head,
     scratch: Box<Block<POINTS>>,
+    delta: Box<Block<POINTS>>,
+    convex: Box<Block<POINTS>>,
     sums: Sums,
     accumulators: Vec<Lanes>,
 }
@@ -110,6 +112,8 @@ impl Workspace {
             registers: Registers::new(program.point.registers),
             head: Head::new(),
             scratch: Box::new(Block::ZERO),
+            delta: Box::new(Block::ZERO),
+            convex: Box::new(Block::ZERO),
             sums: Sums::ZERO,
             accumulators: vec![Block::ZERO; program.accumulators],
         }
@@ -120,8 +124,8 @@ impl Workspace {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) delta: [f64; LANES],
-    /// 1 in lanes that want the majorant in place of the curvature.
-    pub(crate) convex: [f64; LANES],
+    /// Lanes that want the majorant in place of the curvature.
+    pub(crate) convex: [bool; LANES],
 }
 
 crate::dispatch! {
@@ -164,10 +168,16 @@ fn prepare(program: &Program, work: &mut Workspace, parameters: &[Lanes]) {
         *out = *work.lane_registers.get(&inputs, src);
     }
     for (block, value) in work.fixed[..program.spread].iter_mut().zip(&work.lane_out) {
-        for k in 0..DEPTH {
-            for lane in 0..LANES {
-                block.0[LANES * k + lane] = value.0[lane];
-            }
+        spread(block, &value.0);
+    }
+}
+
+/// Repeats one number per lane over the points of a block.
+#[inline(always)]
+fn spread(block: &mut Block<POINTS>, value: &[f64; LANES]) {
+    for k in 0..DEPTH {
+        for lane in 0..LANES {
+            block.0[LANES * k + lane] = value[lane];
         }
     }
 }
@@ -175,7 +185,9 @@ fn prepare(program: &Program, work: &mut Workspace, parameters: &[Lanes]) {
 /// Adds all blocks to the accumulators, which it clears first.
 #[inline(always)]
 fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>], settings: &Settings) {
-    let Workspace { fixed, registers, head, sums, accumulators, scratch, .. } = work;
+    let Workspace { fixed, registers, head, sums, accumulators, scratch, delta, convex, .. } = work;
+    spread(delta, &settings.delta);
+    spread(convex, &settings.convex.map(|convex| f64::from_bits(if convex { u64::MAX } else { 0 })));
     *sums = Sums::ZERO;
     accumulators.fill(Block::ZERO);
     let columns = program.columns.len();
@@ -188,8 +200,8 @@ fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>],
             prediction,
             &block[columns],
             &block[columns + 1],
-            &settings.delta,
-            &settings.convex,
+            delta,
+            convex,
             sums,
         );
         for reduce in &program.reduces {
@@ -201,21 +213,12 @@ fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>],
             let u = match reduce.x {
                 None => scale,
                 Some(x) => {
-                    let x = registers.get(&inputs, x);
-                    for i in 0..POINTS {
-                        scratch.0[i] = scale.0[i] * x.0[i];
-                    }
+                    multiply(scratch, scale, registers.get(&inputs, x));
                     &**scratch
                 }
             };
             if let Some(sum) = reduce.sum {
-                let mut total = accumulators[sum];
-                for k in 0..DEPTH {
-                    for lane in 0..LANES {
-                        total.0[lane] += u.0[LANES * k + lane];
-                    }
-                }
-                accumulators[sum] = total;
+                add_points(&mut accumulators[sum], u);
             }
             let mut at = 0;
             macro_rules! fan {
@@ -247,15 +250,22 @@ fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>],
     }
 }
 
+#[inline(always)]
+fn multiply(to: &mut Block<POINTS>, a: &Block<POINTS>, b: &Block<POINTS>) {
+    for i in 0..POINTS {
+        to.0[i] = a.0[i] * b.0[i];
+    }
+}
+
 /// Puts the sums together: each is taken times the factors that do not depend on the point.
 #[inline(always)]
 fn assemble(program: &Program, work: &Workspace, settings: &Settings, model: &mut Model) {
     let one = Block([1.0; LANES]);
     let sums = &work.sums;
-    let pick = |sum: Sum, plain: &[f64; LANES]| sum.map_or(Block(*plain), |s| work.accumulators[s]);
+    let pick = |sum: Sum, plain: &Lanes| sum.map_or(*plain, |s| work.accumulators[s]);
     let factor = |entry: &Entry| entry.factor.map_or(one, |f| work.lane_out[f]);
-    model.value = Block(sums.merit);
-    model.absolute = Block(sums.absolute);
+    model.value = sums.merit;
+    model.absolute = sums.absolute;
     for j in 0..program.free.len() {
         let entry = &program.gradient[j];
         let (f, s) = (factor(entry), pick(entry.sum, &sums.c2));
@@ -275,7 +285,7 @@ fn assemble(program: &Program, work: &Workspace, settings: &Settings, model: &mu
             let (outer, second) = (pick(program.outer[at], &sums.c1), pick(bend.sum, &sums.c2));
             for lane in 0..LANES {
                 let first = if left.zero || right.zero { 0.0 } else { fj.0[lane] * fk.0[lane] * outer.0[lane] };
-                let curved = if bend.zero || settings.convex[lane] != 0.0 { 0.0 } else { fb.0[lane] * second.0[lane] };
+                let curved = if bend.zero || settings.convex[lane] { 0.0 } else { fb.0[lane] * second.0[lane] };
                 model.hessian[at].0[lane] = first + curved;
             }
         }

@@ -17,7 +17,7 @@
 //! `delta`; at the last `delta`, a billionth of the residuals' size, the rows inside it are the ones that an exact
 //! least-absolute-deviation fit interpolates (Madsen and Nielsen, 1993), and `r / delta` are their multipliers.
 
-use super::kernel::POINTS;
+use super::kernel::{LANES, Lanes, POINTS};
 use crate::expr::Block;
 use crate::simd::math;
 
@@ -80,130 +80,224 @@ impl Loss {
 /// Per-row quantities of one block, and its contribution to the sums that need no derivative of the law.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
-    pub(crate) c1: Box<Block<POINTS>>,
-    pub(crate) c2: Box<Block<POINTS>>,
-    pub(crate) majorant: Box<Block<POINTS>>,
-    residual: Box<Block<POINTS>>,
-    slope: Box<Block<POINTS>>,
-    bend: Box<Block<POINTS>>,
+    pub(crate) c1: Box<Rows>,
+    pub(crate) c2: Box<Rows>,
+    pub(crate) majorant: Box<Rows>,
+    residual: Box<Rows>,
+    slope: Box<Rows>,
+    bend: Box<Rows>,
+    rho: Box<Rows>,
 }
+
+/// One number per point and lane.
+type Rows = Block<POINTS>;
 
 /// The sums that every objective has, per lane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sums {
     /// What the solver minimises.
-    pub(crate) merit: [f64; 8],
+    pub(crate) merit: Lanes,
     /// `Σ w |r|`
-    pub(crate) absolute: [f64; 8],
-    pub(crate) c1: [f64; 8],
-    pub(crate) c2: [f64; 8],
-    pub(crate) majorant: [f64; 8],
+    pub(crate) absolute: Lanes,
+    pub(crate) c1: Lanes,
+    pub(crate) c2: Lanes,
+    pub(crate) majorant: Lanes,
 }
 
 impl Sums {
-    pub(crate) const ZERO: Self =
-        Self { merit: [0.0; 8], absolute: [0.0; 8], c1: [0.0; 8], c2: [0.0; 8], majorant: [0.0; 8] };
+    pub(crate) const ZERO: Self = Self {
+        merit: Block::ZERO,
+        absolute: Block::ZERO,
+        c1: Block::ZERO,
+        c2: Block::ZERO,
+        majorant: Block::ZERO,
+    };
+}
+
+/// Adds the points of a block to a sum per lane.
+#[inline(always)]
+pub(crate) fn add_points(sum: &mut Lanes, block: &Rows) {
+    let mut total = *sum;
+    for k in 0..POINTS / LANES {
+        for lane in 0..LANES {
+            total.0[lane] += block.0[LANES * k + lane];
+        }
+    }
+    *sum = total;
 }
 
 impl Head {
     pub(crate) fn new() -> Self {
         let zero = || Box::new(Block::ZERO);
-        Self { c1: zero(), c2: zero(), majorant: zero(), residual: zero(), slope: zero(), bend: zero() }
+        Self {
+            c1: zero(),
+            c2: zero(),
+            majorant: zero(),
+            residual: zero(),
+            slope: zero(),
+            bend: zero(),
+            rho: zero(),
+        }
     }
 
-    /// Fills the coefficients of one block. `convex` is 1 in lanes that want the majorant in place of the curvature.
+    /// Fills the coefficients of one block. `convex` has all bits set where the majorant is wanted in place of the
+    /// curvature, else none.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // one argument per operand of the inner loop
     pub(crate) fn run(
         &mut self,
         objective: Objective,
-        prediction: &Block<POINTS>,
-        target: &Block<POINTS>,
-        weight: &Block<POINTS>,
-        delta: &[f64; 8],
-        convex: &[f64; 8],
+        prediction: &Rows,
+        target: &Rows,
+        weight: &Rows,
+        delta: &Rows,
+        convex: &Rows,
         sums: &mut Sums,
     ) {
-        self.transform(objective.space, prediction, target);
-        macro_rules! rows {
-            (|$r:ident, $delta:ident| $value:expr) => {
-                for k in 0..POINTS / 8 {
-                    for lane in 0..8 {
-                        let i = 8 * k + lane;
-                        let $r = self.residual.0[i];
-                        let $delta = delta[lane];
-                        let w = weight.0[i];
-                        let (rho, psi, curvature, reweight): (f64, f64, f64, f64) = $value;
-                        let (t1, t2) = (self.slope.0[i], self.bend.0[i]);
-                        let t1_squared = t1 * t1;
-                        let majorant = w * reweight * t1_squared;
-                        let exact = w * (curvature.mul_add(t1_squared, psi * t2));
-                        let c1 = if convex[lane] == 0.0 { exact } else { majorant };
-                        let c2 = w * psi * t1;
-                        self.c1.0[i] = c1;
-                        self.c2.0[i] = c2;
-                        self.majorant.0[i] = majorant;
-                        sums.merit[lane] = w.mul_add(rho, sums.merit[lane]);
-                        sums.absolute[lane] = w.mul_add($r.abs(), sums.absolute[lane]);
-                        sums.c1[lane] += c1;
-                        sums.c2[lane] += c2;
-                        sums.majorant[lane] += majorant;
-                    }
-                }
-            };
+        let Self { c1, c2, majorant, residual, slope, bend, rho } = self;
+        match objective.space {
+            Space::Raw => raw(prediction, target, residual),
+            Space::Log => log(prediction, target, residual, slope, bend),
+            Space::Logit => logit(prediction, target, residual, slope, bend),
         }
         match objective.loss {
-            Loss::Squared => rows!(|r, _delta| (r * r, 2.0 * r, 2.0, 2.0)),
-            Loss::Huber { .. } => rows!(|r, delta| {
-                let size = r.abs();
-                let inside = size <= delta;
-                (
-                    if inside { 0.5 * r * r } else { delta * (-0.5f64).mul_add(delta, size) },
-                    if inside { r } else { delta.copysign(r) },
-                    if inside { 1.0 } else { 0.0 },
-                    if inside { 1.0 } else { delta / size },
-                )
-            }),
-            Loss::Absolute => rows!(|r, delta| {
-                let size = r.abs();
-                let inside = size <= delta;
-                let inverse = 1.0 / delta;
-                (
-                    if inside { 0.5 * r * r * inverse } else { (-0.5f64).mul_add(delta, size) },
-                    if inside { r * inverse } else { 1f64.copysign(r) },
-                    if inside { inverse } else { 0.0 },
-                    if inside { inverse } else { 1.0 / size },
-                )
-            }),
+            Loss::Squared => squared(residual, weight, rho, c2, c1, majorant),
+            Loss::Huber { .. } => huber(residual, weight, delta, rho, c2, c1, majorant),
+            Loss::Absolute => absolute(residual, weight, delta, rho, c2, c1, majorant),
         }
+        add_points(&mut sums.merit, rho);
+        if objective.space != Space::Raw {
+            chain(slope, bend, c1, c2, majorant);
+        }
+        choose(convex, majorant, c1);
+        if objective.loss != Loss::Squared {
+            sizes(residual, weight, rho);
+            add_points(&mut sums.absolute, rho);
+        }
+        add_points(&mut sums.c1, c1);
+        add_points(&mut sums.c2, c2);
+        add_points(&mut sums.majorant, majorant);
     }
+}
 
-    #[inline(always)]
-    fn transform(&mut self, space: Space, prediction: &Block<POINTS>, target: &Block<POINTS>) {
-        match space {
-            Space::Raw => {
-                for i in 0..POINTS {
-                    self.residual.0[i] = prediction.0[i] - target.0[i];
-                    self.slope.0[i] = 1.0;
-                    self.bend.0[i] = 0.0;
-                }
-            }
-            Space::Log => {
-                for i in 0..POINTS {
-                    let inverse = 1.0 / prediction.0[i];
-                    self.residual.0[i] = math::ln(prediction.0[i]) - target.0[i];
-                    self.slope.0[i] = inverse;
-                    self.bend.0[i] = -inverse * inverse;
-                }
-            }
-            Space::Logit => {
-                for i in 0..POINTS {
-                    let m = prediction.0[i];
-                    let inverse = 1.0 / (m * (1.0 - m));
-                    self.residual.0[i] = math::ln(m) - math::log1p(-m) - target.0[i];
-                    self.slope.0[i] = inverse;
-                    self.bend.0[i] = (2.0 * m - 1.0) * inverse * inverse;
-                }
-            }
-        }
+// The loops stand in functions of their own because arguments are known not to overlap, which lets them vectorise.
+
+#[inline(always)]
+fn raw(prediction: &Rows, target: &Rows, residual: &mut Rows) {
+    for i in 0..POINTS {
+        residual.0[i] = prediction.0[i] - target.0[i];
+    }
+}
+
+#[inline(always)]
+fn log(prediction: &Rows, target: &Rows, residual: &mut Rows, slope: &mut Rows, bend: &mut Rows) {
+    for i in 0..POINTS {
+        residual.0[i] = math::ln(prediction.0[i]) - target.0[i];
+    }
+    for i in 0..POINTS {
+        let inverse = 1.0 / prediction.0[i];
+        slope.0[i] = inverse;
+        bend.0[i] = -inverse * inverse;
+    }
+}
+
+#[inline(always)]
+fn logit(prediction: &Rows, target: &Rows, residual: &mut Rows, slope: &mut Rows, bend: &mut Rows) {
+    for i in 0..POINTS {
+        residual.0[i] = math::ln(prediction.0[i]) - target.0[i];
+    }
+    for i in 0..POINTS {
+        residual.0[i] -= math::log1p(-prediction.0[i]);
+    }
+    for i in 0..POINTS {
+        let m = prediction.0[i];
+        let inverse = 1.0 / (m * (1.0 - m));
+        slope.0[i] = inverse;
+        bend.0[i] = (2.0 * m - 1.0) * inverse * inverse;
+    }
+}
+
+// Each loss writes w rho, w rho', w rho'' and w rho'/r.
+
+#[inline(always)]
+fn squared(r: &Rows, w: &Rows, rho: &mut Rows, psi: &mut Rows, curvature: &mut Rows, reweight: &mut Rows) {
+    for i in 0..POINTS {
+        let (r, w) = (r.0[i], w.0[i]);
+        rho.0[i] = w * r * r;
+        psi.0[i] = 2.0 * w * r;
+        curvature.0[i] = 2.0 * w;
+        reweight.0[i] = 2.0 * w;
+    }
+}
+
+#[inline(always)]
+fn huber(
+    r: &Rows,
+    w: &Rows,
+    delta: &Rows,
+    rho: &mut Rows,
+    psi: &mut Rows,
+    curvature: &mut Rows,
+    reweight: &mut Rows,
+) {
+    for i in 0..POINTS {
+        let (r, w, delta) = (r.0[i], w.0[i], delta.0[i]);
+        let size = r.abs();
+        let inside = size <= delta;
+        rho.0[i] = w * if inside { 0.5 * r * r } else { delta * (-0.5f64).mul_add(delta, size) };
+        psi.0[i] = w * if inside { r } else { delta.copysign(r) };
+        curvature.0[i] = if inside { w } else { 0.0 };
+        reweight.0[i] = if inside { w } else { w * delta / size };
+    }
+}
+
+#[inline(always)]
+fn absolute(
+    r: &Rows,
+    w: &Rows,
+    delta: &Rows,
+    rho: &mut Rows,
+    psi: &mut Rows,
+    curvature: &mut Rows,
+    reweight: &mut Rows,
+) {
+    for i in 0..POINTS {
+        let (r, w, delta) = (r.0[i], w.0[i], delta.0[i]);
+        let size = r.abs();
+        let inside = size <= delta;
+        let steep = w / if inside { delta } else { size };
+        rho.0[i] = if inside { 0.5 * r * r * steep } else { w * (-0.5f64).mul_add(delta, size) };
+        psi.0[i] = if inside { r * steep } else { w.copysign(r) };
+        curvature.0[i] = if inside { steep } else { 0.0 };
+        reweight.0[i] = steep;
+    }
+}
+
+/// From derivatives by the residual to derivatives by the prediction.
+#[inline(always)]
+fn chain(slope: &Rows, bend: &Rows, c1: &mut Rows, c2: &mut Rows, majorant: &mut Rows) {
+    for i in 0..POINTS {
+        let t1 = slope.0[i];
+        let squared = t1 * t1;
+        let psi = c2.0[i];
+        c1.0[i] = c1.0[i].mul_add(squared, psi * bend.0[i]);
+        c2.0[i] = psi * t1;
+        majorant.0[i] *= squared;
+    }
+}
+
+#[inline(always)]
+fn choose(convex: &Rows, majorant: &Rows, c1: &mut Rows) {
+    // By bits: a choice between two loads turns into branches.
+    for i in 0..POINTS {
+        let mask = convex.0[i].to_bits();
+        c1.0[i] = f64::from_bits((c1.0[i].to_bits() & !mask) | (majorant.0[i].to_bits() & mask));
+    }
+}
+
+#[inline(always)]
+fn sizes(r: &Rows, w: &Rows, out: &mut Rows) {
+    for i in 0..POINTS {
+        out.0[i] = w.0[i] * r.0[i].abs();
     }
 }

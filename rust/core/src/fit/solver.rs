@@ -22,6 +22,7 @@ use super::objective::Loss;
 use super::program::Program;
 use super::status::Status;
 use crate::expr::Block;
+use crate::simd::Level;
 
 /// Relative predicted decrease below which a fit has converged.
 const TOLERANCE: f64 = 1e-12;
@@ -87,6 +88,8 @@ pub(crate) struct Solver<'p> {
     grow: [f64; LANES],
     woken: [bool; LANES],
     predicted: [f64; LANES],
+    /// `λ sᵀ D s` of the step planned: how much of it the damping decided.
+    damped: [f64; LANES],
     weight: [f64; LANES],
     final_delta: [f64; LANES],
     iterations: [u32; LANES],
@@ -105,7 +108,7 @@ impl<'p> Solver<'p> {
             phase: [Phase::Idle; LANES],
             theta: zero(p),
             trial: zero(p),
-            settings: Settings { delta: [1.0; LANES], convex: [0.0; LANES] },
+            settings: Settings { delta: [1.0; LANES], convex: [false; LANES] },
             current: Model::new(free),
             fresh: Model::new(free),
             step: zero(free),
@@ -116,6 +119,7 @@ impl<'p> Solver<'p> {
             grow: [2.0; LANES],
             woken: [false; LANES],
             predicted: [0.0; LANES],
+            damped: [0.0; LANES],
             weight: [1.0; LANES],
             final_delta: [0.0; LANES],
             iterations: [0; LANES],
@@ -137,7 +141,7 @@ impl<'p> Solver<'p> {
         for damping in &mut self.damping {
             damping.0[lane] = 0.0;
         }
-        self.settings.convex[lane] = 1.0;
+        self.settings.convex[lane] = true;
         self.final_delta[lane] = self.program.objective.loss.delta();
         self.settings.delta[lane] = match self.program.objective.loss {
             Loss::Huber { delta } => delta,
@@ -166,7 +170,12 @@ impl<'p> Solver<'p> {
     }
 
     /// Judges the trial that was just evaluated into `fresh`, and sets up the next. The ended lanes are reported.
-    pub(crate) fn advance(&mut self) -> [Option<Ending>; LANES] {
+    pub(crate) fn advance(&mut self, level: Level) -> [Option<Ending>; LANES] {
+        advance(level, self)
+    }
+
+    #[inline(always)]
+    fn advance_inline(&mut self) -> [Option<Ending>; LANES] {
         let mut endings = [const { None }; LANES];
         let mut accepted = [false; LANES];
         let mut stepping = [false; LANES];
@@ -194,6 +203,7 @@ impl<'p> Solver<'p> {
         endings
     }
 
+    #[inline(always)]
     fn judge(&mut self, lane: usize) -> (bool, Next) {
         let value = self.fresh.value.0[lane];
         let old = self.current.value.0[lane];
@@ -233,7 +243,7 @@ impl<'p> Solver<'p> {
                 } else {
                     self.grow[lane] = 2.0;
                     if decrease < NEAR * old {
-                        self.settings.convex[lane] = 0.0;
+                        self.settings.convex[lane] = false;
                     }
                     let bend = 2.0 * ratio - 1.0;
                     let shrink = (1.0 - bend * bend * bend).clamp(0.1, 2.0);
@@ -251,6 +261,7 @@ impl<'p> Solver<'p> {
     }
 
     /// Raises the amplitudes whose terms are too small to be felt: in logarithms their slope vanishes with them.
+    #[inline(always)]
     fn wake(&mut self, lane: usize) -> bool {
         let program = self.program;
         let curvature = |j: usize| self.fresh.hessian[j * (j + 3) / 2].0[lane];
@@ -271,6 +282,7 @@ impl<'p> Solver<'p> {
     }
 
     /// A robust loss is approached through wider ones, from the size of the residuals at the start.
+    #[inline(always)]
     fn begin_stages(&mut self, lane: usize) -> (bool, Next) {
         let size = self.fresh.absolute.0[lane] / self.weight[lane];
         if size == 0.0 {
@@ -289,6 +301,7 @@ impl<'p> Solver<'p> {
     }
 
     /// A stage is over: on to the next `delta`, or the end.
+    #[inline(always)]
     fn stage_end(&mut self, lane: usize, better: bool, status: Status) -> Next {
         let delta = self.settings.delta[lane];
         if self.in_last_stage(lane) {
@@ -311,10 +324,12 @@ impl<'p> Solver<'p> {
         Next::Again
     }
 
+    #[inline(always)]
     fn in_last_stage(&self, lane: usize) -> bool {
         self.program.objective.loss == Loss::Squared || self.settings.delta[lane] <= self.final_delta[lane]
     }
 
+    #[inline(always)]
     fn ending(&self, lane: usize, status: Status) -> Ending {
         let value = match self.program.objective.loss {
             Loss::Absolute => self.current.absolute.0[lane],
@@ -333,35 +348,38 @@ impl<'p> Solver<'p> {
     }
 
     /// Takes the trial of one lane at once.
+    #[inline(always)]
     fn copy_lane(&mut self, lane: usize) {
         let mut only = [false; LANES];
         only[lane] = true;
         self.accept(&only);
     }
 
+    #[inline(always)]
     fn accept(&mut self, accepted: &[bool; LANES]) {
-        let take = |to: &mut Lanes, from: &Lanes| {
-            for lane in 0..LANES {
-                to.0[lane] = if accepted[lane] { from.0[lane] } else { to.0[lane] };
-            }
-        };
-        take(&mut self.current.value, &self.fresh.value);
-        take(&mut self.current.absolute, &self.fresh.absolute);
-        for (to, from) in self.theta.iter_mut().zip(&self.trial) {
-            take(to, from);
+        macro_rules! take {
+            ($to:expr, $from:expr) => {
+                for lane in 0..LANES {
+                    $to.0[lane] = if accepted[lane] { $from.0[lane] } else { $to.0[lane] };
+                }
+            };
         }
-        for (to, from) in self.current.gradient.iter_mut().zip(&self.fresh.gradient) {
-            take(to, from);
+        take!(self.current.value, self.fresh.value);
+        take!(self.current.absolute, self.fresh.absolute);
+        for j in 0..self.theta.len() {
+            take!(self.theta[j], self.trial[j]);
         }
-        for (to, from) in self.current.hessian.iter_mut().zip(&self.fresh.hessian) {
-            take(to, from);
+        for j in 0..self.current.gradient.len() {
+            take!(self.current.gradient[j], self.fresh.gradient[j]);
+            take!(self.current.diagonal[j], self.fresh.diagonal[j]);
         }
-        for (to, from) in self.current.diagonal.iter_mut().zip(&self.fresh.diagonal) {
-            take(to, from);
+        for j in 0..self.current.hessian.len() {
+            take!(self.current.hessian[j], self.fresh.hessian[j]);
         }
     }
 
     /// Steps for the lanes that want one; `λ` rises until each can be factored and the model decreases.
+    #[inline(always)]
     fn solve(&mut self, mut wanted: [bool; LANES]) {
         let free = self.program.free.len();
         for lane in 0..LANES {
@@ -388,12 +406,13 @@ impl<'p> Solver<'p> {
         }
         for _ in 0..200 {
             let definite = self.factor_and_solve();
+            self.cut_and_predict(&wanted);
             let mut again = false;
             for lane in 0..LANES {
                 if !wanted[lane] {
                     continue;
                 }
-                if definite[lane] && self.cut_and_predict(lane) {
+                if definite[lane] && self.predicted[lane] >= 0.0 {
                     wanted[lane] = false;
                 } else {
                     self.lambda[lane] = (4.0 * self.lambda[lane]).max(1e-11);
@@ -407,97 +426,141 @@ impl<'p> Solver<'p> {
     }
 
     /// `L D Lᵀ` of the damped curvature and the step from it, all lanes at once; says which were positive definite.
+    ///
+    /// Below the diagonal `factor` holds `L·D` until its row is reached, then `L`. A resting parameter has a unit
+    /// pivot and no coupling.
+    #[inline(always)]
     fn factor_and_solve(&mut self) -> [bool; LANES] {
         let n = self.program.free.len();
         let at = |j: usize, k: usize| j * (j + 1) / 2 + k;
         let mut definite = [true; LANES];
         for j in 0..n {
+            let mut damped = self.current.hessian[at(j, j)];
             for lane in 0..LANES {
-                let damped = self.lambda[lane].mul_add(self.damping[j].0[lane], self.current.hessian[at(j, j)].0[lane]);
-                let mut pivot = damped;
-                for k in 0..j {
-                    // Row j still holds L·D here; it becomes L below.
-                    let ld = self.factor[at(j, k)].0[lane];
-                    let l = ld / self.factor[at(k, k)].0[lane];
-                    pivot = (-ld).mul_add(l, pivot);
-                    self.factor[at(j, k)].0[lane] = l;
-                }
-                let rests = self.resting[j].0[lane] != 0.0;
-                let pivot = if rests { 1.0 } else { pivot };
-                definite[lane] &= rests || pivot > 1e-14 * damped.abs();
-                self.factor[at(j, j)].0[lane] = pivot;
+                damped.0[lane] = self.lambda[lane].mul_add(self.damping[j].0[lane], damped.0[lane]);
             }
-            for i in j + 1..n {
+            let mut pivot = damped;
+            for k in 0..j {
+                let (mut l, d) = (self.factor[at(j, k)], self.factor[at(k, k)]);
                 for lane in 0..LANES {
-                    let mut sum = self.current.hessian[at(i, j)].0[lane];
-                    for k in 0..j {
-                        sum = (-self.factor[at(i, k)].0[lane]).mul_add(self.factor[at(j, k)].0[lane], sum);
-                    }
-                    let rests = self.resting[i].0[lane] != 0.0 || self.resting[j].0[lane] != 0.0;
-                    self.factor[at(i, j)].0[lane] = if rests { 0.0 } else { sum };
+                    let ld = l.0[lane];
+                    l.0[lane] = ld / d.0[lane];
+                    pivot.0[lane] = (-ld).mul_add(l.0[lane], pivot.0[lane]);
                 }
+                self.factor[at(j, k)] = l;
+            }
+            let rests = self.resting[j];
+            for lane in 0..LANES {
+                let resting = rests.0[lane] != 0.0;
+                definite[lane] &= resting | (pivot.0[lane] > 1e-14 * damped.0[lane].abs());
+                pivot.0[lane] = if resting { 1.0 } else { pivot.0[lane] };
+            }
+            self.factor[at(j, j)] = pivot;
+            for i in j + 1..n {
+                let mut sum = self.current.hessian[at(i, j)];
+                for k in 0..j {
+                    let (a, b) = (self.factor[at(i, k)], self.factor[at(j, k)]);
+                    for lane in 0..LANES {
+                        sum.0[lane] = (-a.0[lane]).mul_add(b.0[lane], sum.0[lane]);
+                    }
+                }
+                let other = self.resting[i];
+                for lane in 0..LANES {
+                    let coupled = (rests.0[lane] == 0.0) & (other.0[lane] == 0.0);
+                    sum.0[lane] = if coupled { sum.0[lane] } else { 0.0 };
+                }
+                self.factor[at(i, j)] = sum;
             }
         }
         for j in 0..n {
+            let (slope, rests) = (self.current.gradient[j], self.resting[j]);
+            let mut sum = Block::ZERO;
             for lane in 0..LANES {
-                let rests = self.resting[j].0[lane] != 0.0;
-                let mut sum = if rests { 0.0 } else { -self.current.gradient[j].0[lane] };
-                for k in 0..j {
-                    sum = (-self.factor[at(j, k)].0[lane]).mul_add(self.step[k].0[lane], sum);
-                }
-                self.step[j].0[lane] = sum;
+                sum.0[lane] = if rests.0[lane] == 0.0 { -slope.0[lane] } else { 0.0 };
             }
+            for k in 0..j {
+                let (l, s) = (self.factor[at(j, k)], self.step[k]);
+                for lane in 0..LANES {
+                    sum.0[lane] = (-l.0[lane]).mul_add(s.0[lane], sum.0[lane]);
+                }
+            }
+            self.step[j] = sum;
         }
         for j in (0..n).rev() {
+            let (mut sum, d) = (self.step[j], self.factor[at(j, j)]);
             for lane in 0..LANES {
-                let mut sum = self.step[j].0[lane] / self.factor[at(j, j)].0[lane];
-                for i in j + 1..n {
-                    sum = (-self.factor[at(i, j)].0[lane]).mul_add(self.step[i].0[lane], sum);
-                }
-                self.step[j].0[lane] = sum;
+                sum.0[lane] /= d.0[lane];
             }
+            for i in j + 1..n {
+                let (l, s) = (self.factor[at(i, j)], self.step[i]);
+                for lane in 0..LANES {
+                    sum.0[lane] = (-l.0[lane]).mul_add(s.0[lane], sum.0[lane]);
+                }
+            }
+            self.step[j] = sum;
         }
         definite
     }
 
-    /// Cuts the step at the bounds, writes the trial and predicts its decrease; false if the model does not decrease.
-    fn cut_and_predict(&mut self, lane: usize) -> bool {
+    /// Cuts the steps of the lanes in `wanted` at the bounds, writes their trials and predicts their decrease.
+    #[inline(always)]
+    fn cut_and_predict(&mut self, wanted: &[bool; LANES]) {
         let n = self.program.free.len();
         for j in 0..n {
             let parameter = self.program.free[j];
-            let from = self.theta[parameter].0[lane];
-            let to = (from + self.step[j].0[lane]).clamp(self.lower[j], self.upper[j]);
-            self.trial[parameter].0[lane] = to;
-            self.step[j].0[lane] = to - from;
+            let (from, mut trial, mut step) = (self.theta[parameter], self.trial[parameter], self.step[j]);
+            let (lower, upper) = (self.lower[j], self.upper[j]);
+            for lane in 0..LANES {
+                let to = from.0[lane] + step.0[lane];
+                let to = if to < lower { lower } else { to };
+                let to = if to > upper { upper } else { to };
+                trial.0[lane] = if wanted[lane] { to } else { trial.0[lane] };
+                step.0[lane] = to - from.0[lane];
+            }
+            self.trial[parameter] = trial;
+            self.step[j] = step;
         }
-        let mut linear = 0.0;
-        let mut quadratic = 0.0;
+        let mut model = Block::<LANES>::ZERO;
+        let mut damped = Block::<LANES>::ZERO;
         for j in 0..n {
-            let s = self.step[j].0[lane];
-            linear += self.current.gradient[j].0[lane] * s;
-            for k in 0..=j {
-                let h = self.current.hessian[j * (j + 1) / 2 + k].0[lane];
-                let both = if j == k { 0.5 } else { 1.0 };
-                quadratic += both * h * s * self.step[k].0[lane];
+            let (s, g, d) = (self.step[j], self.current.gradient[j], self.damping[j]);
+            // Half the diagonal and the whole row before it: the symmetric form from its lower triangle.
+            let mut row = self.current.hessian[j * (j + 3) / 2];
+            for lane in 0..LANES {
+                row.0[lane] = (0.5 * row.0[lane]).mul_add(s.0[lane], g.0[lane]);
+            }
+            for k in 0..j {
+                let (h, t) = (self.current.hessian[j * (j + 1) / 2 + k], self.step[k]);
+                for lane in 0..LANES {
+                    row.0[lane] = h.0[lane].mul_add(t.0[lane], row.0[lane]);
+                }
+            }
+            for lane in 0..LANES {
+                model.0[lane] = row.0[lane].mul_add(s.0[lane], model.0[lane]);
+                damped.0[lane] = (d.0[lane] * s.0[lane]).mul_add(s.0[lane], damped.0[lane]);
             }
         }
-        self.predicted[lane] = -(linear + quadratic);
-        self.predicted[lane] >= 0.0
+        for lane in 0..LANES {
+            if wanted[lane] {
+                self.predicted[lane] = -model.0[lane];
+                self.damped[lane] = self.lambda[lane] * damped.0[lane];
+            }
+        }
     }
 
     /// Decides whether the step just planned is the last of its stage.
+    #[inline(always)]
     fn plan(&mut self, lane: usize) {
         let value = self.current.value.0[lane];
-        let mut damped = 0.0;
-        for j in 0..self.program.free.len() {
-            let s = self.step[j].0[lane];
-            damped += self.lambda[lane] * self.damping[j].0[lane] * s * s;
-        }
         let tolerance = if self.in_last_stage(lane) { TOLERANCE } else { STAGE_TOLERANCE };
         let small = self.predicted[lane] <= tolerance * value;
-        let closing = small && damped <= 0.01 * self.predicted[lane];
+        let closing = small && self.damped[lane] <= 0.01 * self.predicted[lane];
         self.phase[lane] = if closing { Phase::Closing } else { Phase::Trial };
     }
+}
+
+crate::dispatch! {
+    fn advance<'a, 'p>(solver: &'a mut Solver<'p>) -> [Option<Ending>; LANES] = Solver::advance_inline;
 }
 
 /// What follows a judgement.
