@@ -44,7 +44,8 @@ $(DEPS): requirements/dev.txt | $(BIN)/python
 	@touch $@
 
 $(CORE): $(RUST_SOURCES) pyproject.toml $(DEPS) | rust-present
-	$(BIN)/maturin develop --release --locked --quiet
+	@echo "building the compiled core (release)"
+	@PIP_QUIET=1 $(BIN)/maturin develop --release --locked --quiet
 	@touch $@
 
 .PHONY: setup
@@ -100,8 +101,9 @@ test-python: setup ## Python tests and docstring examples
 # --- the wheel ----------------------------------------------------------------------------------
 
 $(WHEEL): $(RUST_SOURCES) $(PYTHON_SOURCES) pyproject.toml README.md LICENSE-APACHE LICENSE-MIT $(DEPS) | rust-present
-	rm -rf dist
-	$(BIN)/maturin build --release --locked --quiet --out dist
+	@rm -rf dist
+	@echo "building the wheel"
+	@$(BIN)/maturin build --release --locked --quiet --out dist
 	@touch $@
 
 .PHONY: wheel wheel-test
