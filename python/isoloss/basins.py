@@ -84,7 +84,8 @@ class Basins:
         optima = "optimum" if self.distinct == 1 else "optima"
         text = f"{self.starts:,} {noun}, {self.distinct:,} distinct {optima}, {100 * self.share:.0f} % at the best"
         if self.gap is not None:
-            text += f", runner-up {100 * self.gap:.2g} % worse"
+            worse = f"{100 * self.gap:.2g} %" if self.gap < 1.0 else f"{self.gap:.2g} times"
+            text += f", runner-up {worse} worse"
         if self.failed:
             text += f", {self.failed:,} not converged"
         return text

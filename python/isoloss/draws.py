@@ -225,7 +225,7 @@ def bootstrap(
     if method not in _METHODS:
         message = f"method={method!r} is not a way to resample{did_you_mean(method, _METHODS)}; known: case"
         raise OptionError(message, argument="method")
-    if not np.all(np.isfinite(fit.vector)):
+    if not np.isfinite(fit.value):
         message = f"there is no optimum to resample around: {fit.status.message}"
         raise FitError(message, code="fit-failed")
     unit, clusters, units = _clusters(fit.runs, by)

@@ -137,7 +137,7 @@ def _refusal(objective: Objective, residual: F64, n: int, q: int) -> str | None:
         return f"{n} runs leave no residual to judge {q} parameters by"
     if objective.kind == "huber":
         inside = int(np.count_nonzero(np.abs(residual) <= objective.delta))
-        if inside < 3 * q:
+        if inside < min(3 * q, n):  # with all of them inside it is least squares
             few = f"only {inside} of {n} residuals lie within delta = {objective.delta:g}"
             return f"{few} (needs {3 * q}); use bootstrap()"
     return None

@@ -2,8 +2,8 @@ r"""Compute-optimal size and data: minimise the loss over N with D = C / (k N).
 
 For E + A/N^alpha + B/D^beta there is a closed form (Hoffmann et al. 2022, equation 4). Any law of N and D is served
 here by a search in log N over a wide range of tokens per parameter: a coarse grid, three refinements around its least
-point, and a parabola through the last three points, for the estimates, all draws and all budgets at once. An optimum at the
-end of the range means that the law has none, and is said so.
+point, and a parabola through the last three points, for the estimates, all draws and all budgets at once. An optimum
+at the end of the range means that the law has none, and is said so.
 """
 
 from __future__ import annotations

@@ -140,8 +140,8 @@ def _judgement(fit: Fit) -> list[tuple[str, str]]:
     hit = ", ".join(f"{name} {'upper' if side > 0 else 'lower'}" for name, side in fit.at_bound.items())
     entries.append(("bounds hit", hit or "none"))
     entries.append(("basins", f"{fit.basins} ({describe(fit.settings.starts)})"))
-    verdict = "converged" if fit.success else "NOT CONVERGED"
-    entries.append(("status", f"{verdict}: {fit.status.message} ({fit.seconds:.2g} s)"))
+    verdict = "" if fit.success else "NOT CONVERGED: "
+    entries.append(("status", f"{verdict}{fit.status.message} ({fit.seconds:.2g} s)"))
     return entries
 
 

@@ -1,0 +1,135 @@
+"""Compute-optimal allocation against its closed form and SciPy."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy import optimize
+
+import isoloss as iso
+from isoloss.errors import DataError, LawError, OptionError
+
+TRUTH = {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 1500.0, "beta": 0.36}
+
+
+def runs(law="chinchilla", truth=TRUTH, noise=0.0):
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 1e10, 6), np.geomspace(1e9, 1e12, 6)))
+    loss = iso.laws.get(law).bind(truth)(N=N, D=D)
+    return iso.read({"N": N, "D": D, "loss": loss * np.exp(noise * np.random.default_rng(0).standard_normal(36))})
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return iso.fit("chinchilla", runs(noise=0.01), objective="squared_log")
+
+
+def closed_form(p, C, rate=6.0):
+    """Hoffmann et al. 2022, equation 4."""
+    total = p["alpha"] + p["beta"]
+    G = (p["alpha"] * p["A"] / (p["beta"] * p["B"])) ** (1 / total)
+    return G * (C / rate) ** (p["beta"] / total)
+
+
+@pytest.mark.parametrize("C", [1e15, 1e20, 5.76e23, 1e24, 1e30])
+def test_the_closed_form_is_met(fit, C):
+    plan = fit.allocate(C=C)
+    assert math.isclose(plan.N, closed_form(fit.params, C), rel_tol=1e-6)
+    assert math.isclose(plan.N * plan.D * 6.0, C, rel_tol=1e-12)
+    assert plan.tokens_per_parameter == pytest.approx(plan.D / plan.N)
+    assert plan.loss == pytest.approx(fit.predict(N=plan.N, D=plan.D), rel=1e-12)
+    assert plan.warnings == ()
+
+
+def test_several_budgets_at_once_and_texts(fit):
+    plan = fit.allocate(C=[1e21, 1e23])
+    assert plan.N.shape == (2,)
+    assert plan.N[1] == pytest.approx(fit.allocate(C="1e23").N)
+    assert len(str(plan).splitlines()) == 2
+    assert str(plan).startswith("C 1e21 | N ")
+
+
+def test_flops_may_be_counted_otherwise(fit):
+    plan = fit.allocate(C=1e23, flops=7.5)
+    assert math.isclose(plan.N * plan.D * 7.5, 1e23, rel_tol=1e-12)
+    assert math.isclose(plan.N, closed_form(fit.params, 1e23, 7.5), rel_tol=1e-6)
+
+
+def test_intervals_come_from_the_optimum_of_every_draw(fit):
+    draws = fit.bootstrap(500, seed=0)
+    plan = fit.allocate(C=1e24, draws=draws)
+    each = [closed_form(dict(zip(draws.names, row, strict=True)), 1e24) for row in draws.params]
+    assert plan.intervals["N"] == pytest.approx(tuple(np.quantile(each, [0.025, 0.975])), rel=1e-6)
+    for name in ("N", "D", "tokens_per_parameter", "loss"):
+        low, high = plan.intervals[name]
+        assert low < getattr(plan, name) < high
+    assert fit.with_draws(draws).allocate(C=1e24).intervals == plan.intervals
+    narrow = fit.allocate(C=1e24, draws=draws, level=0.5).intervals["N"]
+    assert plan.intervals["N"][0] < narrow[0] < narrow[1] < plan.intervals["N"][1]
+    several = fit.allocate(C=[1e22, 1e24], draws=draws)
+    assert several.intervals["N"][0][1] == pytest.approx(plan.intervals["N"][0])
+
+
+def test_it_prints_as_one_line(fit):
+    plan = fit.allocate(C=1e24, draws=fit.bootstrap(100))
+    line = str(plan)
+    assert line.count("\n") == 0
+    assert len(line) <= 110
+    parts = [part.split()[0] for part in line.split(" | ")]
+    assert parts == ["N", "D", "D/N", "loss"]
+    assert line.count("[") == 4
+    assert str(fit.allocate(C=1e24)).count("[") == 0
+
+
+def test_any_law_of_size_and_data_has_an_allocation():
+    kaplan = {"Nc": 6.4e13, "alpha_N": 0.076, "alpha_D": 0.103, "Dc": 1.8e13}
+    fit = iso.fit("kaplan", runs("kaplan", kaplan), fix=kaplan)
+    plan = fit.allocate(C=1e21)
+
+    def loss(x):
+        return fit.predict(N=math.exp(x), D=1e21 / 6 / math.exp(x))
+
+    theirs = optimize.minimize_scalar(loss, bounds=(10, 35), method="bounded", options={"xatol": 1e-8})
+    assert math.isclose(plan.N, math.exp(theirs.x), rel_tol=1e-4)
+    assert plan.loss <= theirs.fun * (1 + 1e-14)
+
+
+def test_further_variables_need_a_value():
+    law = iso.law("E + A / N**a + B / D**b + k * (log(lr / 3e-4))**2", positive=["E", "A", "B", "k"])
+    data = dict(runs().columns)
+    lr = np.tile([1e-4, 3e-4, 1e-3], 12)
+    data["loss"] = data["loss"] + 0.05 * np.log(lr / 3e-4) ** 2
+    fit = iso.fit(law, {**data, "lr": lr}, objective="squared_log")
+    plan = fit.allocate(C=1e23, lr=3e-4)
+    assert fit.allocate(C=1e23, lr=1e-3).loss > plan.loss
+    assert math.isclose(fit.allocate(C=1e23, lr=1e-3).N, plan.N, rel_tol=1e-6)
+    with pytest.raises(LawError, match="lr"):
+        fit.allocate(C=1e23)
+    with pytest.raises(LawError, match="'lrr'"):
+        fit.allocate(C=1e23, lrr=1e-3)
+
+
+def test_a_law_without_an_interior_optimum_says_so():
+    fit = iso.fit("E + A / N**a + 0 * D", runs(noise=0.01), starts=[[1.7, 400.0, 0.34]], objective="squared_log")
+    plan = fit.allocate(C=1e24)
+    assert [(n.code, n.severity) for n in plan.warnings] == [("allocation-unbounded", "serious")]
+    assert "allocation-unbounded" in str(plan)
+
+
+def test_refusals(fit):
+    for C in (-1.0, 0.0, float("nan"), [], [[1e20]]):
+        with pytest.raises(DataError):
+            fit.allocate(C=C)
+    for flops in ("8ND", 0.0, True):
+        with pytest.raises(OptionError):
+            fit.allocate(C=1e20, flops=flops)
+    only_size = iso.fit("power_law_N", runs(noise=0.01), objective="squared_log")
+    with pytest.raises(LawError, match="N and D"):
+        only_size.allocate(C=1e20)
+
+
+def test_plain_data_for_json(fit):
+    plan = fit.allocate(C=[1e20, 1e21], draws=fit.bootstrap(50))
+    data = json.loads(json.dumps(plan.to_dict()))
+    assert data["N"] == plan.N.tolist()
+    assert data["intervals"]["loss"][0] == plan.intervals["loss"][0].tolist()
