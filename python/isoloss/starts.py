@@ -234,7 +234,7 @@ def project(
     points : (S, p) float64
         From `candidates`.
     weights, weight_index, target_index, offsets
-        As for `Problem.solve`, for B = S * repeats problems.
+        As for `Problem.solve`, for B = S * repeats problems. With offsets there must be a single point.
     repeats : int
         Each point serves so many problems in turn (problem-major: all points of the first problem come first).
 
@@ -244,10 +244,15 @@ def project(
     """
     own = problem.parameters
     fill = _linear(problem) & np.isnan(points).any(axis=0)
-    size, floor = _term_sizes(problem, np.where(np.isnan(points), 1.0, points), fill)
-    filled = np.tile(np.where(np.isnan(points) & fill, size, points), (repeats, 1))
     # What is neither given, spread nor linear stays one: a positive parameter's natural unit.
-    filled = np.where(np.isnan(filled), 1.0, filled)
+    known = np.where(np.isnan(points), 1.0, points)
+    unit = _unit_terms(problem, known, fill, offsets)
+    if offsets is None:
+        unit = np.tile(unit, (repeats, 1))
+    size = _typical(problem, target_index, offsets) * unit
+    filled = np.where(
+        np.tile(np.isnan(points), (repeats, 1)) & fill, size / max(fill.sum(), 1), np.tile(known, (repeats, 1))
+    )
     if not fill.any():
         return own.settle(filled)
     linear_only = replace(
@@ -274,37 +279,48 @@ def project(
         max_iterations=50,
         threads=threads,
     )
-    floors = np.tile(floor, (repeats, 1))
     found = np.where(np.isfinite(solved.params), solved.params, filled)
-    lifted = np.where(own.positive & fill, np.maximum(found, floors), found)
+    lifted = np.where(own.positive & fill, np.maximum(found, _FLOOR * size), found)
     return own.settle(np.where(fill, lifted, filled))
 
 
-def _term_sizes(problem: Problem, points: F64, fill: NDArray[np.bool_]) -> tuple[F64, F64]:
-    """(S, p) values at which each linear term is its share of the target, and a thousandth of it."""
+def _unit_terms(problem: Problem, points: F64, fill: NDArray[np.bool_], offsets: NDArray[np.int64] | None) -> F64:
+    """Values at which each linear term is one on average: (S, p), or (B, p) for the single point of panels."""
     own = problem.parameters
-    typical = float(np.median(np.abs(problem.target)))
-    typical = typical if typical > 0.0 else 1.0
-    size = np.array(points)
-    floor = np.zeros_like(points)
-    if not fill.any():
-        return size, floor
-    # A thousand rows tell a magnitude as well as all of them.
-    step = max(1, len(problem.columns[0]) // 1000) if problem.columns else 1
+    # A thousand rows tell a magnitude as well as all of them; panels own theirs and are short.
+    step = max(1, len(problem.columns[0]) // 1000) if offsets is None else 1
     columns = [np.ascontiguousarray(column[::step]) for column in problem.columns]
+    unit = np.ones((len(points) if offsets is None else len(offsets) - 1, len(own.names)))
+    if not fill.any():
+        return unit
     nothing = np.where(fill, 0.0, points)
     with np.errstate(all="ignore"):
         base = problem.expression.evaluate(columns, np.ascontiguousarray(nothing[:, own.tied]))
         for j in np.flatnonzero(fill):
             one = nothing.copy()
             one[:, j] = 1.0
-            term = problem.expression.evaluate(columns, np.ascontiguousarray(one[:, own.tied])) - base
-            share = np.mean(np.abs(term), axis=1)
+            term = np.abs(problem.expression.evaluate(columns, np.ascontiguousarray(one[:, own.tied])) - base)
+            share = np.mean(term, axis=1) if offsets is None else _panel_means(term[0], offsets)
             usable = np.isfinite(share) & (share > 0.0)
-            unit = np.where(usable, typical / np.where(usable, share, 1.0), 1.0)
-            size[:, j] = unit / fill.sum()
-            floor[:, j] = _FLOOR * unit
-    return size, floor
+            unit[:, j] = np.where(usable, 1.0 / np.where(usable, share, 1.0), 1.0)
+    return unit
+
+
+def _panel_means(values: F64, offsets: NDArray[np.int64]) -> F64:
+    """(B,) the mean of each panel's rows."""
+    return np.asarray(np.add.reduceat(values, offsets[:-1]) / np.diff(offsets))
+
+
+def _typical(problem: Problem, target_index: NDArray[np.int64] | None, offsets: NDArray[np.int64] | None) -> F64:
+    """(B, 1) or (1, 1) mean size of the target: each problem's own, so that its starts depend on no other."""
+    size = np.abs(problem.target)
+    if offsets is not None:
+        typical = _panel_means(size, offsets)
+    else:
+        typical = np.atleast_1d(size.mean(axis=-1))
+        if target_index is not None:
+            typical = typical[target_index]
+    return np.asarray(np.where(typical > 0.0, typical, 1.0)[:, None])
 
 
 def _relative_weights(
