@@ -26,6 +26,8 @@ from isoloss.problem import F64, Problem
 
 __all__ = ["Covariance", "correlation", "covariance"]
 
+_BLOCK = 50_000  # runs whose second derivatives are held at once
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Covariance:
@@ -73,53 +75,75 @@ def covariance(
     # Column k of the selection carries the k-th estimated parameter and all that are tied to it.
     selection = np.asarray(root[:, None] == estimated[None, :], dtype=np.float64)
 
-    value, gradient, hessian = problem.expression.derivatives(problem.columns, params)
-    slope, bend = _transform_slopes(value, problem.objective)
-    residual = problem.objective.residuals(value, problem.target)
-    weight = np.ones_like(residual) if problem.weights is None else problem.weights
-    present = weight > 0.0
-    n = int(present.sum())
+    weight = np.ones_like(problem.target) if problem.weights is None else problem.weights
+    present = np.flatnonzero(weight > 0.0)  # absent rows may lie outside the law's domain: they are never looked at
+    n = len(present)
+    residual = problem.objective.residuals(problem.predict(params)[0], problem.target)
     reason = _refusal(problem.objective, residual[present], n, q)
     if reason is not None:
         return Covariance(cov=None, kind=kind, reason=reason)
+    codes, count = None, n
+    if groups is not None:
+        labels, codes = np.unique(groups[present], return_inverse=True)
+        count = len(labels)
+        if count <= q:
+            reason = f"{count} groups cannot give the covariance of {q} parameters"
+            return Covariance(cov=None, kind=kind, reason=reason)
 
-    inner = gradient @ selection
-    curve = np.einsum("nij,ia,jb->nab", hessian, selection, selection)
-    g = slope[:, None] * inner
-    h = slope[:, None, None] * curve + bend[:, None, None] * inner[:, :, None] * inner[:, None, :]
-    first, second = _rho_slopes(residual, problem.objective)
-    absent = ~present  # rows of weight zero may lie outside the law's domain: keep their NaN out
-    g[absent], h[absent], first[absent], second[absent] = 0.0, 0.0, 0.0, 0.0
+    gram, bread, meat = _moments(problem, params, selection, weight, residual, present, codes, count)
     # Unit scale for each parameter: A may be 1e3 and alpha 0.3, and neither should decide what is singular.
-    scale = np.sqrt(np.einsum("n,na,na->a", weight, g, g))
+    scale = np.sqrt(np.diag(gram))
     if not np.all(np.isfinite(scale)) or np.any(scale == 0.0):
         flat = ", ".join(own.names[j] for j, s in zip(estimated, scale, strict=True) if not s > 0.0)
         return Covariance(cov=None, kind=kind, reason=f"the loss does not respond to {flat or 'the parameters'}")
-    g /= scale
-    h /= scale[:, None] * scale[None, :]
-    bread = np.einsum("n,na,nb->ab", weight * second, g, g) + np.einsum("n,nab->ab", weight * first, h)
+    bread = bread / scale / scale[:, None]
+    meat = meat / scale / scale[:, None]
     spectrum = np.linalg.eigvalsh(bread)
     if not spectrum[0] > 1e-13 * q * abs(spectrum[-1]):
         reason = "the curvature at the optimum is not positive definite: the data do not pin all parameters down"
         return Covariance(cov=None, kind=kind, reason=reason)
-    score = (weight * first)[:, None] * g
-    factor = n / (n - q)
-    if groups is not None:
-        labels, codes = np.unique(groups[present], return_inverse=True)
-        if len(labels) <= q:
-            reason = f"{len(labels)} groups cannot give the covariance of {q} parameters"
-            return Covariance(cov=None, kind=kind, reason=reason)
-        summed = np.zeros((len(labels), q))
-        np.add.at(summed, codes, score[present])
-        score = summed
-        factor = len(labels) / (len(labels) - 1) * (n - 1) / (n - q)
-    half = np.linalg.solve(bread, score.T) / scale[:, None]
-    small = factor * (half @ half.T)
-    cov = selection @ small @ selection.T
+    factor = n / (n - q) if groups is None else count / (count - 1) * (n - 1) / (n - q)
+    inverse = np.linalg.inv(bread)
+    small = factor * (inverse @ meat @ inverse) / scale / scale[:, None]
+    cov = selection @ (0.5 * (small + small.T)) @ selection.T
     held = np.asarray(at_bound[root] != 0) & ~own.fixed[root]
     cov[held, :] = np.nan
     cov[:, held] = np.nan
     return Covariance(cov=cov, kind=kind, reason=None)
+
+
+def _moments(
+    problem: Problem,
+    params: F64,
+    selection: F64,
+    weight: F64,
+    residual: F64,
+    present: NDArray[np.intp],
+    codes: NDArray[np.intp] | None,
+    count: int,
+) -> tuple[F64, F64, F64]:
+    """Sums over runs, (q, q) each: of w g g^T, the bread and the meat; in blocks, since second derivatives are wide."""
+    q = selection.shape[1]
+    gram, bread, meat = np.zeros((q, q)), np.zeros((q, q)), np.zeros((q, q))
+    sums = np.zeros((count if codes is not None else 0, q))
+    for first in range(0, len(present), _BLOCK):
+        rows = present[first : first + _BLOCK]
+        columns = [np.ascontiguousarray(column[rows]) for column in problem.columns]
+        value, gradient, hessian = problem.expression.derivatives(columns, params)
+        slope, bend = _transform_slopes(value, problem.objective)
+        d1, d2 = _rho_slopes(residual[rows], problem.objective)
+        w = weight[rows]
+        inner = gradient @ selection
+        g = slope[:, None] * inner
+        gram += (w[:, None] * g).T @ g
+        curved = selection.T @ np.einsum("n,nij->ij", w * d1 * slope, hessian) @ selection
+        bread += ((w * d2)[:, None] * g).T @ g + curved + ((w * d1 * bend)[:, None] * inner).T @ inner
+        score = (w * d1)[:, None] * g
+        if codes is None:
+            meat += score.T @ score
+        else:
+            np.add.at(sums, codes[first : first + _BLOCK], score)
+    return gram, bread, meat if codes is None else sums.T @ sums
 
 
 def correlation(cov: F64) -> F64:

@@ -28,6 +28,7 @@ Starts = int | Mapping[str, ArrayLike] | ArrayLike | None
 
 _FLOOR = 1e-3  # of the typical target: a term this small is present but decides nothing
 _MOST_GRID_POINTS = 1_000_000
+_ENOUGH_ROWS = 5_000
 
 
 def start_points(problem: Problem, starts: Starts, *, seed: int = 0, threads: int | None = None) -> F64:
@@ -57,6 +58,7 @@ def start_points(problem: Problem, starts: Starts, *, seed: int = 0, threads: in
         Code ``option``: a number of starts below one.
     """
     own = problem.parameters
+    problem = _thinned(problem)
     spread = _spread_parameters(problem)
     if starts is None:
         count = _default_count(int(spread.sum()))
@@ -69,6 +71,19 @@ def start_points(problem: Problem, starts: Starts, *, seed: int = 0, threads: in
     many = count if spread.sum() == 0 else 4 * count
     points = project(problem, candidates(problem, many, seed=seed), threads=threads)
     return _screen(problem, points, count)
+
+
+def _thinned(problem: Problem) -> Problem:
+    """The same problem on a few thousand of its rows: starts need no more."""
+    step = len(problem.target) // _ENOUGH_ROWS
+    if step < 2:
+        return problem
+    return replace(
+        problem,
+        columns=tuple(np.ascontiguousarray(column[::step]) for column in problem.columns),
+        target=np.ascontiguousarray(problem.target[::step]),
+        weights=None if problem.weights is None else np.ascontiguousarray(problem.weights[::step]),
+    )
 
 
 def _default_count(k: int) -> int:
