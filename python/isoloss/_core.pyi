@@ -53,6 +53,7 @@ def fit_batch(
     tied: Sequence[int],
     objective: str,
     delta: float,
+    shape: float = 1.0,
     space: str,
     max_iterations: int = 0,
     threads: int = 0,

@@ -124,7 +124,7 @@ mod _core {
     #[pyfunction]
     #[pyo3(signature = (
         expression, columns, targets, starts, *, weights = None, target_index = None, weight_index = None,
-        offsets = None, log_scale, lower, upper, fixed, tied, objective, delta, space, max_iterations = 0,
+        offsets = None, log_scale, lower, upper, fixed, tied, objective, delta, shape = 1.0, space, max_iterations = 0,
         threads = 0, progress = None, partial = false
     ))]
     #[allow(clippy::too_many_arguments)] // keyword-only in Python, named by the stub
@@ -145,6 +145,7 @@ mod _core {
         tied: Vec<usize>,
         objective: &str,
         delta: f64,
+        shape: f64,
         space: &str,
         max_iterations: u32,
         threads: usize,
@@ -170,7 +171,14 @@ mod _core {
             "squared" => Loss::Squared,
             "huber" => Loss::Huber { delta },
             "absolute" => Loss::Absolute,
-            other => return Err(option(format!("unknown objective {other:?}: squared, huber or absolute"))),
+            "soft_l1" => Loss::SoftL1 { delta },
+            "cauchy" => Loss::Cauchy { delta },
+            "log_cosh" => Loss::LogCosh { delta },
+            "asymmetric_huber" => Loss::AsymmetricHuber { delta, over: shape },
+            "expectile" => Loss::Expectile { over: shape },
+            "quantile" => Loss::Quantile { tau: shape },
+            "binomial" => Loss::Binomial,
+            other => return Err(option(format!("unknown objective {other:?}"))),
         };
         let space = match space {
             "raw" => Space::Raw,

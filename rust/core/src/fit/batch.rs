@@ -149,6 +149,12 @@ impl Batch<'_> {
             sets("the weights", weights, self.weight_index)?;
             check(weights, "the weights", "a weight is finite and not negative", |w| w.is_finite() && w >= 0.0)?;
         }
+        if self.objective.loss == super::Loss::Binomial {
+            if self.objective.space != Space::Raw {
+                return Err(Error::Option("the binomial loss has its own likelihood: its space is raw".to_owned()));
+            }
+            check(self.targets, "the targets", "a fraction passed lies between 0 and 1", |t| (0.0..=1.0).contains(&t))?;
+        }
         match self.objective.space {
             Space::Raw => {}
             Space::Log => check(self.targets, "the targets", "its logarithm is taken", |t| t > 0.0)?,
@@ -199,12 +205,9 @@ impl Batch<'_> {
                 return Err(Error::Option(format!("{name} is tied to a parameter that is itself tied or absent")));
             }
         }
-        match self.objective.loss {
-            super::Loss::Huber { delta } if !(delta > 0.0 && delta.is_finite()) => {
-                Err(Error::Option(format!("delta is {delta}: it must be positive and finite")))
-            }
-            _ => Ok(()),
-        }?;
+        if let Some(fault) = self.objective.loss.fault() {
+            return Err(Error::Option(fault));
+        }
         for (index, &value) in self.starts.iter().enumerate() {
             let j = c.tied[index % p];
             let name = &self.law.parameters()[index % p];

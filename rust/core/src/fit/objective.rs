@@ -21,7 +21,8 @@ use super::kernel::{LANES, Lanes, POINTS};
 use crate::expr::Block;
 use crate::simd::math;
 
-/// How a residual is penalised.
+/// How a residual `r` (prediction minus target, in its [`Space`]) is penalised. Every smooth loss is `r²/2` near zero
+/// except [`Loss::Squared`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Loss {
@@ -34,6 +35,40 @@ pub enum Loss {
     },
     /// `|r|`.
     Absolute,
+    /// `delta² (sqrt(1 + (r/delta)²) - 1)`.
+    SoftL1 {
+        /// Where the loss turns from quadratic to linear.
+        delta: f64,
+    },
+    /// `delta²/2 ln(1 + (r/delta)²)`: redescending, so far rows lose their say.
+    Cauchy {
+        /// Where the loss starts to flatten.
+        delta: f64,
+    },
+    /// `delta² ln cosh(r/delta)`.
+    LogCosh {
+        /// Where the loss turns from quadratic to linear.
+        delta: f64,
+    },
+    /// Huber's loss, `over` times as high where the law predicts too much.
+    AsymmetricHuber {
+        /// Where the quadratic part ends.
+        delta: f64,
+        /// What over-prediction costs, relative to under-prediction.
+        over: f64,
+    },
+    /// `r²/2`, `over` times as high where the law predicts too much.
+    Expectile {
+        /// What over-prediction costs, relative to under-prediction.
+        over: f64,
+    },
+    /// `max((1 - tau) r, -tau r)`: the law follows the quantile `tau` of the targets.
+    Quantile {
+        /// The quantile, between 0 and 1.
+        tau: f64,
+    },
+    /// Half the deviance of pass counts: targets are fractions passed, weights are trials.
+    Binomial,
 }
 
 /// In which space residuals are taken.
@@ -68,11 +103,43 @@ impl Space {
 }
 
 impl Loss {
-    /// The `delta` that the fit ends with; absolute loss has none of its own.
+    /// The `delta` that the fit ends with, where the loss has one.
     pub(crate) fn delta(self) -> f64 {
         match self {
-            Self::Huber { delta } => delta,
-            Self::Squared | Self::Absolute => 0.0,
+            Self::Huber { delta }
+            | Self::SoftL1 { delta }
+            | Self::Cauchy { delta }
+            | Self::LogCosh { delta }
+            | Self::AsymmetricHuber { delta, .. } => delta,
+            Self::Squared | Self::Expectile { .. } | Self::Binomial | Self::Absolute | Self::Quantile { .. } => 0.0,
+        }
+    }
+
+    /// Whether the loss is only the limit of losses with a falling `delta`.
+    pub(crate) fn has_kink(self) -> bool {
+        matches!(self, Self::Absolute | Self::Quantile { .. })
+    }
+
+    /// Whether the fit goes through wider losses first.
+    pub(crate) fn is_staged(self) -> bool {
+        self.has_kink() || self.delta() > 0.0
+    }
+
+    /// Why the constants of the loss cannot be used, if so.
+    pub(crate) fn fault(self) -> Option<String> {
+        let positive = |name: &str, value: f64| {
+            (!(value > 0.0 && value.is_finite())).then(|| format!("{name} is {value}: it must be positive and finite"))
+        };
+        match self {
+            Self::Squared | Self::Absolute | Self::Binomial => None,
+            Self::Huber { delta } | Self::SoftL1 { delta } | Self::Cauchy { delta } | Self::LogCosh { delta } => {
+                positive("delta", delta)
+            }
+            Self::AsymmetricHuber { delta, over } => {
+                positive("delta", delta).or_else(|| positive("the cost of over-prediction", over))
+            }
+            Self::Expectile { over } => positive("the cost of over-prediction", over),
+            Self::Quantile { tau } => (!(tau > 0.0 && tau < 1.0)).then(|| format!("tau is {tau}: it lies between 0 and 1")),
         }
     }
 }
@@ -97,7 +164,7 @@ type Rows = Block<POINTS>;
 pub(crate) struct Sums {
     /// What the solver minimises.
     pub(crate) merit: Lanes,
-    /// `Σ w |r|`
+    /// `Σ w |r|`, for quantiles the pinball loss itself; only for losses that go through stages.
     pub(crate) absolute: Lanes,
     pub(crate) c1: Lanes,
     pub(crate) c2: Lanes,
@@ -160,18 +227,29 @@ impl Head {
             Space::Log => log(prediction, target, residual, slope, bend),
             Space::Logit => logit(prediction, target, residual, slope, bend),
         }
+        let out = Out { rho, psi: c2, curvature: c1, reweight: majorant };
         match objective.loss {
-            Loss::Squared => squared(residual, weight, rho, c2, c1, majorant),
-            Loss::Huber { .. } => huber(residual, weight, delta, rho, c2, c1, majorant),
-            Loss::Absolute => absolute(residual, weight, delta, rho, c2, c1, majorant),
+            Loss::Squared => squared(residual, weight, out),
+            Loss::Huber { .. } => huber(residual, weight, delta, 1.0, out),
+            Loss::AsymmetricHuber { over, .. } => huber(residual, weight, delta, over, out),
+            Loss::Absolute => absolute(residual, weight, delta, (1.0, 1.0), out),
+            Loss::Quantile { tau } => absolute(residual, weight, delta, (1.0 - tau, tau), out),
+            Loss::SoftL1 { .. } => soft_l1(residual, weight, delta, out),
+            Loss::Cauchy { .. } => cauchy(residual, weight, delta, out),
+            Loss::LogCosh { .. } => log_cosh(residual, weight, delta, out),
+            Loss::Expectile { over } => expectile(residual, weight, over, out),
+            Loss::Binomial => binomial(prediction, target, weight, out),
         }
         add_points(&mut sums.merit, rho);
         if objective.space != Space::Raw {
             chain(slope, bend, c1, c2, majorant);
         }
         choose(convex, majorant, c1);
-        if objective.loss != Loss::Squared {
-            sizes(residual, weight, rho);
+        if objective.loss.is_staged() {
+            match objective.loss {
+                Loss::Quantile { tau } => sizes(residual, weight, (1.0 - tau, tau), rho),
+                _ => sizes(residual, weight, (1.0, 1.0), rho),
+            }
             add_points(&mut sums.absolute, rho);
         }
         add_points(&mut sums.c1, c1);
@@ -217,60 +295,127 @@ fn logit(prediction: &Rows, target: &Rows, residual: &mut Rows, slope: &mut Rows
     }
 }
 
-// Each loss writes w rho, w rho', w rho'' and w rho'/r.
+/// Where a loss writes, each times the weight: `rho`, `rho'`, `rho''` and `rho'/r`.
+struct Out<'a> {
+    rho: &'a mut Rows,
+    psi: &'a mut Rows,
+    curvature: &'a mut Rows,
+    reweight: &'a mut Rows,
+}
 
-#[inline(always)]
-fn squared(r: &Rows, w: &Rows, rho: &mut Rows, psi: &mut Rows, curvature: &mut Rows, reweight: &mut Rows) {
-    for i in 0..POINTS {
-        let (r, w) = (r.0[i], w.0[i]);
-        rho.0[i] = w * r * r;
-        psi.0[i] = 2.0 * w * r;
-        curvature.0[i] = 2.0 * w;
-        reweight.0[i] = 2.0 * w;
-    }
+/// One loop over the points of a block; the arguments of `write` do not overlap, which the caller's signature says.
+macro_rules! each_row {
+    ($r:ident, $w:ident, $out:ident, |$i:ident| $value:expr) => {{
+        let Out { rho, psi, curvature, reweight } = $out;
+        for $i in 0..POINTS {
+            let ($r, $w) = ($r.0[$i], $w.0[$i]);
+            let (a, b, c, d): (f64, f64, f64, f64) = $value;
+            rho.0[$i] = a;
+            psi.0[$i] = b;
+            curvature.0[$i] = c;
+            reweight.0[$i] = d;
+        }
+    }};
 }
 
 #[inline(always)]
-fn huber(
-    r: &Rows,
-    w: &Rows,
-    delta: &Rows,
-    rho: &mut Rows,
-    psi: &mut Rows,
-    curvature: &mut Rows,
-    reweight: &mut Rows,
-) {
-    for i in 0..POINTS {
-        let (r, w, delta) = (r.0[i], w.0[i], delta.0[i]);
+fn squared(r: &Rows, w: &Rows, out: Out<'_>) {
+    each_row!(r, w, out, |i| (w * r * r, 2.0 * w * r, 2.0 * w, 2.0 * w));
+}
+
+#[inline(always)]
+fn expectile(r: &Rows, w: &Rows, over: f64, out: Out<'_>) {
+    each_row!(r, w, out, |i| {
+        let w = if r > 0.0 { over * w } else { w };
+        (0.5 * w * r * r, w * r, w, w)
+    });
+}
+
+#[inline(always)]
+fn huber(r: &Rows, w: &Rows, delta: &Rows, over: f64, out: Out<'_>) {
+    each_row!(r, w, out, |i| {
+        let delta = delta.0[i];
+        let w = if r > 0.0 { over * w } else { w };
         let size = r.abs();
         let inside = size <= delta;
-        rho.0[i] = w * if inside { 0.5 * r * r } else { delta * (-0.5f64).mul_add(delta, size) };
-        psi.0[i] = w * if inside { r } else { delta.copysign(r) };
-        curvature.0[i] = if inside { w } else { 0.0 };
-        reweight.0[i] = if inside { w } else { w * delta / size };
-    }
+        (
+            w * if inside { 0.5 * r * r } else { delta * (-0.5f64).mul_add(delta, size) },
+            w * if inside { r } else { delta.copysign(r) },
+            if inside { w } else { 0.0 },
+            if inside { w } else { w * delta / size },
+        )
+    });
 }
 
+/// Huber's loss over `delta`, with a slope of its own on either side.
 #[inline(always)]
-fn absolute(
-    r: &Rows,
-    w: &Rows,
-    delta: &Rows,
-    rho: &mut Rows,
-    psi: &mut Rows,
-    curvature: &mut Rows,
-    reweight: &mut Rows,
-) {
-    for i in 0..POINTS {
-        let (r, w, delta) = (r.0[i], w.0[i], delta.0[i]);
+fn absolute(r: &Rows, w: &Rows, delta: &Rows, (over, under): (f64, f64), out: Out<'_>) {
+    each_row!(r, w, out, |i| {
+        let delta = delta.0[i];
+        let w = w * if r > 0.0 { over } else { under };
         let size = r.abs();
         let inside = size <= delta;
         let steep = w / if inside { delta } else { size };
-        rho.0[i] = if inside { 0.5 * r * r * steep } else { w * (-0.5f64).mul_add(delta, size) };
-        psi.0[i] = if inside { r * steep } else { w.copysign(r) };
-        curvature.0[i] = if inside { steep } else { 0.0 };
-        reweight.0[i] = steep;
-    }
+        (
+            if inside { 0.5 * r * r * steep } else { w * (-0.5f64).mul_add(delta, size) },
+            if inside { r * steep } else { w.copysign(r) },
+            if inside { steep } else { 0.0 },
+            steep,
+        )
+    });
+}
+
+#[inline(always)]
+fn soft_l1(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
+    each_row!(r, w, out, |i| {
+        let u = r / delta.0[i];
+        let s = u.mul_add(u, 1.0).sqrt();
+        // r² / (s + 1) is delta² (s - 1) without the cancellation.
+        (w * r * r / (s + 1.0), w * r / s, w / (s * s * s), w / s)
+    });
+}
+
+#[inline(always)]
+fn cauchy(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
+    each_row!(r, w, out, |i| {
+        let delta = delta.0[i];
+        let u = r / delta;
+        let squared = u * u;
+        let shrink = 1.0 / (1.0 + squared);
+        let rho = 0.5 * delta * delta * math::log1p(squared);
+        (w * rho, w * r * shrink, w * (1.0 - squared) * shrink * shrink, w * shrink)
+    });
+}
+
+#[inline(always)]
+fn log_cosh(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
+    each_row!(r, w, out, |i| {
+        let delta = delta.0[i];
+        let u = r / delta;
+        let (size, t) = (u.abs(), math::tanh(u));
+        // Two forms of ln cosh: the first loses digits near zero, the second far from it.
+        let far = size + math::log1p(math::exp(-2.0 * size)) - std::f64::consts::LN_2;
+        let near = -0.5 * math::log1p(-t * t);
+        let rho = delta * delta * if size < 1.0 { near } else { far };
+        (w * rho, w * delta * t, w * (1.0 - t * t), if r == 0.0 { w } else { w * t / u })
+    });
+}
+
+#[inline(always)]
+fn binomial(m: &Rows, y: &Rows, w: &Rows, out: Out<'_>) {
+    each_row!(m, w, out, |i| {
+        let (y, fail) = (y.0[i], 1.0 - m);
+        let passed = if y > 0.0 { y * (math::ln(y) - math::ln(m)) } else { 0.0 };
+        let failed = if y < 1.0 { (1.0 - y) * (math::log1p(-y) - math::log1p(-m)) } else { 0.0 };
+        // A law outside (0, 1) has no likelihood.
+        let possible = m > 0.0 && m < 1.0;
+        (
+            if possible { w * (passed + failed) } else { f64::NAN },
+            w * ((1.0 - y) / fail - y / m),
+            w * ((1.0 - y) / (fail * fail) + y / (m * m)),
+            w / (m * fail),
+        )
+    });
 }
 
 /// From derivatives by the residual to derivatives by the prediction.
@@ -296,8 +441,9 @@ fn choose(convex: &Rows, majorant: &Rows, c1: &mut Rows) {
 }
 
 #[inline(always)]
-fn sizes(r: &Rows, w: &Rows, out: &mut Rows) {
+fn sizes(r: &Rows, w: &Rows, (over, under): (f64, f64), out: &mut Rows) {
     for i in 0..POINTS {
-        out.0[i] = w.0[i] * r.0[i].abs();
+        let side = if r.0[i] > 0.0 { over } else { under };
+        out.0[i] = w.0[i] * side * r.0[i].abs();
     }
 }

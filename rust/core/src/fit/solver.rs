@@ -18,7 +18,6 @@
 //! outward rests, any other step is cut at the bound and judged by what the model says of the cut step.
 
 use super::kernel::{LANES, Lanes, Model, Settings};
-use super::objective::Loss;
 use super::program::Program;
 use super::status::Status;
 use crate::expr::Block;
@@ -39,8 +38,8 @@ const ASLEEP: f64 = 1e-2;
 const AWAKE: f64 = 0.1;
 /// Each stage's `delta` relative to the stage before.
 const STAGE_FACTOR: f64 = 0.1;
-/// Where the absolute loss ends, relative to the mean absolute residual.
-const ABSOLUTE_DELTA: f64 = 1e-10;
+/// Where losses with a kink end, relative to the mean absolute residual.
+const KINK_DELTA: f64 = 1e-8;
 
 /// What a lane is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,10 +142,8 @@ impl<'p> Solver<'p> {
         }
         self.settings.convex[lane] = true;
         self.final_delta[lane] = self.program.objective.loss.delta();
-        self.settings.delta[lane] = match self.program.objective.loss {
-            Loss::Huber { delta } => delta,
-            Loss::Squared | Loss::Absolute => 1.0,
-        };
+        let loss = self.program.objective.loss;
+        self.settings.delta[lane] = if loss.delta() > 0.0 { loss.delta() } else { 1.0 };
     }
 
     /// Frees a lane; its numbers stay finite so that they cost nothing.
@@ -219,7 +216,7 @@ impl<'p> Solver<'p> {
                 if !self.woken[lane] && self.wake(lane) {
                     return (false, Next::Again);
                 }
-                if self.program.objective.loss == Loss::Squared {
+                if !self.program.objective.loss.is_staged() {
                     return (true, Next::Step);
                 }
                 self.begin_stages(lane)
@@ -288,8 +285,8 @@ impl<'p> Solver<'p> {
         if size == 0.0 {
             return (true, Next::End(Status::Converged));
         }
-        if self.program.objective.loss == Loss::Absolute {
-            self.final_delta[lane] = ABSOLUTE_DELTA * size;
+        if self.program.objective.loss.has_kink() {
+            self.final_delta[lane] = KINK_DELTA * size;
         }
         if size <= self.final_delta[lane] {
             return (true, Next::Step);
@@ -311,8 +308,8 @@ impl<'p> Solver<'p> {
             self.copy_lane(lane);
         }
         let size = self.current.absolute.0[lane] / self.weight[lane];
-        if self.program.objective.loss == Loss::Absolute {
-            self.final_delta[lane] = ABSOLUTE_DELTA * size;
+        if self.program.objective.loss.has_kink() {
+            self.final_delta[lane] = KINK_DELTA * size;
         }
         self.settings.delta[lane] = (STAGE_FACTOR * delta.min(size)).max(self.final_delta[lane]);
         for j in 0..self.theta.len() {
@@ -326,15 +323,13 @@ impl<'p> Solver<'p> {
 
     #[inline(always)]
     fn in_last_stage(&self, lane: usize) -> bool {
-        self.program.objective.loss == Loss::Squared || self.settings.delta[lane] <= self.final_delta[lane]
+        !self.program.objective.loss.is_staged() || self.settings.delta[lane] <= self.final_delta[lane]
     }
 
     #[inline(always)]
     fn ending(&self, lane: usize, status: Status) -> Ending {
-        let value = match self.program.objective.loss {
-            Loss::Absolute => self.current.absolute.0[lane],
-            Loss::Squared | Loss::Huber { .. } => self.current.value.0[lane],
-        };
+        let kink = self.program.objective.loss.has_kink();
+        let value = if kink { self.current.absolute.0[lane] } else { self.current.value.0[lane] };
         let merit = self.current.value.0[lane];
         let mut gradient = 0f64;
         for j in 0..self.program.free.len() {
@@ -552,7 +547,13 @@ impl<'p> Solver<'p> {
     #[inline(always)]
     fn plan(&mut self, lane: usize) {
         let value = self.current.value.0[lane];
-        let tolerance = if self.in_last_stage(lane) { TOLERANCE } else { STAGE_TOLERANCE };
+        let tolerance = if self.in_last_stage(lane) {
+            TOLERANCE
+        } else {
+            // A stage is worth solving as far as its delta makes a difference.
+            let size = self.current.absolute.0[lane] / self.weight[lane];
+            STAGE_TOLERANCE * (self.settings.delta[lane] / size).min(1.0)
+        };
         let small = self.predicted[lane] <= tolerance * value;
         let closing = small && self.damped[lane] <= 0.01 * self.predicted[lane];
         self.phase[lane] = if closing { Phase::Closing } else { Phase::Trial };
