@@ -1,5 +1,7 @@
 """Many fits in one call: shapes, agreement with single fits, panels, starts, refusals."""
 
+import subprocess
+import sys
 from importlib import import_module
 
 import numpy as np
@@ -123,6 +125,7 @@ def test_frames(library):
     if library != "dict":
         pytest.importorskip(library)
     table = iso.fit_many(LAW, {"N": N}, noisy(3))
+    assert list(table.to_frame()["E"]) == list(table["E"])
     frame = table.to_frame(library)
     assert np.asarray(frame["alpha"]) == pytest.approx(table["alpha"])
     assert list(np.asarray(frame["success"])) == [True] * 3
@@ -174,3 +177,37 @@ def test_other_refusals():
         iso.fit_many("chincilla", {"N": N}, noisy(1)[0])
     with pytest.raises(LawError):
         iso.fit_many(LAW, {"N": N}, noisy(1)[0])["alhpa"]
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+import numpy as np
+import isoloss as iso
+
+rng = np.random.default_rng(0)
+N = np.geomspace(1e7, 1e10, 200)
+law = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
+targets = law(N=N, E=1.8, A=400.0, alpha=0.34) * np.exp(0.01 * rng.standard_normal((20_000, 200)))
+began = []
+
+def interrupt():
+    while not began:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt).start()
+try:
+    table = iso.fit_many(law, {"N": N}, targets, starts=np.tile([1.0, 1.0, 1.5], (20_000, 1)), objective="absolute_log",
+                         progress=lambda done, total: began.append(done), on_interrupt=sys.argv[1])
+    statuses = set(table.to_frame("dict")["status"])
+    print("returned", len(table), int(table.success.sum()) < 20_000, "cancelled" in statuses)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize(("choice", "printed"), [("raise", "interrupted"), ("partial", "returned 20000 True True")])
+def test_an_interrupt_raises_or_returns_what_is_finished(choice, printed):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, choice], capture_output=True, text=True, timeout=120)
+    assert done.stderr == ""
+    assert done.stdout.strip() == printed

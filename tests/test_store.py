@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -170,3 +171,13 @@ def test_permissions_of_a_replaced_file_are_kept(tmp_path):
     path.chmod(0o640)
     fit.save(path)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_fits_draws_and_tables_can_be_pickled():
+    fit = make()
+    again = pickle.loads(pickle.dumps(fit.with_draws(fit.bootstrap(10))))
+    assert again.params == fit.params
+    assert np.array_equal(again.draws.params, fit.bootstrap(10).params)
+    assert np.array_equal(pickle.loads(pickle.dumps(again.draws)).params, again.draws.params)
+    table = iso.fit_many("power_law_N", {"N": [1e7, 1e8, 1e9, 1e10]}, [4.0, 3.0, 2.5, 2.3])
+    assert np.array_equal(pickle.loads(pickle.dumps(table)).params, table.params)

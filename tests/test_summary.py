@@ -71,3 +71,11 @@ def test_printing_a_fit_prints_its_summary():
     assert str(fit) == fit.summary()
     assert repr(fit).startswith("Fit(chinchilla: E=")
     assert "\n" not in repr(fit)
+
+
+def test_standard_errors_from_few_residuals_are_called_rough():
+    few = iso.fit("chinchilla", runs(), objective=iso.Huber(2.5e-3))
+    inside = int(np.sum(np.abs(few.residuals) <= 2.5e-3))
+    assert 15 <= inside < 18
+    assert f"rough, with {inside} of 36 residuals within delta" in few.summary()
+    assert "rough" not in iso.fit("chinchilla", runs(), objective=iso.Huber(0.1)).summary()

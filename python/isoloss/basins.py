@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from isoloss.problem import F64, Solved
+from isoloss.problem import F64, Problem, Solved
 
-__all__ = ["Basins", "Optimum", "census"]
+__all__ = ["Basins", "Optimum", "census", "noise", "winner"]
 
 SAME = 1e-6  # relative difference of objective values below which two optima count as one
 _MOST_LISTED = 20
@@ -84,8 +84,7 @@ class Basins:
         optima = "optimum" if self.distinct == 1 else "optima"
         text = f"{self.starts:,} {noun}, {self.distinct:,} distinct {optima}, {100 * self.share:.0f} % at the best"
         if self.gap is not None:
-            worse = f"{100 * self.gap:.2g} %" if self.gap < 1.0 else f"{self.gap:.2g} times"
-            text += f", runner-up {worse} worse"
+            text += f", runner-up {_worse(self.gap)}"
         if self.failed:
             text += f", {self.failed:,} not converged"
         return text
@@ -110,7 +109,30 @@ class Basins:
         )
 
 
-def census(solved: Solved, names: tuple[str, ...], noise: float) -> Basins:
+def _worse(gap: float) -> str:
+    if gap < 1.0:
+        return f"{100.0 * gap:.2g} % worse"
+    return f"{gap:.0f} times worse" if gap < 1000.0 else "far worse"
+
+
+def winner(solved: Solved) -> int:
+    """The start of least objective; among equals one that converged."""
+    score = solved.score()
+    least = score.min()
+    equals = score <= least + 1e-10 * abs(least)
+    converged = np.flatnonzero(equals & solved.ok)
+    pool = converged if len(converged) else np.flatnonzero(equals)
+    return int(pool[np.argmin(score[pool])])
+
+
+def noise(problem: Problem) -> float:
+    """Differences of the objective below this are rounding, judged by the objective of a constant."""
+    away = problem.objective.transform(problem.target)
+    weights = 1.0 if problem.weights is None else problem.weights
+    return 1e-14 * float(np.sum(weights * problem.objective.rho(away - np.median(away))))
+
+
+def census(solved: Solved, names: tuple[str, ...], rounding: float) -> Basins:
     """Sort the starts of one problem into optima.
 
     Parameters
@@ -119,13 +141,13 @@ def census(solved: Solved, names: tuple[str, ...], noise: float) -> Basins:
         A row for each start.
     names : tuple of str
         Parameters.
-    noise : float
+    rounding : float
         Objective values below this are rounding error, and all the same.
     """
     ok = np.flatnonzero(solved.ok)
     order = ok[np.argsort(solved.value[ok], kind="stable")]
     value = solved.value[order]
-    edges = _edges(value, noise)
+    edges = _edges(value, rounding)
     listed = [
         Optimum(
             value=float(value[first]),
@@ -139,11 +161,11 @@ def census(solved: Solved, names: tuple[str, ...], noise: float) -> Basins:
     )
 
 
-def _edges(value: F64, noise: float) -> list[int]:
+def _edges(value: F64, rounding: float) -> list[int]:
     """Where each group of equal values begins in the sorted values, and the end."""
     edges = [0]
     while edges[-1] < len(value):
         first = float(value[edges[-1]])
-        limit = first + max(SAME * abs(first), noise)
+        limit = first + max(SAME * abs(first), rounding)
         edges.append(max(int(np.searchsorted(value, limit, side="right")), edges[-1] + 1))
     return edges

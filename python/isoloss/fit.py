@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isoloss.basins import Basins, census
+from isoloss.basins import Basins, census, noise, winner
 from isoloss.draws import Draws, bootstrap
 from isoloss.inference import Covariance, correlation, covariance
 from isoloss.judgement import notices
@@ -173,6 +173,12 @@ class Fit:
         """
         return summarise(self, level=level, width=width)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The compiled expression cannot be pickled; it is made again from the text.
+        from isoloss.store import fit_from_dict
+
+        return fit_from_dict, (self.to_dict(),)
+
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value:.6g}" for name, value in self.params.items())
         return f"Fit({self.law.name}: {values}; value {self.value:.6g}, {self.status.name.lower()})"
@@ -191,7 +197,8 @@ class Fit:
         Parameters
         ----------
         frame : pandas, polars or pyarrow table, or Runs, optional
-            Its columns are found by role, under the names the runs were read with or the roles' own names.
+            Its columns are found by role, under the names the runs were read with or the roles' own names; a batch in
+            tokens, under the name ``batch``.
         **columns
             Variables by role instead: numbers, texts such as ``"70B"``, or arrays, which broadcast. N, D and C
             complete each other.
@@ -435,14 +442,14 @@ def _run(law: Law, runs: Runs, settings: Settings, n_threads: int | None, progre
         problem, law.starts if settings.starts is None else settings.starts, seed=settings.seed, threads=n_threads
     )
     solved = problem.solve(points, threads=n_threads, progress=progress)
-    best = _best(solved)
+    best = winner(solved)
     if not solved.ok[best] and np.isfinite(solved.value[best]):
         # The lowest start stopped early: give it once more the whole number of iterations.
         again = problem.solve(solved.params[best : best + 1], threads=n_threads)
         if again.score()[0] <= solved.value[best]:
             solved = solved.with_row(best, again)
     params = solved.params[best]
-    basins = census(solved, problem.names, _noise(problem))
+    basins = census(solved, problem.names, noise(problem))
     touched = {name: int(side) for name, side in zip(problem.names, solved.at_bound[best], strict=True) if side}
     spread = _covariance(problem, runs, solved, best)
     status = Status(int(solved.status[best]))
@@ -465,23 +472,6 @@ def _run(law: Law, runs: Runs, settings: Settings, n_threads: int | None, progre
         reserve=reserve,
         rivals=rivals,
     )
-
-
-def _best(solved: Solved) -> int:
-    """The start of least objective; among equals one that converged."""
-    score = solved.score()
-    least = score.min()
-    equals = score <= least + 1e-10 * abs(least)
-    candidates = np.flatnonzero(equals & solved.ok)
-    pool = candidates if len(candidates) else np.flatnonzero(equals)
-    return int(pool[np.argmin(score[pool])])
-
-
-def _noise(problem: Problem) -> float:
-    """Differences of the objective below this are rounding, judged by the objective of a constant."""
-    away = problem.objective.transform(problem.target)
-    weights = 1.0 if problem.weights is None else problem.weights
-    return 1e-14 * float(np.sum(weights * problem.objective.rho(away - np.median(away))))
 
 
 def _covariance(problem: Problem, runs: Runs, solved: Solved, best: int) -> Covariance:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -73,13 +74,13 @@ class FitTable:
             raise LawError(message, code="law-unknown-name", name=name)
         return self.params[:, self.names.index(name)]
 
-    def to_frame(self, backend: str = "polars") -> Any:
+    def to_frame(self, backend: str | None = None) -> Any:
         """A frame with a column for each parameter, and ``value``, ``success``, ``status``, ``iterations``.
 
         Parameters
         ----------
-        backend : {"polars", "pandas", "pyarrow", "dict"}
-            Library of the frame, which must be installed; a dict of arrays needs none.
+        backend : {"polars", "pandas", "pyarrow", "dict"}, optional
+            Library of the frame; by default the first of these that is installed. A dict of arrays needs none.
 
         Examples
         --------
@@ -96,6 +97,8 @@ class FitTable:
             "status": codes[self.status],
             "iterations": self.iterations,
         }
+        if backend is None:
+            backend = next((name for name in ("polars", "pandas", "pyarrow") if find_spec(name)), "dict")
         return make_frame(columns, backend)
 
     def __repr__(self) -> str:

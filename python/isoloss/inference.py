@@ -41,11 +41,14 @@ class Covariance:
         How it was estimated.
     reason : str or None
         Why `cov` is None.
+    note : str
+        What to keep in mind about it; empty if nothing.
     """
 
     cov: F64 | None
     kind: str
     reason: str | None
+    note: str = ""
 
 
 def covariance(
@@ -109,7 +112,7 @@ def covariance(
     held = np.asarray(at_bound[root] != 0) & ~own.fixed[root]
     cov[held, :] = np.nan
     cov[:, held] = np.nan
-    return Covariance(cov=cov, kind=kind, reason=None)
+    return Covariance(cov=cov, kind=kind, reason=None, note=_note(problem.objective, residual[present]))
 
 
 def _moments(
@@ -165,6 +168,16 @@ def _refusal(objective: Objective, residual: F64, n: int, q: int) -> str | None:
             few = f"only {inside} of {n} residuals lie within delta = {objective.delta:g}"
             return f"{few} (needs {3 * q}); use bootstrap()"
     return None
+
+
+def _note(objective: Objective, residual: F64) -> str:
+    """Second derivatives of a Huber objective come from the residuals inside delta alone."""
+    if objective.kind != "huber":
+        return ""
+    inside = int(np.count_nonzero(np.abs(residual) <= objective.delta))
+    if 2 * inside >= len(residual):
+        return ""
+    return f"rough, with {inside} of {len(residual)} residuals within delta: prefer bootstrap()"
 
 
 def _transform_slopes(value: F64, objective: Objective) -> tuple[F64, F64]:

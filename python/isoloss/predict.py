@@ -93,7 +93,9 @@ def _from_frame(fit: Fit, frame: Any) -> dict[str, F64]:
 
 def _column(fit: Fit, role: str, names: tuple[str, ...]) -> str | None:
     """The column of a frame that carries a role."""
-    return next((name for name in (fit.runs.column_of.get(role, role), role) if name in names), None)
+    # The source may have counted its batches in sequences; a frame's batch is in tokens, under the role's own name.
+    known = role if role == "batch" else fit.runs.column_of.get(role, role)
+    return next((name for name in (known, role) if name in names), None)
 
 
 def band(bound: BoundLaw, params: F64, columns: Mapping[str, ArrayLike | str], level: float) -> Band:

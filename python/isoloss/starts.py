@@ -29,6 +29,7 @@ Starts = int | Mapping[str, ArrayLike] | ArrayLike | None
 _FLOOR = 1e-3  # of the typical target: a term this small is present but decides nothing
 _MOST_GRID_POINTS = 1_000_000
 _ENOUGH_ROWS = 5_000
+_VANISHING = 1e-100  # a term this small at amplitude one has no amplitude at which it could matter
 
 
 def start_points(problem: Problem, starts: Starts, *, seed: int = 0, threads: int | None = None) -> F64:
@@ -316,7 +317,7 @@ def _unit_terms(problem: Problem, points: F64, fill: NDArray[np.bool_], offsets:
             one[:, j] = 1.0
             term = np.abs(problem.expression.evaluate(columns, np.ascontiguousarray(one[:, own.tied])) - base)
             share = np.mean(term, axis=1) if offsets is None else _panel_means(term[0], offsets)
-            usable = np.isfinite(share) & (share > 0.0)
+            usable = np.isfinite(share) & (share > _VANISHING)
             unit[:, j] = np.where(usable, 1.0 / np.where(usable, share, 1.0), 1.0)
     return unit
 

@@ -133,7 +133,8 @@ def _judgement(fit: Fit) -> list[tuple[str, str]]:
         entries.append(("std errors", f"none: {fit.cov_reason}"))
         entries.append(("correlated", "not known without a covariance"))
     else:
-        entries.append(("std errors", fit.covariance.kind))
+        note = f" ({fit.covariance.note})" if fit.covariance.note else ""
+        entries.append(("std errors", fit.covariance.kind + note))
         pairs = strong_correlations(fit.names, fit.covariance)
         shown = ", ".join(f"{a}, {b} {rho:+.4f}" for a, b, rho in pairs)
         entries.append(("correlated", shown or f"no pair above {CORRELATED}"))
