@@ -20,13 +20,16 @@ const TICK: Duration = Duration::from_millis(50);
 /// Below this many point evaluations waking the pool costs more than it gives.
 const SMALL: usize = 4_000;
 
+/// A callback with (done, total); `false` asks the job to stop.
+type Tick<'a> = Box<dyn FnMut(usize, usize) -> bool + Send + 'a>;
+
 /// What the caller wants to know of, and to say to, a running job.
 pub struct Control<'a> {
     cancelled: AtomicBool,
     done: AtomicUsize,
     total: AtomicUsize,
-    /// Called on the calling thread with (done, total); `false` asks the job to stop.
-    tick: Option<Mutex<Box<dyn FnMut(usize, usize) -> bool + Send + 'a>>>,
+    /// Called on the calling thread.
+    tick: Option<Mutex<Tick<'a>>>,
     /// Whether a stopped job returns what it has.
     partial: bool,
 }

@@ -7,22 +7,22 @@ use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn};
 use crate::errors::{Failure, option};
 
 /// The numbers of an array of any shape, in C order.
-pub(crate) fn floats<'a>(_name: &str, array: &'a PyReadonlyArrayDyn<'_, f64>) -> Result<Cow<'a, [f64]>, Failure> {
-    Ok(match array.as_slice() {
+pub(crate) fn floats<'a>(array: &'a PyReadonlyArrayDyn<'_, f64>) -> Cow<'a, [f64]> {
+    match array.as_slice() {
         Ok(slice) => Cow::Borrowed(slice),
         Err(_) => Cow::Owned(array.as_array().iter().copied().collect()),
-    })
+    }
 }
 
 /// The columns of a data set.
-pub(crate) fn slices<'a>(arrays: &'a [PyReadonlyArray1<'_, f64>]) -> Result<Vec<Cow<'a, [f64]>>, Failure> {
-    Ok(arrays
+pub(crate) fn slices<'a>(arrays: &'a [PyReadonlyArray1<'_, f64>]) -> Vec<Cow<'a, [f64]>> {
+    arrays
         .iter()
         .map(|array| match array.as_slice() {
             Ok(slice) => Cow::Borrowed(slice),
             Err(_) => Cow::Owned(array.as_array().iter().copied().collect()),
         })
-        .collect())
+        .collect()
 }
 
 /// Indices, none of which may be negative.

@@ -80,13 +80,13 @@ mod _core {
             parameters: PyReadonlyArrayDyn<'py, f64>,
             threads: usize,
         ) -> Result<Bound<'py, PyArray2<f64>>, Failure> {
-            let columns = slices(&columns)?;
+            let columns = slices(&columns);
             let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
-            let parameters = floats("parameters", &parameters)?;
+            let parameters = floats(&parameters);
             let job = Job::new(threads)?;
             let rows = columns.first().map_or(1, |c| c.len());
             let values = py.detach(|| self.inner.evaluate_many(&columns, &parameters, job))?;
-            let sets = if rows == 0 { 0 } else { values.len() / rows };
+            let sets = values.len().checked_div(rows).unwrap_or(0);
             Ok(PyArray1::from_vec(py, values).reshape([sets, rows])?)
         }
 
@@ -96,10 +96,11 @@ mod _core {
             py: Python<'py>,
             columns: Vec<PyReadonlyArray1<'py, f64>>,
             parameters: PyReadonlyArrayDyn<'py, f64>,
-        ) -> Result<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray3<f64>>), Failure> {
-            let columns = slices(&columns)?;
+        ) -> Result<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray3<f64>>), Failure>
+        {
+            let columns = slices(&columns);
             let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
-            let parameters = floats("parameters", &parameters)?;
+            let parameters = floats(&parameters);
             let (value, gradient, hessian) = py.detach(|| self.inner.derivatives(&columns, &parameters))?;
             let (n, p) = (value.len(), self.inner.parameters().len());
             Ok((
@@ -152,11 +153,11 @@ mod _core {
         progress: Option<Py<PyAny>>,
         partial: bool,
     ) -> Result<Bound<'py, PyDict>, Failure> {
-        let columns = slices(&columns)?;
+        let columns = slices(&columns);
         let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
-        let targets = floats("targets", &targets)?;
-        let starts = floats("starts", &starts)?;
-        let weights = weights.as_ref().map(|w| floats("weights", w)).transpose()?;
+        let targets = floats(&targets);
+        let starts = floats(&starts);
+        let weights = weights.as_ref().map(floats);
         let target_index = target_index.as_ref().map(|i| indices("target_index", i)).transpose()?;
         let weight_index = weight_index.as_ref().map(|i| indices("weight_index", i)).transpose()?;
         let offsets = offsets.as_ref().map(|i| indices("offsets", i)).transpose()?;

@@ -147,11 +147,7 @@ fn binary_rule(g: &mut Graph, op: Binary, y: Id, (a, da): (Id, Id), (b, db): (Id
             g.add(base, exponent)
         }
         Binary::Min | Binary::Max => {
-            let first = if op == Binary::Min {
-                g.binary(Binary::Le, a, b)
-            } else {
-                g.binary(Binary::Le, b, a)
-            };
+            let first = if op == Binary::Min { g.binary(Binary::Le, a, b) } else { g.binary(Binary::Le, b, a) };
             g.select(first, da, db)
         }
         Binary::Lt | Binary::Le | Binary::Eq => g.constant(0.0),

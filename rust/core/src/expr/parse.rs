@@ -52,9 +52,7 @@ const FUNCTIONS: [(&str, Unary); 12] = [
     ("square", Unary::Square),
 ];
 
-const PUNCTUATION: [&str; 14] = [
-    "**", "<=", ">=", "==", "!=", "+", "-", "*", "/", "(", ")", ",", "<", ">",
-];
+const PUNCTUATION: [&str; 14] = ["**", "<=", ">=", "==", "!=", "+", "-", "*", "/", "(", ")", ",", "<", ">"];
 
 fn syntax(position: usize, message: impl Into<String>) -> Error {
     Error::Syntax { message: message.into(), position }
@@ -75,9 +73,7 @@ fn tokenize(text: &str) -> Result<Vec<(Token, usize)>> {
         } else if c.is_ascii_digit() || (c == '.' && chars.get(i + 1).is_some_and(char::is_ascii_digit)) {
             i = number_end(&chars, i);
             let literal: String = chars[start..i].iter().filter(|&&c| c != '_').collect();
-            let value = literal
-                .parse::<f64>()
-                .map_err(|_| syntax(start, format!("'{literal}' is not a number")))?;
+            let value = literal.parse::<f64>().map_err(|_| syntax(start, format!("'{literal}' is not a number")))?;
             if !value.is_finite() {
                 return Err(syntax(start, format!("the number {literal} is too large")));
             }
@@ -139,11 +135,7 @@ pub fn names(text: &str) -> Result<Vec<String>> {
 }
 
 /// Parses `text` into `graph`; `resolve` says what each name stands for.
-pub(crate) fn parse(
-    text: &str,
-    graph: &mut Graph,
-    resolve: &mut dyn FnMut(&str) -> Option<Symbol>,
-) -> Result<Id> {
+pub(crate) fn parse(text: &str, graph: &mut Graph, resolve: &mut dyn FnMut(&str) -> Option<Symbol>) -> Result<Id> {
     let tokens = tokenize(text)?;
     let mut parser = Parser { tokens: &tokens, at: 0, depth: 0, graph, resolve };
     let root = parser.comparison()?;
@@ -289,7 +281,8 @@ impl<'a> Parser<'a> {
                 if self.peek() == &Token::Punct("(") {
                     return self.call(name, position);
                 }
-                if FUNCTIONS.iter().any(|(known, _)| known == name) || matches!(name.as_str(), "min" | "max" | "where") {
+                if FUNCTIONS.iter().any(|(known, _)| known == name) || matches!(name.as_str(), "min" | "max" | "where")
+                {
                     return Err(syntax(position, format!("'{name}' is a function: write {name}(...)")));
                 }
                 match (self.resolve)(name) {

@@ -57,6 +57,15 @@ struct Term {
     id: Id,
 }
 
+/// A product of a parameter and a column with the column's mean taken out.
+struct Centred {
+    term: Term,
+    /// What was taken out.
+    back: Term,
+    /// The same as mean and parameter, if the factor is one parameter.
+    shift: Option<(f64, usize)>,
+}
+
 /// Rewrites `root`; `log_root` allows the logarithm of the law in its place.
 pub(crate) fn rewrite(
     graph: &Graph,
@@ -251,9 +260,8 @@ impl Rewriter<'_> {
             Node::Const(bits) => f64::from_bits(bits) > 0.0,
             Node::Param(p) => self.coordinates.log[self.coordinates.tied[p as usize]],
             Node::Unary(Unary::Exp, _) => true,
-            Node::Unary(Unary::Sqrt, a) => self.positive(a),
+            Node::Unary(Unary::Sqrt, a) | Node::Binary(Binary::Pow, a, _) => self.positive(a),
             Node::Binary(Binary::Add | Binary::Mul | Binary::Div, a, b) => self.positive(a) && self.positive(b),
-            Node::Binary(Binary::Pow, a, _) => self.positive(a),
             _ => false,
         }
     }
@@ -269,8 +277,8 @@ impl Rewriter<'_> {
                 continue;
             }
             match self.centre(term) {
-                Some((centred, back, shift)) => {
-                    mixed.push(centred);
+                Some(Centred { term, back, shift }) => {
+                    mixed.push(term);
                     cancel_or_push(&mut steady, back);
                     shifts.extend(shift);
                 }
@@ -287,8 +295,8 @@ impl Rewriter<'_> {
         (sum, !mixed.is_empty())
     }
 
-    /// `p · X` as `p · (X - m)` and `p · m`; the third says which parameter `p` is, if it is one.
-    fn centre(&mut self, term: Term) -> Option<(Term, Term, Option<(f64, usize)>)> {
+    /// `p · X` as `p · (X - m)` and `p · m`.
+    fn centre(&mut self, term: Term) -> Option<Centred> {
         let Node::Binary(Binary::Mul, a, b) = self.to.node(term.id) else { return None };
         let (factor, column) = match (self.to.rate(a), self.to.rate(b)) {
             (Rate::Problem, Rate::Column) => (a, b),
@@ -309,7 +317,7 @@ impl Rewriter<'_> {
             },
             _ => None,
         };
-        Some((centred, back, parameter.map(|p| (term.sign * mean, p))))
+        Some(Centred { term: centred, back, shift: parameter.map(|p| (term.sign * mean, p)) })
     }
 
     /// The first positive parameter that multiplies a centred term takes up the shift.
