@@ -58,10 +58,7 @@ impl Level {
     /// The levels of this machine, least capable first.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        Self::ALL
-            .into_iter()
-            .filter(|level| level.is_available())
-            .collect()
+        Self::ALL.into_iter().filter(|level| level.is_available()).collect()
     }
 
     /// Runs a kernel compiled for this level.
@@ -98,13 +95,10 @@ impl FromStr for Level {
     /// Reads a level's name, in any case and with blanks around it.
     fn from_str(text: &str) -> Result<Self, String> {
         let wanted = text.trim().to_ascii_lowercase();
-        Self::ALL
-            .into_iter()
-            .find(|level| level.name() == wanted)
-            .ok_or_else(|| {
-                let names = Self::ALL.map(Self::name).join(", ");
-                format!("unknown SIMD level {text:?}: expected one of {names}")
-            })
+        Self::ALL.into_iter().find(|level| level.name() == wanted).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("unknown SIMD level {text:?}: expected one of {names}")
+        })
     }
 }
 
@@ -130,17 +124,12 @@ fn choose(value: &str) -> Result<Level, String> {
     if value.trim().is_empty() {
         return Ok(Level::best());
     }
-    let level: Level = value
-        .parse()
-        .map_err(|error| format!("{VARIABLE}: {error}"))?;
+    let level: Level = value.parse().map_err(|error| format!("{VARIABLE}: {error}"))?;
     if level.is_available() {
         return Ok(level);
     }
     let names: Vec<_> = Level::available().into_iter().map(Level::name).collect();
-    Err(format!(
-        "{VARIABLE}={level}: this machine has only {}",
-        names.join(", ")
-    ))
+    Err(format!("{VARIABLE}={level}: this machine has only {}", names.join(", ")))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -249,10 +238,7 @@ mod tests {
             assert_eq!(format!(" {level} ").to_uppercase().parse(), Ok(level));
         }
         let error = "sse9".parse::<Level>().unwrap_err();
-        assert!(
-            error.contains("sse9") && error.contains("baseline, avx2, avx512"),
-            "{error}"
-        );
+        assert!(error.contains("sse9") && error.contains("baseline, avx2, avx512"), "{error}");
     }
 
     #[test]
@@ -267,11 +253,7 @@ mod tests {
     fn the_variable_chooses_or_explains() {
         assert_eq!(choose(""), Ok(Level::best()));
         assert_eq!(choose("baseline"), Ok(Level::Baseline));
-        assert!(
-            choose("fast")
-                .unwrap_err()
-                .starts_with("ISOLOSS_SIMD: unknown SIMD level")
-        );
+        assert!(choose("fast").unwrap_err().starts_with("ISOLOSS_SIMD: unknown SIMD level"));
         for level in Level::ALL {
             match choose(level.name()) {
                 Ok(chosen) => assert_eq!(chosen, level),

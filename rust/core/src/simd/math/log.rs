@@ -15,16 +15,8 @@ const TWO_52: f64 = 4503599627370496.0;
 #[inline(always)]
 fn split(x: f64) -> (f64, f64) {
     let subnormal = x < f64::MIN_POSITIVE;
-    let x = if subnormal {
-        x * 18014398509481984.0
-    } else {
-        x
-    };
-    let bias = if subnormal {
-        TWO_52 + 1077.0
-    } else {
-        TWO_52 + 1023.0
-    };
+    let x = if subnormal { x * 18014398509481984.0 } else { x };
+    let bias = if subnormal { TWO_52 + 1077.0 } else { TWO_52 + 1023.0 };
     let bits = x.to_bits().wrapping_add(ONE_BITS - SQRT_HALF_BITS);
     let k = f64::from_bits((bits >> 52) | TWO_52.to_bits()) - bias;
     let m = f64::from_bits((bits & MANTISSA).wrapping_add(SQRT_HALF_BITS));
@@ -111,20 +103,14 @@ pub fn log1p(x: f64) -> f64 {
 #[inline(always)]
 #[must_use]
 pub fn log2(x: f64) -> f64 {
-    limits(
-        x,
-        scaled(x, std::f64::consts::LOG2_E, 2.0355273740931033e-17),
-    )
+    limits(x, scaled(x, std::f64::consts::LOG2_E, 2.0355273740931033e-17))
 }
 
 /// Decimal logarithm; exact at powers of ten.
 #[inline(always)]
 #[must_use]
 pub fn log10(x: f64) -> f64 {
-    limits(
-        x,
-        scaled(x, std::f64::consts::LOG10_E, 1.098319650216765e-17),
-    )
+    limits(x, scaled(x, std::f64::consts::LOG10_E, 1.098319650216765e-17))
 }
 
 /// `ln(x) (factor + factor_low)`.

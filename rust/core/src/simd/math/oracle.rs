@@ -13,37 +13,22 @@ pub(super) struct Double {
     pub(super) low: f64,
 }
 
-const LN2: Double = Double {
-    high: std::f64::consts::LN_2,
-    low: 2.319046813846299558e-17,
-};
-const LN10: Double = Double {
-    high: std::f64::consts::LN_10,
-    low: -2.170756223382249351e-16,
-};
-const ONE: Double = Double {
-    high: 1.0,
-    low: 0.0,
-};
+const LN2: Double = Double { high: std::f64::consts::LN_2, low: 2.319046813846299558e-17 };
+const LN10: Double = Double { high: std::f64::consts::LN_10, low: -2.170756223382249351e-16 };
+const ONE: Double = Double { high: 1.0, low: 0.0 };
 
 impl Double {
     /// The exact sum of two doubles.
     pub(super) fn sum(a: f64, b: f64) -> Self {
         let high = a + b;
         let part = high - a;
-        Self {
-            high,
-            low: (a - (high - part)) + (b - part),
-        }
+        Self { high, low: (a - (high - part)) + (b - part) }
     }
 
     /// The exact product of two doubles.
     pub(super) fn product(a: f64, b: f64) -> Self {
         let high = a * b;
-        Self {
-            high,
-            low: a.mul_add(b, -high),
-        }
+        Self { high, low: a.mul_add(b, -high) }
     }
 
     /// The quotient.
@@ -57,10 +42,7 @@ impl Double {
 
     /// The product with a power of two.
     fn scaled(self, factor: f64) -> Self {
-        Self {
-            high: self.high * factor,
-            low: self.low * factor,
-        }
+        Self { high: self.high * factor, low: self.low * factor }
     }
 }
 
@@ -83,10 +65,7 @@ impl Add for Double {
 impl Neg for Double {
     type Output = Self;
     fn neg(self) -> Self {
-        Self {
-            high: -self.high,
-            low: -self.low,
-        }
+        Self { high: -self.high, low: -self.low }
     }
 }
 
@@ -134,11 +113,7 @@ impl Reference {
         let own = ((size.to_bits() >> 52) as i32) - 1023;
         let top = own + self.exponent;
         if top > 1023 {
-            return if y.abs() == f64::INFINITY {
-                0.0
-            } else {
-                f64::INFINITY
-            };
+            return if y.abs() == f64::INFINITY { 0.0 } else { f64::INFINITY };
         }
         // Both sides are scaled to the value's own exponent in steps that stay within range.
         let half = self.exponent / 2;
@@ -172,10 +147,7 @@ fn expm1_series(x: Double) -> Double {
 /// `exp(x)` for |x| < 1400.
 pub(super) fn exp(x: Double) -> Reference {
     let (e, exponent) = exp_parts(x);
-    Reference {
-        part: ONE + e,
-        exponent,
-    }
+    Reference { part: ONE + e, exponent }
 }
 
 /// `exp(x) - 1` for `x` up to 700.
@@ -195,9 +167,7 @@ pub(super) fn ln(x: Double) -> Double {
     }
     let k = ((x.high * std::f64::consts::SQRT_2).to_bits() >> 52) as i32 - 1023;
     let k = if x.high > 1e308 { 1024 } else { k };
-    let m = x
-        .scaled(power_of_two(-k / 2))
-        .scaled(power_of_two(-k - (-k / 2)));
+    let m = x.scaled(power_of_two(-k / 2)).scaled(power_of_two(-k - (-k / 2)));
     let excess = Double::from(m.high - 1.0) + Double::from(m.low);
     // One Newton step: t = m exp(-guess) - 1 is about 2^-53 of the excess.
     let guess = excess.high.ln_1p();
@@ -240,18 +210,12 @@ pub(super) fn expit(x: f64) -> Reference {
     if x >= 0.0 {
         return ONE.over(below).into();
     }
-    Reference {
-        part: (ONE + e).over(below),
-        exponent: k,
-    }
+    Reference { part: (ONE + e).over(below), exponent: k }
 }
 
 /// `2/√π exp(-x²) (x + 2x³/3 + 4x⁵/15 + …)`, for |x| ≤ 6.
 pub(super) fn erf(x: f64) -> Double {
-    let two_over_root_pi = Double {
-        high: std::f64::consts::FRAC_2_SQRT_PI,
-        low: 1.533545961316588e-17,
-    };
+    let two_over_root_pi = Double { high: std::f64::consts::FRAC_2_SQRT_PI, low: 1.533545961316588e-17 };
     let square = Double::product(x, x);
     let mut term = Double::from(x);
     let mut sum = term;
@@ -270,23 +234,12 @@ pub(super) fn erf(x: f64) -> Double {
 fn agrees_with_published_digits() {
     // e, ln 3 and erf(1/2), each to 32 digits split into two doubles.
     let cases = [
-        (
-            exp(ONE).part.scaled(2.0),
-            std::f64::consts::E,
-            1.4456468917292502e-16,
-        ),
-        (
-            ln(Double::from(3.0)),
-            1.0986122886681098,
-            -9.07129723500153e-17,
-        ),
+        (exp(ONE).part.scaled(2.0), std::f64::consts::E, 1.4456468917292502e-16),
+        (ln(Double::from(3.0)), 1.0986122886681098, -9.07129723500153e-17),
         (erf(0.5), 0.5204998778130465, 1.900077467916287e-17),
     ];
     for (value, high, low) in cases {
         let error = value - Double { high, low };
-        assert!(
-            error.high.abs() < 1e-30 * high,
-            "{value:?} against {high} + {low}"
-        );
+        assert!(error.high.abs() < 1e-30 * high, "{value:?} against {high} + {low}");
     }
 }

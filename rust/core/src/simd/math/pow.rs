@@ -53,20 +53,12 @@ fn power(x: f64, y: f64, log: f64, log_low: f64) -> f64 {
     // Beyond these bounds the result is infinite or zero and the low part may be inf - inf.
     let low = if product.abs() < 800.0 { low } else { 0.0 };
     let value = exp_sum(product, low);
-    let value = if (size == 1.0) | (y == 0.0) {
-        1.0
-    } else {
-        value
-    };
+    let value = if (size == 1.0) | (y == 0.0) { 1.0 } else { value };
 
     let whole = is_integer(y.abs());
     let odd = whole & !is_integer(0.5 * y.abs());
     let signed = if odd { value.copysign(x) } else { value };
     let undefined = (x < 0.0) & (x > f64::NEG_INFINITY) & !whole;
-    let result = if undefined | x.is_nan() | y.is_nan() {
-        f64::NAN
-    } else {
-        signed
-    };
+    let result = if undefined | x.is_nan() | y.is_nan() { f64::NAN } else { signed };
     if (x == 1.0) | (y == 0.0) { 1.0 } else { result }
 }

@@ -82,36 +82,23 @@ macro_rules! assert_ulps {
         for (&x, &y) in x.iter().zip(&out) {
             let reference: Reference = $reference(x).into();
             let error = reference.ulps(y);
-            assert!(
-                error <= $bound,
-                "{}({x:e}) = {y:e} is off by {error} ulp",
-                stringify!($kernel)
-            );
+            assert!(error <= $bound, "{}({x:e}) = {y:e} is off by {error} ulp", stringify!($kernel));
             if error > worst.0 {
                 worst = (error, x);
             }
         }
-        println!(
-            "{} worst {:.3} ulp at {:e}",
-            stringify!($kernel),
-            worst.0,
-            worst.1
-        );
+        println!("{} worst {:.3} ulp at {:e}", stringify!($kernel), worst.0, worst.1);
     }};
 }
 
 #[test]
 fn exp_is_within_its_bound() {
     let reference = |x: f64| oracle::exp(Double::from(x));
-    assert_ulps!(Exp, reference, 1.1, 1_000_000, |r: &mut Random| r
-        .between(-708.0, 709.7));
-    assert_ulps!(Exp, reference, 1.1, 1_000_000, |r: &mut Random| r
-        .between(-2.0, 2.0));
-    assert_ulps!(Exp, reference, 1.1, 200_000, |r: &mut Random| r
-        .of_size(1e-300, 1.0));
+    assert_ulps!(Exp, reference, 1.1, 1_000_000, |r: &mut Random| r.between(-708.0, 709.7));
+    assert_ulps!(Exp, reference, 1.1, 1_000_000, |r: &mut Random| r.between(-2.0, 2.0));
+    assert_ulps!(Exp, reference, 1.1, 200_000, |r: &mut Random| r.of_size(1e-300, 1.0));
     // Subnormal results: the rounding to their spacing adds at most half a unit.
-    assert_ulps!(Exp, reference, 1.1, 200_000, |r: &mut Random| r
-        .between(-745.2, -708.0));
+    assert_ulps!(Exp, reference, 1.1, 200_000, |r: &mut Random| r.between(-745.2, -708.0));
 }
 
 #[test]
@@ -120,10 +107,8 @@ fn ln_is_within_its_bound() {
     let bound = 1.0;
     let positive = |r: &mut Random| f64::from_bits(r.bits() % INF.to_bits());
     assert_ulps!(Ln, reference, bound, 1_000_000, positive);
-    assert_ulps!(Ln, reference, bound, 1_000_000, |r: &mut Random| r
-        .between(0.4, 2.5));
-    assert_ulps!(Ln, reference, bound, 200_000, |r: &mut Random| 1.0
-        + r.of_size(1e-15, 0.3));
+    assert_ulps!(Ln, reference, bound, 1_000_000, |r: &mut Random| r.between(0.4, 2.5));
+    assert_ulps!(Ln, reference, bound, 200_000, |r: &mut Random| 1.0 + r.of_size(1e-15, 0.3));
     let subnormal = |r: &mut Random| f64::from_bits(r.bits() >> 13 | 1);
     assert_ulps!(Ln, reference, bound, 200_000, subnormal);
 }
@@ -143,24 +128,14 @@ fn pow_is_within_its_bound() {
         let most = 745.0 / base.ln().abs();
         let exponent = random.between(-most, most);
         x.push(base);
-        y.push(if i % 8 < 4 {
-            exponent
-        } else {
-            exponent.clamp(-1.0, 1.0)
-        });
+        y.push(if i % 8 < 4 { exponent } else { exponent.clamp(-1.0, 1.0) });
     }
     let out = values!(Pow, Level::best(), x, y);
     let mut worst = 0.0f64;
     for i in 0..x.len() {
         let error = oracle::pow(x[i], y[i]).ulps(out[i]);
         worst = worst.max(error);
-        assert!(
-            error <= 1.1,
-            "pow({:e}, {:e}) = {:e} is off by {error} ulp",
-            x[i],
-            y[i],
-            out[i]
-        );
+        assert!(error <= 1.1, "pow({:e}, {:e}) = {:e} is off by {error} ulp", x[i], y[i], out[i]);
     }
     println!("pow worst {worst:.3} ulp");
 }
@@ -170,40 +145,23 @@ fn the_others_are_within_their_bounds() {
     let n = 200_000;
     let positive = |r: &mut Random| f64::from_bits(r.bits() % INF.to_bits());
     assert_ulps!(Log2, oracle::log2, 0.51, n, positive);
-    assert_ulps!(Log2, oracle::log2, 0.51, n, |r: &mut Random| r
-        .between(0.4, 2.5));
+    assert_ulps!(Log2, oracle::log2, 0.51, n, |r: &mut Random| r.between(0.4, 2.5));
     assert_ulps!(Log10, oracle::log10, 0.51, n, positive);
-    assert_ulps!(Log10, oracle::log10, 0.51, n, |r: &mut Random| r
-        .between(0.4, 2.5));
-    assert_ulps!(Log1p, oracle::log1p, 1.5, n, |r: &mut Random| r
-        .between(-1.0, 2.0));
-    assert_ulps!(Log1p, oracle::log1p, 1.5, n, |r: &mut Random| r
-        .of_size(1e-300, 0.999));
-    assert_ulps!(Log1p, oracle::log1p, 1.5, n, |r: &mut Random| r
-        .of_size(1e-3, 1e300)
-        .abs());
-    assert_ulps!(Expm1, oracle::expm1, 2.5, n, |r: &mut Random| r
-        .between(-40.0, 2.0));
-    assert_ulps!(Expm1, oracle::expm1, 2.5, n, |r: &mut Random| r
-        .between(-1.5, 1.5));
-    assert_ulps!(Expm1, oracle::expm1, 2.5, n, |r: &mut Random| r
-        .between(0.0, 600.0));
-    assert_ulps!(Expm1, oracle::expm1, 2.5, n, |r: &mut Random| r
-        .of_size(1e-270, 1.0));
-    assert_ulps!(Tanh, oracle::tanh, 3.0, n, |r: &mut Random| r
-        .between(-22.0, 22.0));
-    assert_ulps!(Tanh, oracle::tanh, 3.0, n, |r: &mut Random| r
-        .of_size(1e-270, 1.0));
-    assert_ulps!(Expit, oracle::expit, 2.5, n, |r: &mut Random| r
-        .between(-745.0, 60.0));
-    assert_ulps!(Expit, oracle::expit, 2.5, n, |r: &mut Random| r
-        .between(-5.0, 5.0));
-    assert_ulps!(Erf, oracle::erf, 2.0, n, |r: &mut Random| r
-        .between(-2.0, 2.0));
-    assert_ulps!(Erf, oracle::erf, 2.0, n, |r: &mut Random| r
-        .between(-6.0, 6.0));
-    assert_ulps!(Erf, oracle::erf, 2.0, n, |r: &mut Random| r
-        .of_size(1e-300, 1.0));
+    assert_ulps!(Log10, oracle::log10, 0.51, n, |r: &mut Random| r.between(0.4, 2.5));
+    assert_ulps!(Log1p, oracle::log1p, 1.5, n, |r: &mut Random| r.between(-1.0, 2.0));
+    assert_ulps!(Log1p, oracle::log1p, 1.5, n, |r: &mut Random| r.of_size(1e-300, 0.999));
+    assert_ulps!(Log1p, oracle::log1p, 1.5, n, |r: &mut Random| r.of_size(1e-3, 1e300).abs());
+    assert_ulps!(Expm1, oracle::expm1, 2.5, n, |r: &mut Random| r.between(-40.0, 2.0));
+    assert_ulps!(Expm1, oracle::expm1, 2.5, n, |r: &mut Random| r.between(-1.5, 1.5));
+    assert_ulps!(Expm1, oracle::expm1, 2.5, n, |r: &mut Random| r.between(0.0, 600.0));
+    assert_ulps!(Expm1, oracle::expm1, 2.5, n, |r: &mut Random| r.of_size(1e-270, 1.0));
+    assert_ulps!(Tanh, oracle::tanh, 3.0, n, |r: &mut Random| r.between(-22.0, 22.0));
+    assert_ulps!(Tanh, oracle::tanh, 3.0, n, |r: &mut Random| r.of_size(1e-270, 1.0));
+    assert_ulps!(Expit, oracle::expit, 2.5, n, |r: &mut Random| r.between(-745.0, 60.0));
+    assert_ulps!(Expit, oracle::expit, 2.5, n, |r: &mut Random| r.between(-5.0, 5.0));
+    assert_ulps!(Erf, oracle::erf, 2.0, n, |r: &mut Random| r.between(-2.0, 2.0));
+    assert_ulps!(Erf, oracle::erf, 2.0, n, |r: &mut Random| r.between(-6.0, 6.0));
+    assert_ulps!(Erf, oracle::erf, 2.0, n, |r: &mut Random| r.of_size(1e-300, 1.0));
 }
 
 #[test]
@@ -213,30 +171,10 @@ fn every_level_gives_the_same_bits() {
     for i in 0..100_003 {
         // Random patterns are mostly far out of range, so half of the points are of moderate size.
         let moderate = i % 2 == 0;
-        x.push(if moderate {
-            random.of_size(1e-6, 1e3)
-        } else {
-            f64::from_bits(random.bits())
-        });
-        y.push(if moderate {
-            random.of_size(1e-3, 1e2)
-        } else {
-            f64::from_bits(random.bits())
-        });
+        x.push(if moderate { random.of_size(1e-6, 1e3) } else { f64::from_bits(random.bits()) });
+        y.push(if moderate { random.of_size(1e-3, 1e2) } else { f64::from_bits(random.bits()) });
     }
-    for special in [
-        0.0,
-        -0.0,
-        INF,
-        -INF,
-        NAN,
-        -NAN,
-        TINY,
-        -TINY,
-        1.0,
-        -1.0,
-        f64::MAX,
-    ] {
+    for special in [0.0, -0.0, INF, -INF, NAN, -NAN, TINY, -TINY, 1.0, -1.0, f64::MAX] {
         x.extend([special; 3]);
         y.extend([0.5, special, -3.0]);
     }
@@ -274,12 +212,7 @@ fn blocks_of_powers_match_single_ones() {
             let mut out = [0.0; 24];
             level.run(Each(&x, &y, &mut out));
             for i in 0..24 {
-                assert!(
-                    same(out[i], pow(x[i], y[i])),
-                    "pow({:e}, {:e}) at {level}",
-                    x[i],
-                    y[i]
-                );
+                assert!(same(out[i], pow(x[i], y[i])), "pow({:e}, {:e}) at {level}", x[i], y[i]);
             }
         }
     }
