@@ -1,6 +1,7 @@
 """Settings of the test run: hypothesis profiles, a fixed terminal width, no environment settings."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +17,21 @@ settings.register_profile(
 )
 settings.register_profile("long", settings.get_profile("default"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# Published data under licences that do not let us ship them: a folder of files as upstream gives them, named by
+# ISOLOSS_DATA or standing beside the clone.
+DATA = Path(os.environ.get("ISOLOSS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of the published data sets; without it a test is skipped, except in CI, where it must be there."""
+    if not DATA.is_dir():
+        message = f"the published data are not at {DATA}; name their folder in ISOLOSS_DATA"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return DATA
 
 
 @pytest.fixture(autouse=True)
