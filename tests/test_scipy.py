@@ -199,6 +199,24 @@ def test_absolute_error_is_never_worse_than_scipys_simplex_from_the_same_starts(
     assert_not_worse(made, objective, n, noise, seed)
 
 
+@settings(max_examples=100)
+@given(objective=st.sampled_from(SMOOTH + KINKED), **STUDIES)
+def test_no_start_ends_above_where_it_began(made, objective, n, noise, seed):
+    text, variables, truth, positive = made
+    law = iso.law(text, vars=variables, positive=positive)
+    rng = np.random.default_rng(seed)
+    columns, loss = simulate(law, truth, rng, n, noise)
+    runs = iso.read({**columns, "loss": loss}, **{name: name for name in variables})
+    centre = np.array([truth[name] for name in law.parameters])
+    scattered = centre * np.exp(0.3 * rng.standard_normal((4, len(centre))))
+    # Points near the optimum try descent hardest: the last one is the fit's own result.
+    fit = iso.fit(law, runs, objective=objective, starts=scattered)
+    starts = np.concatenate([scattered, centre[None, :], fit.vector[None, :]])
+    begun = [objective.value(prediction, loss) for prediction in fit.problem.predict(starts)]
+    ended = fit.problem.solve(starts).value
+    assert np.all(ended <= np.array(begun) * (1.0 + 1e-10))
+
+
 def test_bounds_are_respected_where_they_bind_as_scipy_does():
     rng = np.random.default_rng(5)
     x = np.exp(rng.uniform(0.0, 5.0, 40))
