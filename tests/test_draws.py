@@ -172,6 +172,8 @@ def test_progress_counts_all_starts_of_all_draws(fit):
     seen = []
     fit.bootstrap(3000, progress=lambda done, total: seen.append((done, total)))
     assert all(0 <= done <= total == 3000 * 4 for done, total in seen)
+    assert seen == sorted(seen)
+    assert seen[-1] == (12_000, 12_000)
 
 
 def test_large_resamples_are_cut_into_chunks_without_losing_any(fit, monkeypatch):

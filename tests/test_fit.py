@@ -418,3 +418,15 @@ def test_progress_is_reported():
     seen = []
     iso.fit("chinchilla", grid(0.01), starts=hoffmann_starts(), progress=lambda done, total: seen.append((done, total)))
     assert all(0 <= done <= total == 4500 for done, total in seen)
+    assert seen == sorted(seen)
+    assert seen[-1] == (4500, 4500)
+
+
+def test_runs_may_be_anything_that_can_be_read(tmp_path):
+    x = np.geomspace(1.0, 100.0, 12)
+    law = iso.law("E + A / x**a", vars=["x"], positive=["E", "A"], bounds={"a": (0, 2)})
+    loss = law(x=x, E=1.0, A=3.0, a=0.5)
+    path = tmp_path / "runs.csv"
+    path.write_text("x,loss\n" + "\n".join(f"{float(a)!r},{float(b)!r}" for a, b in zip(x, loss, strict=True)))
+    for source in ({"x": x, "loss": loss}, path, str(path), iso.read(path, x="x")):
+        assert iso.fit(law, source).params["a"] == pytest.approx(0.5, rel=1e-6)

@@ -346,8 +346,10 @@ def _pick(
     failed = int(n - kept.sum())
     warnings: tuple[Notice, ...] = ()
     if failed:
-        message = f"{failed:,} of {n:,} draws failed and are left out ({int(deficient.sum()):,} had too few points)"
-        details = {"failed": failed, "draws": n, "rank_deficient": int(deficient.sum())}
+        few = int(deficient.sum())
+        reason = f", {few:,} of them for too few distinct points" if few else ""
+        message = f"{failed:,} of {n:,} draws failed and are left out{reason}"
+        details = {"failed": failed, "draws": n, "rank_deficient": few}
         severe = failed > 0.05 * n
         warnings = (
             Notice(code="draws-failed", severity="serious" if severe else "warning", message=message, details=details),
