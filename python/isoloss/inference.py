@@ -160,6 +160,8 @@ def _refusal(objective: Objective, residual: F64, n: int, q: int) -> str | None:
     """Why curvature gives no honest error bars here, or None."""
     if objective.kind == "absolute":
         return "absolute error has no curvature in its residuals; use bootstrap()"
+    if objective.kind not in ("squared", "huber"):
+        return f"no sandwich is known for {objective.name}; use bootstrap()"
     if n <= q:
         return f"{n} runs leave no residual to judge {q} parameters by"
     if objective.kind == "huber":
