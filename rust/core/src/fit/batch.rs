@@ -224,6 +224,11 @@ impl Batch<'_> {
     }
 }
 
+/// The exponential, kept above zero so that what a fit returns can start another.
+fn positive(logarithm: f64) -> f64 {
+    math::exp(logarithm).max(f64::MIN_POSITIVE)
+}
+
 fn check(values: &[f64], what: &str, reason: &'static str, good: impl Fn(f64) -> bool) -> Result<()> {
     match values.iter().position(|&value| !good(value)) {
         Some(index) => Err(Error::Value { what: what.to_owned(), value: values[index], index, reason }),
@@ -284,7 +289,15 @@ impl Shared<'_> {
         let fits = &mut part.fits;
         let mut at_bound = vec![0i8; p];
         if let Some(ending) = ending {
-            fits.parameters.extend(self.natural(&lanes.solver.solution(lane)));
+            let mut values = self.natural(&lanes.solver.solution(lane));
+            for (j, value) in values.iter_mut().enumerate() {
+                // What is fixed keeps its bits, which a logarithm and back would not.
+                let tied = self.program.coordinates.tied[j];
+                if self.batch.constraints.fixed[tied] {
+                    *value = self.batch.starts[problem * p + tied];
+                }
+            }
+            fits.parameters.extend(values);
             for (k, &j) in self.program.free.iter().enumerate() {
                 at_bound[j] = lanes.solver.at_bound(lane, k);
             }
@@ -306,11 +319,11 @@ impl Shared<'_> {
     fn natural(&self, internal: &[f64]) -> Vec<f64> {
         let log = &self.program.coordinates.log;
         let mut values: Vec<f64> =
-            internal.iter().enumerate().map(|(j, &x)| if log[j] { math::exp(x) } else { x }).collect();
+            internal.iter().enumerate().map(|(j, &x)| if log[j] { positive(x) } else { x }).collect();
         for (j, shifts) in self.program.shifts.iter().enumerate() {
             if !shifts.is_empty() {
                 let shifted = shifts.iter().fold(internal[j], |sum, &(shift, k)| shift.mul_add(values[k], sum));
-                values[j] = math::exp(shifted);
+                values[j] = positive(shifted);
             }
         }
         for j in 0..values.len() {

@@ -93,6 +93,7 @@ pub(crate) struct Workspace {
     head: Head,
     scratch: Box<Block<POINTS>>,
     delta: Box<Block<POINTS>>,
+    reach: Box<Block<POINTS>>,
     convex: Box<Block<POINTS>>,
     sums: Sums,
     accumulators: Vec<Lanes>,
@@ -113,6 +114,7 @@ impl Workspace {
             head: Head::new(),
             scratch: Box::new(Block::ZERO),
             delta: Box::new(Block::ZERO),
+            reach: Box::new(Block::ZERO),
             convex: Box::new(Block::ZERO),
             sums: Sums::ZERO,
             accumulators: vec![Block::ZERO; program.accumulators],
@@ -124,6 +126,8 @@ impl Workspace {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) delta: [f64; LANES],
+    /// Residuals up to here count as inside `delta`; larger than it for the first evaluation of a stage.
+    pub(crate) reach: [f64; LANES],
     /// Lanes that want the majorant in place of the curvature.
     pub(crate) convex: [bool; LANES],
 }
@@ -185,7 +189,8 @@ fn spread(block: &mut Block<POINTS>, value: &[f64; LANES]) {
 /// Adds all blocks to the accumulators, which it clears first.
 #[inline(always)]
 fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>], settings: &Settings) {
-    let Workspace { fixed, registers, head, sums, accumulators, scratch, delta, convex, .. } = work;
+    let Workspace { fixed, registers, head, sums, accumulators, scratch, delta, reach, convex, .. } = work;
+    spread(reach, &settings.reach);
     spread(delta, &settings.delta);
     spread(convex, &settings.convex.map(|convex| f64::from_bits(if convex { u64::MAX } else { 0 })));
     *sums = Sums::ZERO;
@@ -200,7 +205,7 @@ fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>],
             prediction,
             &block[columns],
             &block[columns + 1],
-            delta,
+            (delta, reach),
             convex,
             sums,
         );

@@ -208,7 +208,7 @@ impl Head {
     }
 
     /// Fills the coefficients of one block. `convex` has all bits set where the majorant is wanted in place of the
-    /// curvature, else none.
+    /// curvature, else none. `reach` is where the quadratic part ends when that is not `delta`: see the solver's stages.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)] // one argument per operand of the inner loop
     pub(crate) fn run(
@@ -217,7 +217,7 @@ impl Head {
         prediction: &Rows,
         target: &Rows,
         weight: &Rows,
-        delta: &Rows,
+        (delta, reach): (&Rows, &Rows),
         convex: &Rows,
         sums: &mut Sums,
     ) {
@@ -230,10 +230,10 @@ impl Head {
         let out = Out { rho, psi: c2, curvature: c1, reweight: majorant };
         match objective.loss {
             Loss::Squared => squared(residual, weight, out),
-            Loss::Huber { .. } => huber(residual, weight, delta, 1.0, out),
-            Loss::AsymmetricHuber { over, .. } => huber(residual, weight, delta, over, out),
-            Loss::Absolute => absolute(residual, weight, delta, (1.0, 1.0), out),
-            Loss::Quantile { tau } => absolute(residual, weight, delta, (1.0 - tau, tau), out),
+            Loss::Huber { .. } => huber(residual, weight, (delta, reach), 1.0, out),
+            Loss::AsymmetricHuber { over, .. } => huber(residual, weight, (delta, reach), over, out),
+            Loss::Absolute => absolute(residual, weight, (delta, reach), (1.0, 1.0), out),
+            Loss::Quantile { tau } => absolute(residual, weight, (delta, reach), (1.0 - tau, tau), out),
             Loss::SoftL1 { .. } => soft_l1(residual, weight, delta, out),
             Loss::Cauchy { .. } => cauchy(residual, weight, delta, out),
             Loss::LogCosh { .. } => log_cosh(residual, weight, delta, out),
@@ -332,12 +332,12 @@ fn expectile(r: &Rows, w: &Rows, over: f64, out: Out<'_>) {
 }
 
 #[inline(always)]
-fn huber(r: &Rows, w: &Rows, delta: &Rows, over: f64, out: Out<'_>) {
+fn huber(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows), over: f64, out: Out<'_>) {
     each_row!(r, w, out, |i| {
         let delta = delta.0[i];
         let w = if r > 0.0 { over * w } else { w };
         let size = r.abs();
-        let inside = size <= delta;
+        let inside = size <= reach.0[i];
         (
             w * if inside { 0.5 * r * r } else { delta * (-0.5f64).mul_add(delta, size) },
             w * if inside { r } else { delta.copysign(r) },
@@ -349,12 +349,12 @@ fn huber(r: &Rows, w: &Rows, delta: &Rows, over: f64, out: Out<'_>) {
 
 /// Huber's loss over `delta`, with a slope of its own on either side.
 #[inline(always)]
-fn absolute(r: &Rows, w: &Rows, delta: &Rows, (over, under): (f64, f64), out: Out<'_>) {
+fn absolute(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows), (over, under): (f64, f64), out: Out<'_>) {
     each_row!(r, w, out, |i| {
         let delta = delta.0[i];
         let w = w * if r > 0.0 { over } else { under };
         let size = r.abs();
-        let inside = size <= delta;
+        let inside = size <= reach.0[i];
         let steep = w / if inside { delta } else { size };
         (
             if inside { 0.5 * r * r * steep } else { w * (-0.5f64).mul_add(delta, size) },

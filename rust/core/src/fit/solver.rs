@@ -26,7 +26,9 @@ use crate::simd::Level;
 /// Relative predicted decrease below which a fit has converged.
 const TOLERANCE: f64 = 1e-12;
 /// The same for the stages on the way to the final `delta`.
-const STAGE_TOLERANCE: f64 = 1e-4;
+const STAGE_TOLERANCE: f64 = 1e-3;
+/// The same for losses with a kink, whose path cannot be found again once it is lost.
+const KINK_TOLERANCE: f64 = 1e-8;
 /// Predicted relative decrease that rounding hides.
 const ROUNDING: f64 = 1e-15;
 /// First damping, relative to the curvature.
@@ -36,8 +38,19 @@ const NEAR: f64 = 0.1;
 /// Share of the largest term below which a term's amplitude is raised before the first step, and to where.
 const ASLEEP: f64 = 1e-2;
 const AWAKE: f64 = 0.1;
-/// Each stage's `delta` relative to the stage before.
-const STAGE_FACTOR: f64 = 0.1;
+/// Small steps for which the majorant is kept once the curvature has failed.
+const HOLD: u8 = 3;
+/// How often a Newton step is shortened before damping rises.
+const CUTS: u8 = 4;
+/// Each stage's `delta` relative to the stage before: at first, at its fastest and at its slowest.
+const FALL: f64 = 0.2;
+const FASTEST: f64 = 1e-2;
+const SLOWEST: f64 = 0.5;
+/// Where a second attempt's stages begin, relative to the size of the residuals.
+const NEARBY: f64 = 1e-3;
+/// Steps up to which a stage was easy, and from which it was hard.
+const EASY: u32 = 2;
+const HARD: u32 = 6;
 /// Where losses with a kink end, relative to the mean absolute residual.
 const KINK_DELTA: f64 = 1e-8;
 
@@ -54,6 +67,8 @@ enum Phase {
     Trial,
     /// As `Trial`, and the step is the last of its stage.
     Closing,
+    /// The evaluation under way is of a point given up in an early stage, under the final `delta`.
+    GivenUp,
 }
 
 /// The end of one problem.
@@ -86,6 +101,22 @@ pub(crate) struct Solver<'p> {
     lambda: [f64; LANES],
     grow: [f64; LANES],
     woken: [bool; LANES],
+    /// The majorant is kept for so many more small steps.
+    hold: [u8; LANES],
+    /// Where the lane started, the objective there, and whether this is its second attempt.
+    origin: Vec<Lanes>,
+    origin_value: [f64; LANES],
+    attempt: [u8; LANES],
+    /// How fast delta falls, and when the present stage began.
+    fall: [f64; LANES],
+    stage_start: [u32; LANES],
+    /// The point is evaluated again, for the majorant.
+    restart: [bool; LANES],
+    /// How often the step was shortened, how much of it is left, and what the model says of the whole.
+    cuts: [u8; LANES],
+    length: [f64; LANES],
+    whole: [f64; LANES],
+    slope: [f64; LANES],
     predicted: [f64; LANES],
     /// `λ sᵀ D s` of the step planned: how much of it the damping decided.
     damped: [f64; LANES],
@@ -107,7 +138,7 @@ impl<'p> Solver<'p> {
             phase: [Phase::Idle; LANES],
             theta: zero(p),
             trial: zero(p),
-            settings: Settings { delta: [1.0; LANES], convex: [false; LANES] },
+            settings: Settings { delta: [1.0; LANES], reach: [1.0; LANES], convex: [false; LANES] },
             current: Model::new(free),
             fresh: Model::new(free),
             step: zero(free),
@@ -117,6 +148,17 @@ impl<'p> Solver<'p> {
             lambda: [0.0; LANES],
             grow: [2.0; LANES],
             woken: [false; LANES],
+            hold: [0; LANES],
+            origin: zero(p),
+            origin_value: [f64::INFINITY; LANES],
+            attempt: [0; LANES],
+            fall: [FALL; LANES],
+            stage_start: [0; LANES],
+            restart: [false; LANES],
+            cuts: [0; LANES],
+            length: [1.0; LANES],
+            whole: [0.0; LANES],
+            slope: [0.0; LANES],
             predicted: [0.0; LANES],
             damped: [0.0; LANES],
             weight: [1.0; LANES],
@@ -131,12 +173,24 @@ impl<'p> Solver<'p> {
             self.theta[j].0[lane] = value;
             self.trial[j].0[lane] = value;
         }
+        for (origin, trial) in self.origin.iter_mut().zip(&self.trial) {
+            origin.0[lane] = trial.0[lane];
+        }
+        self.attempt[lane] = 0;
+        self.origin_value[lane] = f64::INFINITY;
+        self.reset(lane, weight);
+    }
+
+    fn reset(&mut self, lane: usize, weight: f64) {
         self.phase[lane] = Phase::Start;
         self.weight[lane] = weight;
         self.iterations[lane] = 0;
         self.lambda[lane] = FIRST_DAMPING;
         self.grow[lane] = 2.0;
         self.woken[lane] = false;
+        self.hold[lane] = 0;
+        self.fall[lane] = FALL;
+        self.stage_start[lane] = 0;
         for damping in &mut self.damping {
             damping.0[lane] = 0.0;
         }
@@ -144,6 +198,7 @@ impl<'p> Solver<'p> {
         self.final_delta[lane] = self.program.objective.loss.delta();
         let loss = self.program.objective.loss;
         self.settings.delta[lane] = if loss.delta() > 0.0 { loss.delta() } else { 1.0 };
+        self.settings.reach[lane] = self.settings.delta[lane];
     }
 
     /// Frees a lane; its numbers stay finite so that they cost nothing.
@@ -185,7 +240,23 @@ impl<'p> Solver<'p> {
                     if take {
                         self.copy_lane(lane);
                     }
-                    Some(self.ending(lane, status))
+                    let mut ending = self.ending(lane, status);
+                    let worse = ending.value > self.origin_value[lane];
+                    if worse {
+                        accepted[lane] = false;
+                    }
+                    if worse && self.attempt[lane] == 0 && status.is_success() {
+                        self.begin_again(lane);
+                        None
+                    } else {
+                        if worse {
+                            for j in 0..self.theta.len() {
+                                self.theta[j].0[lane] = self.origin[j].0[lane];
+                            }
+                            ending.value = self.origin_value[lane];
+                        }
+                        Some(ending)
+                    }
                 }
                 Next::Idle | Next::Step | Next::Again => None,
             };
@@ -198,6 +269,22 @@ impl<'p> Solver<'p> {
             }
         }
         endings
+    }
+
+    /// The wider losses led out of the basin of a start that was better: once more, close to it.
+    #[inline(always)]
+    fn begin_again(&mut self, lane: usize) {
+        for j in 0..self.theta.len() {
+            let value = self.origin[j].0[lane];
+            self.theta[j].0[lane] = value;
+            self.trial[j].0[lane] = value;
+        }
+        let (iterations, weight) = (self.iterations[lane], self.weight[lane]);
+        self.reset(lane, weight);
+        self.iterations[lane] = iterations;
+        self.stage_start[lane] = iterations;
+        self.attempt[lane] = 1;
+        self.settings.convex[lane] = false;
     }
 
     #[inline(always)]
@@ -213,7 +300,12 @@ impl<'p> Solver<'p> {
                 if self.program.free.is_empty() {
                     return (true, Next::End(Status::Converged));
                 }
-                if !self.woken[lane] && self.wake(lane) {
+                if self.attempt[lane] == 0 && !self.woken[lane] {
+                    // With delta still at its end this is the value that the fit must not exceed.
+                    let kink = self.program.objective.loss.has_kink();
+                    self.origin_value[lane] = if kink { self.fresh.absolute.0[lane] } else { value };
+                }
+                if self.attempt[lane] == 0 && !self.woken[lane] && self.wake(lane) {
                     return (false, Next::Again);
                 }
                 if !self.program.objective.loss.is_staged() {
@@ -222,6 +314,7 @@ impl<'p> Solver<'p> {
                 self.begin_stages(lane)
             }
             Phase::Restart => (true, Next::Step),
+            Phase::GivenUp => (true, Next::End(Status::MaxIterations)),
             Phase::Trial | Phase::Closing => {
                 self.iterations[lane] += 1;
                 let decrease = old - value;
@@ -232,6 +325,9 @@ impl<'p> Solver<'p> {
                     return (better, self.stage_end(lane, better, Status::Converged));
                 }
                 if !better || !(ratio > 1e-4) {
+                    if self.iterations[lane] < self.max_iterations && self.shorten(lane, decrease) {
+                        return (false, Next::Again);
+                    }
                     self.lambda[lane] = (self.lambda[lane] * self.grow[lane]).max(1e-6);
                     self.grow[lane] *= 2.0;
                     if self.predicted[lane] <= ROUNDING * old || self.grow[lane] > 1e30 {
@@ -240,7 +336,8 @@ impl<'p> Solver<'p> {
                 } else {
                     self.grow[lane] = 2.0;
                     if decrease < NEAR * old {
-                        self.settings.convex[lane] = false;
+                        self.hold[lane] = self.hold[lane].saturating_sub(1);
+                        self.settings.convex[lane] = self.hold[lane] > 0;
                     }
                     let bend = 2.0 * ratio - 1.0;
                     let shrink = (1.0 - bend * bend * bend).clamp(0.1, 2.0);
@@ -250,11 +347,55 @@ impl<'p> Solver<'p> {
                     }
                 }
                 if self.iterations[lane] >= self.max_iterations {
-                    return (better, Next::End(Status::MaxIterations));
+                    return (better, self.give_up(lane, better));
                 }
                 (better, Next::Step)
             }
         }
+    }
+
+    /// Out of iterations: what is reported is the objective itself, not that of an early stage.
+    #[inline(always)]
+    fn give_up(&mut self, lane: usize, better: bool) -> Next {
+        if self.in_last_stage(lane) || self.program.objective.loss.has_kink() {
+            return Next::End(Status::MaxIterations);
+        }
+        if better {
+            self.copy_lane(lane);
+        }
+        for j in 0..self.theta.len() {
+            self.trial[j].0[lane] = self.theta[j].0[lane];
+        }
+        self.settings.delta[lane] = self.final_delta[lane];
+        self.settings.reach[lane] = self.final_delta[lane];
+        self.phase[lane] = Phase::GivenUp;
+        Next::Again
+    }
+
+    /// Tries less of the same step, where the step was Newton's own: a kink lies on the way, and more damping would
+    /// turn the step from the valley that Newton sees. False when damping should rise instead.
+    #[inline(always)]
+    fn shorten(&mut self, lane: usize, decrease: f64) -> bool {
+        let newton = self.damped[lane] <= 0.1 * self.whole[lane];
+        if !self.program.objective.loss.is_staged() || !newton || self.cuts[lane] == CUTS {
+            return false;
+        }
+        self.cuts[lane] += 1;
+        // The parabola through the value and slope at the start and the value just found.
+        let length = self.length[lane];
+        let slope = self.slope[lane] * length;
+        let fit = -0.5 * slope / (-decrease - slope);
+        let length = length * if fit > 0.1 { fit.min(0.5) } else { 0.1 };
+        self.length[lane] = length;
+        for j in 0..self.program.free.len() {
+            let parameter = self.program.free[j];
+            self.trial[parameter].0[lane] = length.mul_add(self.step[j].0[lane], self.theta[parameter].0[lane]);
+        }
+        // The model along the step: value and slope are known, and so is its whole decrease.
+        let bend = -self.whole[lane] - self.slope[lane];
+        self.predicted[lane] = -length * length.mul_add(bend, self.slope[lane]);
+        self.phase[lane] = Phase::Trial;
+        true
     }
 
     /// Raises the amplitudes whose terms are too small to be felt: in logarithms their slope vanishes with them.
@@ -291,7 +432,13 @@ impl<'p> Solver<'p> {
         if size <= self.final_delta[lane] {
             return (true, Next::Step);
         }
+        // A second attempt stays near its start.
+        let size = if self.attempt[lane] == 0 { size } else { NEARBY * size };
+        if size <= self.final_delta[lane] {
+            return (true, Next::Step);
+        }
         self.settings.delta[lane] = size;
+        self.settings.reach[lane] = size;
         // Evaluated again at the same point, under the wider loss.
         self.phase[lane] = Phase::Restart;
         (false, Next::Again)
@@ -311,7 +458,19 @@ impl<'p> Solver<'p> {
         if self.program.objective.loss.has_kink() {
             self.final_delta[lane] = KINK_DELTA * size;
         }
-        self.settings.delta[lane] = (STAGE_FACTOR * delta.min(size)).max(self.final_delta[lane]);
+        // The first step of the new stage keeps the rows of the old one inside: the solutions lie on a path along
+        // which the rows inside rarely change, and this step follows it.
+        self.settings.reach[lane] = delta;
+        // Slowly where the stage was hard, faster where it was easy: the rows inside delta should change one by one.
+        let effort = self.iterations[lane] - self.stage_start[lane];
+        self.stage_start[lane] = self.iterations[lane];
+        let fall = self.fall[lane];
+        self.fall[lane] = match effort {
+            0..=EASY => (fall * fall).max(FASTEST),
+            HARD.. => fall.sqrt().min(SLOWEST),
+            _ => fall,
+        };
+        self.settings.delta[lane] = (self.fall[lane] * delta.min(size)).max(self.final_delta[lane]);
         for j in 0..self.theta.len() {
             self.trial[j].0[lane] = self.theta[j].0[lane];
         }
@@ -408,6 +567,12 @@ impl<'p> Solver<'p> {
                     continue;
                 }
                 if definite[lane] && self.predicted[lane] >= 0.0 {
+                    wanted[lane] = false;
+                } else if self.program.objective.loss.is_staged() && !self.settings.convex[lane] && self.fall[lane] == FALL {
+                    // Robust losses are often flat in some direction: the majorant is not.
+                    self.settings.convex[lane] = true;
+                    self.hold[lane] = HOLD;
+                    self.restart[lane] = true;
                     wanted[lane] = false;
                 } else {
                     self.lambda[lane] = (4.0 * self.lambda[lane]).max(1e-11);
@@ -517,6 +682,7 @@ impl<'p> Solver<'p> {
         }
         let mut model = Block::<LANES>::ZERO;
         let mut damped = Block::<LANES>::ZERO;
+        let mut slope = Block::<LANES>::ZERO;
         for j in 0..n {
             let (s, g, d) = (self.step[j], self.current.gradient[j], self.damping[j]);
             // Half the diagonal and the whole row before it: the symmetric form from its lower triangle.
@@ -532,12 +698,15 @@ impl<'p> Solver<'p> {
             }
             for lane in 0..LANES {
                 model.0[lane] = row.0[lane].mul_add(s.0[lane], model.0[lane]);
+                slope.0[lane] = g.0[lane].mul_add(s.0[lane], slope.0[lane]);
                 damped.0[lane] = (d.0[lane] * s.0[lane]).mul_add(s.0[lane], damped.0[lane]);
             }
         }
         for lane in 0..LANES {
             if wanted[lane] {
                 self.predicted[lane] = -model.0[lane];
+                self.whole[lane] = -model.0[lane];
+                self.slope[lane] = slope.0[lane];
                 self.damped[lane] = self.lambda[lane] * damped.0[lane];
             }
         }
@@ -546,16 +715,29 @@ impl<'p> Solver<'p> {
     /// Decides whether the step just planned is the last of its stage.
     #[inline(always)]
     fn plan(&mut self, lane: usize) {
+        // A model that counted rows beyond delta as inside cannot tell whether this is the minimum.
+        let loose = self.settings.reach[lane] > self.settings.delta[lane];
+        self.settings.reach[lane] = self.settings.delta[lane];
+        self.cuts[lane] = 0;
+        self.length[lane] = 1.0;
+        if std::mem::take(&mut self.restart[lane]) {
+            for j in 0..self.theta.len() {
+                self.trial[j].0[lane] = self.theta[j].0[lane];
+            }
+            self.phase[lane] = Phase::Restart;
+            return;
+        }
         let value = self.current.value.0[lane];
         let tolerance = if self.in_last_stage(lane) {
             TOLERANCE
         } else {
             // A stage is worth solving as far as its delta makes a difference.
             let size = self.current.absolute.0[lane] / self.weight[lane];
-            STAGE_TOLERANCE * (self.settings.delta[lane] / size).min(1.0)
+            let tolerance = if self.program.objective.loss.has_kink() { KINK_TOLERANCE } else { STAGE_TOLERANCE };
+            tolerance * (self.settings.delta[lane] / size).min(1.0)
         };
         let small = self.predicted[lane] <= tolerance * value;
-        let closing = small && self.damped[lane] <= 0.01 * self.predicted[lane];
+        let closing = small && !loose && self.damped[lane] <= 0.01 * self.predicted[lane];
         self.phase[lane] = if closing { Phase::Closing } else { Phase::Trial };
     }
 }
