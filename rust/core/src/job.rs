@@ -68,6 +68,12 @@ impl<'a> Control<'a> {
         self.done.fetch_add(count, Ordering::Relaxed);
     }
 
+    /// The last look-up of a job.
+    fn finish(&self) -> Result<()> {
+        self.look_up();
+        if self.is_cancelled() && !self.partial { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
     fn look_up(&self) {
         if let Some(tick) = &self.tick {
             let mut tick = tick.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,6 +104,22 @@ impl Job {
         self.threads
     }
 
+    /// Runs one `worker` inside the pool, which may share its work among the pool's threads by Rayon.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when the job was stopped and partial results were not asked for.
+    pub fn run_one<T: Send>(
+        self,
+        control: &Control<'_>,
+        total: usize,
+        worker: impl Fn(&Control<'_>) -> T + Sync,
+    ) -> Result<T> {
+        control.total.store(total, Ordering::Relaxed);
+        let mut parts = watch(&*pool(self.threads)?, 1, control, &worker);
+        control.finish()?;
+        parts.pop().ok_or(Error::Interrupted)
+    }
+
     /// Runs `worker` on every thread until each returns. `total` is what progress counts to, `work` a rough size.
     ///
     /// # Errors
@@ -113,34 +135,39 @@ impl Job {
         let parts = if work <= SMALL {
             vec![worker(control)]
         } else {
-            let pool = pool(self.threads)?;
-            let (send, receive) = mpsc::channel();
-            pool.in_place_scope(|scope| {
-                for _ in 0..self.threads {
-                    let send = send.clone();
-                    let worker = &worker;
-                    scope.spawn(move |_| {
-                        // The receiver lives until all workers have sent, unless one of them panicked.
-                        let _ = send.send(worker(control));
-                    });
-                }
-                drop(send);
-                let mut parts = Vec::with_capacity(self.threads);
-                loop {
-                    match receive.recv_timeout(TICK) {
-                        Ok(part) => parts.push(part),
-                        Err(mpsc::RecvTimeoutError::Timeout) => control.look_up(),
-                        Err(mpsc::RecvTimeoutError::Disconnected) => return parts,
-                    }
-                }
-            })
+            watch(&*pool(self.threads)?, self.threads, control, &worker)
         };
-        control.look_up();
-        if control.is_cancelled() && !control.partial {
-            return Err(Error::Interrupted);
-        }
+        control.finish()?;
         Ok(parts)
     }
+}
+
+/// Starts `count` workers in a pool and looks up until all have returned.
+fn watch<T: Send>(
+    pool: &ThreadPool,
+    count: usize,
+    control: &Control<'_>,
+    worker: &(impl Fn(&Control<'_>) -> T + Sync),
+) -> Vec<T> {
+    let (send, receive) = mpsc::channel();
+    pool.in_place_scope(|scope| {
+        for _ in 0..count {
+            let send = send.clone();
+            scope.spawn(move |_| {
+                // The receiver lives until all workers have sent, unless one of them panicked.
+                let _ = send.send(worker(control));
+            });
+        }
+        drop(send);
+        let mut parts = Vec::with_capacity(count);
+        loop {
+            match receive.recv_timeout(TICK) {
+                Ok(part) => parts.push(part),
+                Err(mpsc::RecvTimeoutError::Timeout) => control.look_up(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return parts,
+            }
+        }
+    })
 }
 
 fn default_threads() -> Result<usize> {

@@ -12,6 +12,7 @@ use super::objective::{Objective, Space};
 use super::program::{Constraints, Program};
 use super::solver::{Ending, Solver};
 use super::status::Status;
+use super::tall;
 use crate::error::{Error, Result};
 use crate::expr::{Block, Expression, shape};
 use crate::job::{Control, Job};
@@ -19,6 +20,12 @@ use crate::simd::{Level, math};
 
 /// Iterations after which a fit is given up, unless the caller says otherwise.
 pub const MAX_ITERATIONS: u32 = 500;
+
+/// From this many rows on, the lanes of a problem are its rows. The number of rows alone decides, so that the
+/// result of a problem does not depend on its company.
+const TALL_ROWS: usize = 4_096;
+/// From this many rows on, all threads work on one problem.
+const SHARED_ROWS: usize = 131_072;
 
 /// Problems that share a law, columns and constraints, and differ in start, targets, weights or rows.
 #[derive(Debug, Clone)]
@@ -94,7 +101,12 @@ impl Batch<'_> {
     pub fn run(&self, job: &Job, control: &Control<'_>) -> Result<Fits> {
         let shared = self.prepare()?;
         let work = shared.problems * shared.rows_per_problem();
-        let parts = job.run(control, shared.problems, work, |progress| shared.worker(progress))?;
+        // Problems of very many rows first, each by all threads; then every other, each by one.
+        let mut parts = Vec::new();
+        if (0..shared.problems).any(|problem| shared.size(problem) >= SHARED_ROWS) {
+            parts.push(job.run_one(control, shared.problems, |progress| shared.largest(progress))?);
+        }
+        parts.extend(job.run(control, shared.problems, work, |progress| shared.worker(progress))?);
         Ok(shared.collect(parts))
     }
 
@@ -241,6 +253,71 @@ fn finite(what: &str, values: &[f64]) -> Result<()> {
 }
 
 impl Shared<'_> {
+    /// The rows of a problem: the first and the one after the last.
+    fn range(&self, problem: usize) -> (usize, usize) {
+        match self.batch.offsets {
+            Some(offsets) => (offsets[problem], offsets[problem + 1]),
+            None => (0, self.rows),
+        }
+    }
+
+    fn size(&self, problem: usize) -> usize {
+        let (first, last) = self.range(problem);
+        last - first
+    }
+
+    /// The targets and weights of a problem, over all rows.
+    fn values(&self, problem: usize) -> (&[f64], Option<&[f64]>) {
+        let rows = self.rows;
+        let set = |count: usize, index: Option<&[usize]>| match index {
+            Some(index) => index[problem],
+            None if count == rows => 0,
+            None => problem,
+        };
+        let targets = set(self.targets.len(), self.batch.target_index);
+        let weights = self.batch.weights.map(|weights| {
+            let at = set(weights.len(), self.batch.weight_index) * rows;
+            &weights[at..at + rows]
+        });
+        (&self.targets[targets * rows..(targets + 1) * rows], weights)
+    }
+
+    fn solver(&self) -> Solver<'_> {
+        Solver::new(&self.program, self.lower.clone(), self.upper.clone(), self.batch.max_iterations)
+    }
+
+    /// Fits one problem whose lanes are rows; false if the job was told to stop.
+    fn tall(&self, problem: usize, parallel: bool, part: &mut Part, progress: &Control<'_>) -> bool {
+        let (first, last) = self.range(problem);
+        let (targets, weights) = self.values(problem);
+        let rows = tall::Rows { first, last, targets, weights };
+        let p = self.program.parameters;
+        if rows.census().0 < self.program.free.len().max(1) {
+            self.record(part, problem, None);
+        } else {
+            let start = self.internal(&self.batch.starts[problem * p..(problem + 1) * p]);
+            let machine = (&self.program, self.level);
+            let Some((solver, ending)) = tall::solve(machine, self.solver(), (&rows, &start), parallel, progress)
+            else {
+                return false;
+            };
+            self.record(part, problem, Some((&ending, &solver, 0)));
+        }
+        progress.add(1);
+        true
+    }
+
+    /// The problems that all threads share, one after the other.
+    fn largest(&self, progress: &Control<'_>) -> Part {
+        let mut part = Part::default();
+        for problem in (0..self.problems).filter(|&problem| self.size(problem) >= SHARED_ROWS) {
+            if !self.tall(problem, true, &mut part, progress) {
+                break;
+            }
+        }
+        part
+    }
+
     fn rows_per_problem(&self) -> usize {
         match self.batch.offsets {
             Some(_) => self.rows / self.problems.max(1),
@@ -259,9 +336,16 @@ impl Shared<'_> {
                     if problem >= self.problems {
                         break;
                     }
-                    if !lanes.load(lane, problem) {
-                        self.record(&mut part, problem, None, &lanes, lane);
-                        progress.add(1);
+                    match self.size(problem) {
+                        SHARED_ROWS.. => {}
+                        TALL_ROWS.. => {
+                            self.tall(problem, false, &mut part, progress);
+                        }
+                        _ if lanes.load(lane, problem) => {}
+                        _ => {
+                            self.record(&mut part, problem, None);
+                            progress.add(1);
+                        }
                     }
                 }
             }
@@ -274,7 +358,7 @@ impl Shared<'_> {
             lanes.evaluate();
             for (lane, ending) in lanes.solver.advance(self.level).into_iter().enumerate() {
                 if let Some(ending) = ending {
-                    self.record(&mut part, lanes.problem[lane], Some(&ending), &lanes, lane);
+                    self.record(&mut part, lanes.problem[lane], Some((&ending, &lanes.solver, lane)));
                     lanes.solver.rest(lane);
                     progress.add(1);
                 }
@@ -283,13 +367,13 @@ impl Shared<'_> {
     }
 
     /// Writes one result down; without an ending the problem had too few rows and keeps its start.
-    fn record(&self, part: &mut Part, problem: usize, ending: Option<&Ending>, lanes: &Lanes8<'_>, lane: usize) {
+    fn record(&self, part: &mut Part, problem: usize, ended: Option<(&Ending, &Solver<'_>, usize)>) {
         let p = self.program.parameters;
         part.problems.push(problem);
         let fits = &mut part.fits;
         let mut at_bound = vec![0i8; p];
-        if let Some(ending) = ending {
-            let mut values = self.natural(&lanes.solver.solution(lane));
+        if let Some((ending, solver, lane)) = ended {
+            let mut values = self.natural(&solver.solution(lane));
             for (j, value) in values.iter_mut().enumerate() {
                 // What is fixed keeps its bits, which a logarithm and back would not.
                 let tied = self.program.coordinates.tied[j];
@@ -299,7 +383,7 @@ impl Shared<'_> {
             }
             fits.parameters.extend(values);
             for (k, &j) in self.program.free.iter().enumerate() {
-                at_bound[j] = lanes.solver.at_bound(lane, k);
+                at_bound[j] = solver.at_bound(lane, k);
             }
             fits.value.push(ending.value);
             fits.status.push(ending.status as u8);
@@ -391,8 +475,7 @@ struct Lanes8<'a> {
 impl<'a> Lanes8<'a> {
     fn new(shared: &'a Shared<'a>) -> Self {
         let program = &shared.program;
-        let solver =
-            Solver::new(program, shared.lower.clone(), shared.upper.clone(), shared.batch.max_iterations);
+        let solver = shared.solver();
         Self { shared, solver, work: Workspace::new(program), data: Vec::new(), problem: [usize::MAX; LANES], rows: Vec::new() }
     }
 
@@ -406,21 +489,8 @@ impl<'a> Lanes8<'a> {
     fn load(&mut self, lane: usize, problem: usize) -> bool {
         let shared = self.shared;
         let batch = shared.batch;
-        let rows = shared.rows;
-        let (first, last) = match batch.offsets {
-            Some(offsets) => (offsets[problem], offsets[problem + 1]),
-            None => (0, rows),
-        };
-        let set = |values: &'a [f64], index: Option<&[usize]>| -> &'a [f64] {
-            let set = match index {
-                Some(index) => index[problem],
-                None if values.len() == rows => 0,
-                None => problem,
-            };
-            &values[set * rows..(set + 1) * rows]
-        };
-        let targets = set(&shared.targets, batch.target_index);
-        let weights = batch.weights.map(|weights| set(weights, batch.weight_index));
+        let (first, last) = shared.range(problem);
+        let (targets, weights) = shared.values(problem);
         let rows = &mut self.rows;
         rows.clear();
         rows.extend((first..last).filter(|&row| weights.is_none_or(|w| w[row] != 0.0)));

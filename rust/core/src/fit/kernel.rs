@@ -4,7 +4,7 @@
 //! into coefficients, then the [`Reduce`]s add coefficient × node × node to their accumulators. Everything here is
 //! inlined into one function that is compiled once per instruction set.
 
-use super::objective::{Head, Sums, add_points};
+use super::objective::{Head, Sums, add_lanes, add_points};
 use super::program::{Entry, Program, Sum};
 use crate::expr::{Block, Inputs, Registers, Src, run};
 use crate::simd::Level;
@@ -122,6 +122,38 @@ impl Workspace {
     }
 }
 
+impl Workspace {
+    /// Adds the sums at hand to others.
+    pub(crate) fn add_to(&self, sums: &mut Sums, accumulators: &mut [Lanes]) {
+        sums.add(&self.sums);
+        for (to, from) in accumulators.iter_mut().zip(&self.accumulators) {
+            add_lanes(to, from);
+        }
+    }
+
+    /// Adds others to the sums at hand.
+    pub(crate) fn add(&mut self, sums: &Sums, accumulators: &[Lanes]) {
+        self.sums.add(sums);
+        for (to, from) in self.accumulators.iter_mut().zip(accumulators) {
+            add_lanes(to, from);
+        }
+    }
+
+    /// Sets the sums to zero.
+    pub(crate) fn clear(&mut self) {
+        self.sums = Sums::ZERO;
+        self.accumulators.fill(Block::ZERO);
+    }
+
+    /// Gives every lane the sum over all lanes, added as a tree.
+    pub(crate) fn join_lanes(&mut self) {
+        for sum in self.sums.all_mut().into_iter().chain(&mut self.accumulators) {
+            let [a, b, c, d, e, f, g, h] = sum.0;
+            *sum = Block([((a + b) + (c + d)) + ((e + f) + (g + h)); LANES]);
+        }
+    }
+}
+
 /// Per-lane settings of one evaluation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
@@ -130,6 +162,17 @@ pub(crate) struct Settings {
     pub(crate) reach: [f64; LANES],
     /// Lanes that want the majorant in place of the curvature.
     pub(crate) convex: [bool; LANES],
+}
+
+impl Settings {
+    /// The first lane's settings in every lane.
+    pub(crate) fn first_lane(&self) -> Self {
+        Self {
+            delta: [self.delta[0]; LANES],
+            reach: [self.reach[0]; LANES],
+            convex: [self.convex[0]; LANES],
+        }
+    }
 }
 
 crate::dispatch! {
@@ -144,6 +187,31 @@ crate::dispatch! {
         settings: &'a Settings,
         model: &'a mut Model,
     ) = evaluate_inline;
+}
+
+crate::dispatch! {
+    /// The lane program alone: what the points need from `parameters`.
+    pub(crate) fn prepare_lanes<'a>(program: &'a Program, work: &'a mut Workspace, parameters: &'a [Lanes]) = prepare;
+}
+
+crate::dispatch! {
+    /// The sums over `blocks` alone, into the workspace.
+    pub(crate) fn accumulate_blocks<'a>(
+        program: &'a Program,
+        work: &'a mut Workspace,
+        blocks: &'a [Block<POINTS>],
+        settings: &'a Settings,
+    ) = accumulate;
+}
+
+crate::dispatch! {
+    /// The model from the sums in the workspace.
+    pub(crate) fn assemble_model<'a>(
+        program: &'a Program,
+        work: &'a Workspace,
+        settings: &'a Settings,
+        model: &'a mut Model,
+    ) = assemble;
 }
 
 #[inline(always)]

@@ -3,7 +3,7 @@
 //! * [`Objective`] says what is minimised, [`Constraints`] how the parameters may move, [`Batch`] which data each
 //!   problem sees and where it starts; [`Batch::run`] does the work.
 //! * `program` compiles a law and its data into a program for eight lanes, `kernel` runs it over the points,
-//!   `solver` moves the lanes, `batch` feeds them.
+//!   `solver` moves the lanes, `batch` feeds them, `tall` serves one problem of very many rows.
 
 mod batch;
 mod kernel;
@@ -11,6 +11,7 @@ mod objective;
 mod program;
 mod solver;
 mod status;
+mod tall;
 
 pub use batch::{Batch, Fits, MAX_ITERATIONS};
 pub use objective::{Loss, Objective, Space};

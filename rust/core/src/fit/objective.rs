@@ -181,6 +181,27 @@ impl Sums {
     };
 }
 
+impl Sums {
+    pub(crate) fn all_mut(&mut self) -> [&mut Lanes; 5] {
+        [&mut self.merit, &mut self.absolute, &mut self.c1, &mut self.c2, &mut self.majorant]
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        add_lanes(&mut self.merit, &other.merit);
+        add_lanes(&mut self.absolute, &other.absolute);
+        add_lanes(&mut self.c1, &other.c1);
+        add_lanes(&mut self.c2, &other.c2);
+        add_lanes(&mut self.majorant, &other.majorant);
+    }
+}
+
+/// Lane by lane.
+pub(crate) fn add_lanes(to: &mut Lanes, from: &Lanes) {
+    for lane in 0..LANES {
+        to.0[lane] += from.0[lane];
+    }
+}
+
 /// Adds the points of a block to a sum per lane.
 #[inline(always)]
 pub(crate) fn add_points(sum: &mut Lanes, block: &Rows) {
