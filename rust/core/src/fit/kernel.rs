@@ -4,7 +4,7 @@
 //! into coefficients, then the [`Reduce`]s add coefficient × node × node to their accumulators. Everything here is
 //! inlined into one function that is compiled once per instruction set.
 
-use super::objective::{Head, Sums, add_lanes, add_points};
+use super::objective::{Head, Sums, add_lanes};
 use super::program::{Entry, Program, Sum};
 use crate::expr::{Block, Inputs, Registers, Src, run};
 use crate::simd::Level;
@@ -257,6 +257,20 @@ fn spread(block: &mut Block<POINTS>, value: &[f64; LANES]) {
 /// Adds all blocks to the accumulators, which it clears first.
 #[inline(always)]
 fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>], settings: &Settings) {
+    if program.diagonal.iter().any(Option::is_some) || settings.convex.contains(&true) {
+        accumulate_with::<true>(program, work, blocks, settings);
+    } else {
+        accumulate_with::<false>(program, work, blocks, settings);
+    }
+}
+
+#[inline(always)]
+fn accumulate_with<const MAJORANT: bool>(
+    program: &Program,
+    work: &mut Workspace,
+    blocks: &[Block<POINTS>],
+    settings: &Settings,
+) {
     let Workspace { fixed, registers, head, sums, accumulators, scratch, delta, reach, convex, .. } = work;
     spread(reach, &settings.reach);
     spread(delta, &settings.delta);
@@ -268,7 +282,7 @@ fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>],
         let inputs = Inputs { moving: &block[..columns], fixed };
         run(&program.point.instrs, &inputs, registers);
         let prediction = registers.get(&inputs, program.prediction);
-        head.run(
+        head.run::<MAJORANT>(
             program.objective,
             prediction,
             &block[columns],
@@ -286,13 +300,14 @@ fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>],
             let u = match reduce.x {
                 None => scale,
                 Some(x) => {
-                    multiply(scratch, scale, registers.get(&inputs, x));
+                    let x = registers.get(&inputs, x);
+                    match reduce.sum {
+                        Some(sum) => multiply_and_add(scratch, scale, x, &mut accumulators[sum]),
+                        None => multiply(scratch, scale, x),
+                    }
                     &**scratch
                 }
             };
-            if let Some(sum) = reduce.sum {
-                add_points(&mut accumulators[sum], u);
-            }
             let mut at = 0;
             macro_rules! fan {
                 ($n:literal) => {
@@ -321,6 +336,21 @@ fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>],
             fan!(1);
         }
     }
+}
+
+/// The product, and its sum over the points in the same pass.
+#[inline(always)]
+fn multiply_and_add(to: &mut Block<POINTS>, a: &Block<POINTS>, b: &Block<POINTS>, sum: &mut Lanes) {
+    let mut total = *sum;
+    for k in 0..DEPTH {
+        for lane in 0..LANES {
+            let i = LANES * k + lane;
+            let product = a.0[i] * b.0[i];
+            to.0[i] = product;
+            total.0[lane] += product;
+        }
+    }
+    *sum = total;
 }
 
 #[inline(always)]

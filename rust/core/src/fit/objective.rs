@@ -232,7 +232,7 @@ impl Head {
     /// curvature, else none. `reach` is where the quadratic part ends when that is not `delta`: see the solver's stages.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)] // one argument per operand of the inner loop
-    pub(crate) fn run(
+    pub(crate) fn run<const MAJORANT: bool>(
         &mut self,
         objective: Objective,
         prediction: &Rows,
@@ -250,32 +250,32 @@ impl Head {
         }
         let out = Out { rho, psi: c2, curvature: c1, reweight: majorant };
         match objective.loss {
-            Loss::Squared => squared(residual, weight, out),
-            Loss::Huber { .. } => huber(residual, weight, (delta, reach), 1.0, out),
-            Loss::AsymmetricHuber { over, .. } => huber(residual, weight, (delta, reach), over, out),
-            Loss::Absolute => absolute(residual, weight, (delta, reach), (1.0, 1.0), out),
-            Loss::Quantile { tau } => absolute(residual, weight, (delta, reach), (1.0 - tau, tau), out),
-            Loss::SoftL1 { .. } => soft_l1(residual, weight, delta, out),
-            Loss::Cauchy { .. } => cauchy(residual, weight, delta, out),
-            Loss::LogCosh { .. } => log_cosh(residual, weight, delta, out),
-            Loss::Expectile { over } => expectile(residual, weight, over, out),
-            Loss::Binomial => binomial(prediction, target, weight, out),
+            Loss::Squared => squared::<MAJORANT>(residual, weight, out),
+            Loss::Huber { .. } => huber::<MAJORANT>(residual, weight, (delta, reach), 1.0, out),
+            Loss::AsymmetricHuber { over, .. } => huber::<MAJORANT>(residual, weight, (delta, reach), over, out),
+            Loss::Absolute => absolute::<MAJORANT>(residual, weight, (delta, reach), (1.0, 1.0), out),
+            Loss::Quantile { tau } => absolute::<MAJORANT>(residual, weight, (delta, reach), (1.0 - tau, tau), out),
+            Loss::SoftL1 { .. } => soft_l1::<MAJORANT>(residual, weight, delta, out),
+            Loss::Cauchy { .. } => cauchy::<MAJORANT>(residual, weight, delta, out),
+            Loss::LogCosh { .. } => log_cosh::<MAJORANT>(residual, weight, delta, out),
+            Loss::Expectile { over } => expectile::<MAJORANT>(residual, weight, over, out),
+            Loss::Binomial => binomial::<MAJORANT>(prediction, target, weight, out),
         }
-        add_points(&mut sums.merit, rho);
         if objective.space != Space::Raw {
-            chain(slope, bend, c1, c2, majorant);
+            chain::<MAJORANT>(slope, bend, c1, c2, majorant);
         }
-        choose(convex, majorant, c1);
+        if MAJORANT {
+            choose(convex, majorant, c1);
+            add_points(&mut sums.majorant, majorant);
+        }
         if objective.loss.is_staged() {
-            match objective.loss {
-                Loss::Quantile { tau } => sizes(residual, weight, (1.0 - tau, tau), rho),
-                _ => sizes(residual, weight, (1.0, 1.0), rho),
-            }
-            add_points(&mut sums.absolute, rho);
+            let sides = match objective.loss {
+                Loss::Quantile { tau } => (1.0 - tau, tau),
+                _ => (1.0, 1.0),
+            };
+            add_sizes(&mut sums.absolute, residual, weight, sides);
         }
-        add_points(&mut sums.c1, c1);
-        add_points(&mut sums.c2, c2);
-        add_points(&mut sums.majorant, majorant);
+        add_three(sums, rho, c1, c2);
     }
 }
 
@@ -334,18 +334,20 @@ macro_rules! each_row {
             rho.0[$i] = a;
             psi.0[$i] = b;
             curvature.0[$i] = c;
-            reweight.0[$i] = d;
+            if MAJORANT {
+                reweight.0[$i] = d;
+            }
         }
     }};
 }
 
 #[inline(always)]
-fn squared(r: &Rows, w: &Rows, out: Out<'_>) {
+fn squared<const MAJORANT: bool>(r: &Rows, w: &Rows, out: Out<'_>) {
     each_row!(r, w, out, |i| (w * r * r, 2.0 * w * r, 2.0 * w, 2.0 * w));
 }
 
 #[inline(always)]
-fn expectile(r: &Rows, w: &Rows, over: f64, out: Out<'_>) {
+fn expectile<const MAJORANT: bool>(r: &Rows, w: &Rows, over: f64, out: Out<'_>) {
     each_row!(r, w, out, |i| {
         let w = if r > 0.0 { over * w } else { w };
         (0.5 * w * r * r, w * r, w, w)
@@ -353,7 +355,7 @@ fn expectile(r: &Rows, w: &Rows, over: f64, out: Out<'_>) {
 }
 
 #[inline(always)]
-fn huber(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows), over: f64, out: Out<'_>) {
+fn huber<const MAJORANT: bool>(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows), over: f64, out: Out<'_>) {
     each_row!(r, w, out, |i| {
         let delta = delta.0[i];
         let w = if r > 0.0 { over * w } else { w };
@@ -370,7 +372,7 @@ fn huber(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows), over: f64, out: Out
 
 /// Huber's loss over `delta`, with a slope of its own on either side.
 #[inline(always)]
-fn absolute(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows), (over, under): (f64, f64), out: Out<'_>) {
+fn absolute<const MAJORANT: bool>(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows), (over, under): (f64, f64), out: Out<'_>) {
     each_row!(r, w, out, |i| {
         let delta = delta.0[i];
         let w = w * if r > 0.0 { over } else { under };
@@ -387,7 +389,7 @@ fn absolute(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows), (over, under): (
 }
 
 #[inline(always)]
-fn soft_l1(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
+fn soft_l1<const MAJORANT: bool>(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
     each_row!(r, w, out, |i| {
         let u = r / delta.0[i];
         let s = u.mul_add(u, 1.0).sqrt();
@@ -397,7 +399,7 @@ fn soft_l1(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
 }
 
 #[inline(always)]
-fn cauchy(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
+fn cauchy<const MAJORANT: bool>(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
     each_row!(r, w, out, |i| {
         let delta = delta.0[i];
         let u = r / delta;
@@ -409,7 +411,7 @@ fn cauchy(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
 }
 
 #[inline(always)]
-fn log_cosh(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
+fn log_cosh<const MAJORANT: bool>(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
     each_row!(r, w, out, |i| {
         let delta = delta.0[i];
         let u = r / delta;
@@ -423,7 +425,7 @@ fn log_cosh(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
 }
 
 #[inline(always)]
-fn binomial(m: &Rows, y: &Rows, w: &Rows, out: Out<'_>) {
+fn binomial<const MAJORANT: bool>(m: &Rows, y: &Rows, w: &Rows, out: Out<'_>) {
     each_row!(m, w, out, |i| {
         let (y, fail) = (y.0[i], 1.0 - m);
         let passed = if y > 0.0 { y * (math::ln(y) - math::ln(m)) } else { 0.0 };
@@ -441,14 +443,16 @@ fn binomial(m: &Rows, y: &Rows, w: &Rows, out: Out<'_>) {
 
 /// From derivatives by the residual to derivatives by the prediction.
 #[inline(always)]
-fn chain(slope: &Rows, bend: &Rows, c1: &mut Rows, c2: &mut Rows, majorant: &mut Rows) {
+fn chain<const MAJORANT: bool>(slope: &Rows, bend: &Rows, c1: &mut Rows, c2: &mut Rows, majorant: &mut Rows) {
     for i in 0..POINTS {
         let t1 = slope.0[i];
         let squared = t1 * t1;
         let psi = c2.0[i];
         c1.0[i] = c1.0[i].mul_add(squared, psi * bend.0[i]);
         c2.0[i] = psi * t1;
-        majorant.0[i] *= squared;
+        if MAJORANT {
+            majorant.0[i] *= squared;
+        }
     }
 }
 
@@ -461,10 +465,34 @@ fn choose(convex: &Rows, majorant: &Rows, c1: &mut Rows) {
     }
 }
 
+/// Adds `w |r|`, times a factor for either side.
 #[inline(always)]
-fn sizes(r: &Rows, w: &Rows, (over, under): (f64, f64), out: &mut Rows) {
-    for i in 0..POINTS {
-        let side = if r.0[i] > 0.0 { over } else { under };
-        out.0[i] = w.0[i] * side * r.0[i].abs();
+fn add_sizes(sum: &mut Lanes, r: &Rows, w: &Rows, (over, under): (f64, f64)) {
+    let mut total = *sum;
+    for k in 0..POINTS / LANES {
+        for lane in 0..LANES {
+            let i = LANES * k + lane;
+            let side = if r.0[i] > 0.0 { over } else { under };
+            total.0[lane] = (w.0[i] * side).mul_add(r.0[i].abs(), total.0[lane]);
+        }
     }
+    *sum = total;
+}
+
+/// Three sums in one pass: each alone would wait for its own additions.
+#[inline(always)]
+fn add_three(sums: &mut Sums, rho: &Rows, c1: &Rows, c2: &Rows) {
+    let (mut merit, mut first, mut second) = (sums.merit, sums.c1, sums.c2);
+    for k in 0..POINTS / LANES {
+        for lane in 0..LANES {
+            merit.0[lane] += rho.0[LANES * k + lane];
+        }
+        for lane in 0..LANES {
+            first.0[lane] += c1.0[LANES * k + lane];
+        }
+        for lane in 0..LANES {
+            second.0[lane] += c2.0[LANES * k + lane];
+        }
+    }
+    (sums.merit, sums.c1, sums.c2) = (merit, first, second);
 }
