@@ -153,3 +153,60 @@ fn binary_rule(g: &mut Graph, op: Binary, y: Id, (a, da): (Id, Id), (b, db): (Id
         Binary::Lt | Binary::Le | Binary::Eq => g.constant(0.0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(g: &Graph, roots: &[Id], what: impl Fn(Node) -> bool) -> usize {
+        g.reach(roots.to_vec()).filter(|&id| what(g.node(id))).count()
+    }
+
+    #[test]
+    fn derivatives_reuse_the_transcendentals_of_the_value() {
+        // A exp(-r x): value, gradient and curvature need one exponential between them.
+        let mut g = Graph::default();
+        let (a, r, x) = (g.param(0), g.param(1), g.column(0));
+        let exponent = g.mul(r, x);
+        let exponent = g.neg(exponent);
+        let e = g.unary(Unary::Exp, exponent);
+        let root = g.mul(a, e);
+        let mut deriver = Deriver::default();
+        let mut all = vec![root];
+        for j in 0..2 {
+            let slope = deriver.derive(&mut g, root, j);
+            all.push(slope);
+            for k in 0..2 {
+                all.push(deriver.derive(&mut g, slope, k));
+            }
+        }
+        assert_eq!(count(&g, &all, |node| matches!(node, Node::Unary(Unary::Exp, _))), 1);
+        assert_eq!(all[1], e, "the slope by A is the exponential itself");
+    }
+
+    #[test]
+    fn what_does_not_depend_on_a_parameter_has_the_zero_of_the_graph() {
+        let mut g = Graph::default();
+        let (a, x) = (g.param(0), g.column(0));
+        let log = g.unary(Unary::Log, x);
+        let root = g.mul(a, log);
+        let mut deriver = Deriver::default();
+        let other = deriver.derive(&mut g, root, 1);
+        assert!(g.is(other, 0.0));
+        let first = deriver.derive(&mut g, root, 0);
+        let second = deriver.derive(&mut g, first, 0);
+        assert!(first == log && g.is(second, 0.0));
+    }
+
+    #[test]
+    fn signs_are_carried_outside_products() {
+        let mut g = Graph::default();
+        let (a, b) = (g.param(0), g.param(1));
+        let minus = g.neg(a);
+        let left = product(&mut g, minus, b);
+        let plain = g.mul(a, b);
+        assert_eq!(left, g.neg(plain));
+        let minus_b = g.neg(b);
+        assert_eq!(product(&mut g, minus, minus_b), plain);
+    }
+}

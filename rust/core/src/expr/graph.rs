@@ -138,6 +138,7 @@ pub(crate) enum Rate {
 pub(crate) struct Graph {
     nodes: Vec<Node>,
     rates: Vec<Rate>,
+    heights: Vec<u32>,
     index: HashMap<Node, Id>,
 }
 
@@ -148,6 +149,11 @@ impl Graph {
 
     pub(crate) fn rate(&self, id: Id) -> Rate {
         self.rates[id.0 as usize]
+    }
+
+    /// Operations on the longest way from the node to a leaf: how deep a recursion over it goes.
+    pub(crate) fn height(&self, id: Id) -> u32 {
+        self.heights[id.0 as usize]
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -177,9 +183,16 @@ impl Graph {
             Node::Binary(_, a, b) => join(self.rate(a), self.rate(b)),
             Node::Select(a, b, c) => join(self.rate(a), join(self.rate(b), self.rate(c))),
         };
+        let height = match node {
+            Node::Const(_) | Node::Param(_) | Node::Column(_) => 0,
+            Node::Unary(_, a) => 1 + self.height(a),
+            Node::Binary(_, a, b) => 1 + self.height(a).max(self.height(b)),
+            Node::Select(a, b, c) => 1 + self.height(a).max(self.height(b)).max(self.height(c)),
+        };
         let id = Id(self.nodes.len() as u32);
         self.nodes.push(node);
         self.rates.push(rate);
+        self.heights.push(height);
         self.index.insert(node, id);
         id
     }
@@ -295,23 +308,49 @@ impl Graph {
 
     /// Every parameter that `id` depends on, ascending.
     pub(crate) fn params_of(&self, id: Id) -> Vec<u32> {
-        let mut seen = vec![false; self.len()];
-        let mut stack = vec![id];
-        let mut found = Vec::new();
-        while let Some(next) = stack.pop() {
-            if std::mem::replace(&mut seen[next.0 as usize], true) {
-                continue;
-            }
-            match self.node(next) {
-                Node::Param(p) => found.push(p),
-                Node::Const(_) | Node::Column(_) => {}
-                Node::Unary(_, a) => stack.push(a),
-                Node::Binary(_, a, b) => stack.extend([a, b]),
-                Node::Select(a, b, c) => stack.extend([a, b, c]),
-            }
-        }
+        let mut found: Vec<u32> = self.reach(vec![id]).filter_map(|next| self.as_param(next)).collect();
         found.sort_unstable();
         found
+    }
+
+    /// Every parameter that decides between branches of `id`: derivatives do not show those.
+    pub(crate) fn params_of_conditions(&self, id: Id) -> Vec<u32> {
+        let conditions = self
+            .reach(vec![id])
+            .filter_map(|next| match self.node(next) {
+                Node::Select(condition, ..) => Some(condition),
+                Node::Binary(Binary::Lt | Binary::Le | Binary::Eq, ..) => Some(next),
+                _ => None,
+            })
+            .collect();
+        self.reach(conditions).filter_map(|next| self.as_param(next)).collect()
+    }
+
+    fn as_param(&self, id: Id) -> Option<u32> {
+        match self.node(id) {
+            Node::Param(p) => Some(p),
+            _ => None,
+        }
+    }
+
+    /// Every node that those of `stack` are made of, themselves included, each once.
+    pub(crate) fn reach(&self, mut stack: Vec<Id>) -> impl Iterator<Item = Id> + '_ {
+        let mut seen = vec![false; self.len()];
+        std::iter::from_fn(move || {
+            loop {
+                let next = stack.pop()?;
+                if std::mem::replace(&mut seen[next.0 as usize], true) {
+                    continue;
+                }
+                match self.node(next) {
+                    Node::Param(_) | Node::Const(_) | Node::Column(_) => {}
+                    Node::Unary(_, a) => stack.push(a),
+                    Node::Binary(_, a, b) => stack.extend([a, b]),
+                    Node::Select(a, b, c) => stack.extend([a, b, c]),
+                }
+                return Some(next);
+            }
+        })
     }
 }
 

@@ -11,7 +11,7 @@ mod tape;
 
 pub(crate) use derive::Deriver;
 pub(crate) use graph::{Binary, Graph, Id, Node, Rate, Unary};
-pub use parse::{MAX_DEPTH, MAX_LENGTH, MAX_NODES, names};
+pub use parse::{MAX_CHAIN, MAX_DEPTH, MAX_LENGTH, MAX_NODES, MAX_PARAMETERS, names};
 pub(crate) use rewrite::{Columns, Coordinates, Rewritten, rewrite};
 pub(crate) use tape::{Block, Inputs, Instr, Registers, Src, Tape, run};
 
@@ -63,6 +63,10 @@ impl Expression {
             });
             Some(parse::Symbol::Param(index as u32))
         })?;
+        if let Some(name) = parameters.get(MAX_PARAMETERS) {
+            let position = parse::position_of(text, name);
+            return Err(Error::Syntax { message: format!("'{name}' is one of more than {MAX_PARAMETERS} parameters"), position });
+        }
         let linear = jointly_linear(&mut graph, root, parameters.len() as u32);
         Ok(Self { text: text.to_owned(), variables, parameters, linear, graph, root })
     }
@@ -194,12 +198,14 @@ fn is_leaf(graph: &Graph) -> impl Fn(Id) -> bool + '_ {
     |id| matches!(graph.node(id), Node::Column(_) | Node::Param(_))
 }
 
-/// Greedily, in order: a parameter joins if the law has no curvature in it, alone or with those already in.
+/// Greedily, in order: a parameter joins if the law has no curvature in it, alone or with those already in, and no
+/// condition depends on it.
 fn jointly_linear(graph: &mut Graph, root: Id, parameters: u32) -> Vec<bool> {
     let mut scratch = graph.clone();
     let mut deriver = Deriver::default();
     let mut linear = vec![false; parameters as usize];
-    for j in 0..parameters {
+    let switches = graph.params_of_conditions(root);
+    for j in (0..parameters).filter(|j| !switches.contains(j)) {
         let slope = deriver.derive(&mut scratch, root, j);
         let depends = scratch.params_of(slope);
         linear[j as usize] = !depends.iter().any(|&k| k == j || linear[k as usize]);

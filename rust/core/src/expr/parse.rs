@@ -9,7 +9,8 @@
 //! atom       := number | name | name "(" comparison ("," comparison)* ")" | "(" comparison ")"
 //! ```
 //!
-//! Limits keep hostile text harmless: [`MAX_LENGTH`] characters, [`MAX_DEPTH`] levels of nesting, [`MAX_NODES`] nodes.
+//! Limits keep hostile text harmless: [`MAX_LENGTH`] characters, [`MAX_DEPTH`] levels of nesting, [`MAX_CHAIN`] links in
+//! a chain, [`MAX_NODES`] nodes.
 
 use super::graph::{Binary, Graph, Id, Unary};
 use crate::error::{Error, Result};
@@ -18,8 +19,12 @@ use crate::error::{Error, Result};
 pub const MAX_LENGTH: usize = 16_384;
 /// Deepest nesting of brackets, signs and powers.
 pub const MAX_DEPTH: usize = 128;
+/// Most operations one upon another, as the terms of a long sum are: what comes after the parser recurses over them.
+pub const MAX_CHAIN: usize = 1_024;
 /// Most nodes that the text of a law may have.
 pub const MAX_NODES: usize = 8_192;
+/// Most parameters of one law: curvature takes their number squared.
+pub const MAX_PARAMETERS: usize = 256;
 
 /// What a name in the text stands for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -115,6 +120,12 @@ fn number_end(chars: &[char], mut i: usize) -> usize {
         }
     }
     i
+}
+
+/// Where a name first stands in a text that can be read.
+pub(crate) fn position_of(text: &str, name: &str) -> usize {
+    let tokens = tokenize(text).unwrap_or_default();
+    tokens.iter().find(|(token, _)| matches!(token, Token::Name(found) if found == name)).map_or(0, |&(_, at)| at)
 }
 
 /// The free names of a text, in order of first appearance.
@@ -221,6 +232,17 @@ impl<'a> Parser<'a> {
         })
     }
 
+    /// One more operation in a chain of them.
+    fn link(&mut self, op: Binary, left: Id, right: Id) -> Result<Id> {
+        let id = self.graph.binary(op, left, right);
+        if self.graph.height(id) as usize > MAX_CHAIN {
+            let message =
+                format!("more than {MAX_CHAIN} operations in one chain; brackets around parts of it shorten it");
+            return Err(syntax(self.position(), message));
+        }
+        Ok(id)
+    }
+
     fn sum(&mut self) -> Result<Id> {
         let mut left = self.product()?;
         loop {
@@ -232,7 +254,7 @@ impl<'a> Parser<'a> {
                 return Ok(left);
             };
             let right = self.product()?;
-            left = self.graph.binary(op, left, right);
+            left = self.link(op, left, right)?;
         }
     }
 
@@ -247,7 +269,7 @@ impl<'a> Parser<'a> {
                 return Ok(left);
             };
             let right = self.signed()?;
-            left = self.graph.binary(op, left, right);
+            left = self.link(op, left, right)?;
         }
     }
 

@@ -22,8 +22,8 @@ impl<const N: usize> Block<N> {
 /// Where an operand lives: among the inputs, or in a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Src {
-    Input(u16),
-    Reg(u16),
+    Input(u32),
+    Reg(u32),
 }
 
 /// What an instruction does. The three fused forms exist because a fused multiply-add is one operation on every
@@ -58,7 +58,7 @@ impl Op {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Instr {
     pub(crate) op: Op,
-    pub(crate) to: u16,
+    pub(crate) to: u32,
 }
 
 /// A straight-line program.
@@ -102,7 +102,7 @@ impl Tape {
         // Move the given inputs to the front, in their order.
         let mut order: Vec<Id> = inputs.to_vec();
         order.extend(tape.inputs.iter().filter(|id| !known.contains(id)));
-        let position: HashMap<Id, u16> = order.iter().enumerate().map(|(i, &id)| (id, i as u16)).collect();
+        let position: HashMap<Id, u32> = order.iter().enumerate().map(|(i, &id)| (id, i as u32)).collect();
         let moved = |src: Src| match src {
             Src::Input(i) => Src::Input(position[&tape.inputs[i as usize]]),
             register @ Src::Reg(_) => register,
@@ -120,7 +120,7 @@ struct Builder<'a> {
     fuse: bool,
     uses: HashMap<Id, u32>,
     place: HashMap<Id, Src>,
-    free: Vec<u16>,
+    free: Vec<u32>,
     tape: Tape,
 }
 
@@ -200,7 +200,7 @@ impl Builder<'_> {
             return;
         }
         if self.external(id) {
-            let index = self.tape.inputs.len() as u16;
+            let index = self.tape.inputs.len() as u32;
             self.tape.inputs.push(id);
             self.place.insert(id, Src::Input(index));
             return;
@@ -229,7 +229,7 @@ impl Builder<'_> {
         };
         let to = self.free.pop().unwrap_or_else(|| {
             self.tape.registers += 1;
-            (self.tape.registers - 1) as u16
+            (self.tape.registers - 1) as u32
         });
         self.tape.instrs.push(Instr { op, to });
         self.place.insert(id, Src::Reg(to));
@@ -269,12 +269,12 @@ impl<const N: usize> Registers<N> {
     }
 
     #[inline(always)]
-    pub(crate) fn take(&mut self, register: u16) -> Box<Block<N>> {
+    pub(crate) fn take(&mut self, register: u32) -> Box<Block<N>> {
         self.0[register as usize].take().expect("a register is written by one instruction at a time")
     }
 
     #[inline(always)]
-    pub(crate) fn put(&mut self, register: u16, block: Box<Block<N>>) {
+    pub(crate) fn put(&mut self, register: u32, block: Box<Block<N>>) {
         self.0[register as usize] = Some(block);
     }
 }
@@ -288,7 +288,7 @@ pub(crate) struct Inputs<'a, const N: usize> {
 
 impl<'a, const N: usize> Inputs<'a, N> {
     #[inline(always)]
-    fn get(&self, index: u16) -> &'a Block<N> {
+    fn get(&self, index: u32) -> &'a Block<N> {
         let index = index as usize;
         if index < self.moving.len() { &self.moving[index] } else { &self.fixed[index - self.moving.len()] }
     }
@@ -335,5 +335,102 @@ pub(crate) fn run<const N: usize>(instrs: &[Instr], inputs: &Inputs<'_, N>, regi
             Op::Select(a, b, c) => each!(a, b, c => if a == 0.0 { c } else { b }),
         }
         registers.put(instr.to, to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::evaluate_tape;
+
+    fn leaf(graph: &Graph) -> impl Fn(Id) -> bool + '_ {
+        |id| matches!(graph.node(id), Node::Column(_) | Node::Param(_))
+    }
+
+    fn fused(graph: &Graph, outputs: &[Id]) -> Tape {
+        Tape::build(graph, outputs, leaf(graph), true)
+    }
+
+    fn count(tape: &Tape, what: impl Fn(Op) -> bool) -> usize {
+        tape.instrs.iter().filter(|instr| what(instr.op)).count()
+    }
+
+    #[test]
+    fn sums_of_products_are_fused_and_round_once() {
+        let mut g = Graph::default();
+        let (a, b, c) = (g.param(0), g.param(1), g.param(2));
+        let ab = g.mul(a, b);
+        let (add, sub, back) =
+            (g.binary(Binary::Add, c, ab), g.binary(Binary::Sub, c, ab), g.binary(Binary::Sub, ab, c));
+        // Chosen so that the product is not exact.
+        let p = [1.0 + f64::EPSILON, 1.0 - f64::EPSILON, -1.0];
+        for (root, exact) in
+            [(add, p[0].mul_add(p[1], p[2])), (sub, (-p[0]).mul_add(p[1], p[2])), (back, p[0].mul_add(p[1], -p[2]))]
+        {
+            let tape = fused(&g, &[root]);
+            assert_eq!(tape.instrs.len(), 1, "{:?}", tape.instrs);
+            assert_eq!(evaluate_tape(&g, &tape, &[], &p, 1).unwrap()[0][0].to_bits(), exact.to_bits());
+        }
+        assert_ne!(p[0].mul_add(p[1], p[2]), p[0] * p[1] + p[2], "else the case shows nothing");
+    }
+
+    #[test]
+    fn a_product_with_two_users_is_computed_once() {
+        let mut g = Graph::default();
+        let (a, b, c) = (g.param(0), g.param(1), g.param(2));
+        let ab = g.mul(a, b);
+        let first = g.binary(Binary::Add, ab, c);
+        let second = g.binary(Binary::Sub, ab, a);
+        let tape = fused(&g, &[first, second]);
+        assert_eq!(count(&tape, |op| matches!(op, Op::Binary(Binary::Mul, ..))), 1);
+        assert_eq!(tape.instrs.len(), 3, "the last user may not fuse what has a register: {:?}", tape.instrs);
+        let values = evaluate_tape(&g, &tape, &[], &[2.0, 3.0, 4.0], 1).unwrap();
+        assert_eq!((values[0][0], values[1][0]), (10.0, 4.0));
+    }
+
+    #[test]
+    fn no_instruction_writes_over_its_operands_and_registers_are_used_again() {
+        let mut g = Graph::default();
+        let (x, a) = (g.column(0), g.param(0));
+        let mut id = x;
+        for k in 0..40 {
+            let scaled = g.binary(Binary::Mul, id, a);
+            let root = g.unary(Unary::Tanh, scaled);
+            id = if k % 3 == 0 { g.binary(Binary::Add, root, scaled) } else { root };
+        }
+        for fuse in [false, true] {
+            let tape = Tape::build(&g, &[id], leaf(&g), fuse);
+            for Instr { op, to } in &tape.instrs {
+                let _ = op.map(|src| {
+                    assert_ne!(src, Src::Reg(*to));
+                    src
+                });
+            }
+            assert!(tape.registers <= 4, "{} registers for a chain", tape.registers);
+        }
+    }
+
+    #[test]
+    fn outputs_survive_to_the_end_and_may_be_inputs() {
+        let mut g = Graph::default();
+        let (x, a, two) = (g.column(0), g.param(0), g.constant(2.0));
+        let early = g.binary(Binary::Mul, x, a);
+        let late = g.unary(Unary::Exp, early);
+        let tape = fused(&g, &[early, x, late, two, early]);
+        let values = evaluate_tape(&g, &tape, &[&[3.0]], &[0.5], 1).unwrap();
+        let values: Vec<f64> = values.into_iter().flatten().collect();
+        assert_eq!(values, [1.5, 3.0, crate::simd::math::exp(1.5), 2.0, 1.5]);
+    }
+
+    #[test]
+    fn given_inputs_come_first_and_constants_after_them() {
+        let mut g = Graph::default();
+        let (x, a, three) = (g.column(0), g.param(0), g.constant(3.0));
+        let scaled = g.binary(Binary::Mul, x, three);
+        let root = g.binary(Binary::Sub, scaled, a);
+        let unused = g.column(1);
+        let tape = Tape::build_with(&g, &[root], &[a, unused, x], true);
+        assert_eq!(tape.inputs, [a, unused, x, three]);
+        assert_eq!(evaluate_tape(&g, &tape, &[&[2.0], &[0.0]], &[1.0], 1).unwrap()[0][0], 5.0);
     }
 }
