@@ -1,0 +1,18 @@
+//! Tests of the engine through its public interface: one binary, since every further one would be linked anew.
+//!
+//! Random cases come from fixed seeds; `PROPTEST_RNG_SEED=7 PROPTEST_CASES=10000` tries others.
+
+#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
+
+mod bits;
+mod common;
+mod derivatives;
+mod limits;
+mod reference;
+mod refusals;
+mod results;
+mod rows;
+mod solver_form;
+mod stopping;
+mod trees;
+mod units;
