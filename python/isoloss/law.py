@@ -188,6 +188,26 @@ class Law:
         bound = self.bind({name: value for name, value in values.items() if name in own})
         return bound(**{name: value for name, value in values.items() if name not in own})
 
+    def explain(self) -> str:
+        """What the engine computes when it fits the law, and how often.
+
+        Returns
+        -------
+        str
+            The law in the solver's coordinates, what runs once per data set, once per problem and for every point, and
+            the sums that make gradient and curvature. Columns are taken as positive, residuals as they are.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> print(iso.law("E + A / N**alpha", positive=["A"]).explain().splitlines()[3])
+          E + exp(log(A') - alpha * (log(N) - mean(log(N))))
+        """
+        # Pivots are known once there are data; until then they are like columns.
+        names = (*self.variables, *(name for name in self.pivots if name not in self.constants))
+        expression = _compiled(self.expr, names, tuple(sorted(self.constants.items())))
+        return expression.explain(log_scale=[self.parameters[name].positive for name in expression.parameters])
+
     # What a fit needs ------------------------------------------------------------------------------------------
 
     def resolve_constants(self, columns: Mapping[str, F64]) -> dict[str, float]:

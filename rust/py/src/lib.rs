@@ -13,7 +13,7 @@ mod _core {
     use std::collections::HashMap;
 
     use isoloss_core::expr;
-    use isoloss_core::fit::{Batch, Constraints, Loss, MAX_ITERATIONS, Objective, Space, Status};
+    use isoloss_core::fit::{self, Batch, Constraints, Loss, MAX_ITERATIONS, Objective, Space, Status};
     use isoloss_core::job::Job;
     use isoloss_core::sample;
     use isoloss_core::simd::{Level, level};
@@ -108,6 +108,12 @@ mod _core {
                 gradient.into_pyarray(py).reshape([n, p])?,
                 hessian.into_pyarray(py).reshape([n, p, p])?,
             ))
+        }
+
+        #[pyo3(signature = (*, log_scale = None))]
+        fn explain(&self, log_scale: Option<Vec<bool>>) -> Result<String, Failure> {
+            let log_scale = log_scale.unwrap_or_else(|| vec![false; self.inner.parameters().len()]);
+            Ok(fit::explain(&self.inner, &log_scale)?)
         }
 
         fn __repr__(&self) -> String {

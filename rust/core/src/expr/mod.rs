@@ -4,12 +4,14 @@
 //! rounding of its text; [`crate::fit`] rewrites it into coordinates fit for a solver first.
 
 mod derive;
+mod explain;
 mod graph;
 mod parse;
 mod rewrite;
 mod tape;
 
 pub(crate) use derive::Deriver;
+pub(crate) use explain::{Names, counts, infix, listing};
 pub(crate) use graph::{Binary, Graph, Id, Node, Rate, Unary};
 pub use parse::{MAX_CHAIN, MAX_DEPTH, MAX_LENGTH, MAX_NODES, MAX_PARAMETERS, names};
 pub(crate) use rewrite::{Columns, Coordinates, Rewritten, rewrite};

@@ -18,6 +18,8 @@ use super::graph::{Binary, Graph, Id, Node, Rate, Unary};
 
 /// Access to the data's columns: what a column-only node of the user's graph is worth.
 pub(crate) trait Columns {
+    /// From here on nodes belong to another graph: what was remembered by [`Id`] is void.
+    fn new_graph(&mut self) {}
     /// Mean of the node over all rows, if finite.
     fn mean(&mut self, graph: &Graph, id: Id) -> Option<f64>;
     /// Whether the node is positive and finite on every row.
@@ -78,6 +80,7 @@ pub(crate) fn rewrite(
     // places is shifted in all of them.
     let mut pivots = vec![Pivot::default(); coordinates.log.len()];
     for pass in 0..2 {
+        columns.new_graph();
         let mut rewriter = Rewriter {
             from: graph,
             to: Graph::default(),

@@ -389,6 +389,23 @@ mod tests {
     }
 
     #[test]
+    fn the_operand_of_a_fused_square_lives_as_long_as_it_is_used() {
+        let mut g = Graph::default();
+        let (x, a) = (g.column(0), g.param(0));
+        let t = g.unary(Unary::Tanh, x);
+        let square = g.unary(Unary::Square, t);
+        let sum = g.binary(Binary::Add, square, a);
+        let other = g.unary(Unary::Exp, sum);
+        let last = g.binary(Binary::Div, other, t);
+        let tape = fused(&g, &[sum, last]);
+        assert_eq!(count(&tape, |op| matches!(op, Op::MulAdd(..))), 1);
+        let values = evaluate_tape(&g, &tape, &[&[0.7]], &[0.2], 1).unwrap();
+        let t = crate::simd::math::tanh(0.7);
+        let sum = t.mul_add(t, 0.2);
+        assert_eq!((values[0][0], values[1][0]), (sum, crate::simd::math::exp(sum) / t));
+    }
+
+    #[test]
     fn no_instruction_writes_over_its_operands_and_registers_are_used_again() {
         let mut g = Graph::default();
         let (x, a) = (g.column(0), g.param(0));

@@ -4,8 +4,10 @@
 //!   problem sees and where it starts; [`Batch::run`] does the work.
 //! * `program` compiles a law and its data into a program for eight lanes, `kernel` runs it over the points,
 //!   `solver` moves the lanes, `batch` feeds them, `tall` serves one problem of very many rows.
+//! * [`explain`] says what is computed, and how often.
 
 mod batch;
+mod explain;
 mod kernel;
 mod objective;
 mod program;
@@ -14,6 +16,7 @@ mod status;
 mod tall;
 
 pub use batch::{Batch, Fits, MAX_ITERATIONS};
+pub use explain::explain;
 pub use objective::{Loss, Objective, Space};
 pub use program::Constraints;
 pub use status::Status;

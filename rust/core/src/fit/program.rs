@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::kernel::Reduce;
+use super::kernel::{Factor, Reduction, Scale};
 use super::objective::{Objective, Space};
 use crate::error::Result;
 use crate::expr::{
@@ -84,7 +84,7 @@ pub(crate) struct Program {
     pub(crate) point: Tape,
     pub(crate) point_constants: Vec<f64>,
     pub(crate) prediction: Src,
-    pub(crate) reduces: Vec<Reduce>,
+    pub(crate) reduction: Reduction,
     pub(crate) accumulators: usize,
     pub(crate) gradient: Vec<Entry>,
     /// `c2` part of the curvature, packed lower triangle.
@@ -110,6 +110,10 @@ impl Data<'_> {
 }
 
 impl Columns for Data<'_> {
+    fn new_graph(&mut self) {
+        self.means.clear();
+    }
+
     fn mean(&mut self, graph: &Graph, id: Id) -> Option<f64> {
         if let Some(&known) = self.means.get(&id) {
             return known;
@@ -133,6 +137,23 @@ impl Program {
         constraints: &Constraints,
         objective: Objective,
     ) -> Result<Self> {
+        let mut data = Data { columns, rows, means: HashMap::new() };
+        let (graph, _, mut program) = Self::build(law, &mut data, constraints, objective);
+        let leaf = |id| matches!(graph.node(id), Node::Column(_));
+        let inputs: Vec<Id> =
+            program.point.inputs.iter().copied().filter(|&id| graph.rate(id) == Rate::Column).collect();
+        let tape = Tape::build(&graph, &inputs, leaf, false);
+        program.columns = evaluate_tape(&graph, &tape, columns, &[], rows)?;
+        Ok(program)
+    }
+
+    /// All but the values of the columns; with the graph, and the law's value in it.
+    pub(crate) fn build(
+        law: &Expression,
+        data: &mut dyn Columns,
+        constraints: &Constraints,
+        objective: Objective,
+    ) -> (Graph, Id, Self) {
         let p = law.parameters().len();
         let free: Vec<usize> = (0..p).filter(|&j| constraints.tied[j] == j && !constraints.fixed[j]).collect();
         let coordinates = Coordinates {
@@ -146,10 +167,9 @@ impl Program {
                 })
                 .collect(),
         };
-        let mut data = Data { columns, rows, means: HashMap::new() };
         let log_root = objective.space == Space::Log;
         let Rewritten { mut graph, root, root_is_log, pivots } =
-            rewrite(&law.graph, law.root, &coordinates, &mut data, log_root);
+            rewrite(&law.graph, law.root, &coordinates, data, log_root);
         let mut objective = objective;
         if root_is_log {
             // The targets arrive transformed, so the exponent is compared with them as it is.
@@ -160,8 +180,8 @@ impl Program {
         let unitless: Vec<bool> = free.iter().map(|&j| constraints.log_scale[j] || exponent(j)).collect();
         let amplitude = free.iter().map(|&j| constraints.log_scale[j] && law.linear()[j]).collect();
         let layout = Layout::new(&mut graph, root, &free);
-        let columns = layout.column_values(columns, rows)?;
-        Ok(layout.program(objective, p, free, coordinates, shifts, unitless, amplitude, columns))
+        let program = layout.program(objective, p, free, coordinates, shifts, unitless, amplitude);
+        (graph, root, program)
     }
 }
 
@@ -243,12 +263,6 @@ impl<'a> Layout<'a> {
         }
     }
 
-    fn column_values(&self, columns: &[&[f64]], rows: usize) -> Result<Vec<Vec<f64>>> {
-        let leaf = |id| matches!(self.graph.node(id), Node::Column(_));
-        let tape = Tape::build(self.graph, &self.column_inputs, leaf, false);
-        evaluate_tape(self.graph, &tape, columns, &[], rows)
-    }
-
     #[allow(clippy::too_many_arguments)] // the parts of a Program, each named by its field
     fn program(
         self,
@@ -259,7 +273,6 @@ impl<'a> Layout<'a> {
         shifts: Vec<Vec<(f64, usize)>>,
         unitless: Vec<bool>,
         amplitude: Vec<bool>,
-        columns: Vec<Vec<f64>>,
     ) -> Program {
         let graph = &*self.graph;
         // Point program: the prediction first, then every node that a sum needs.
@@ -302,19 +315,20 @@ impl<'a> Layout<'a> {
         let gradient: Vec<Entry> = self.first.iter().map(&mut entry).collect();
         let second: Vec<Entry> = self.second.iter().map(&mut entry).collect();
 
-        let mut reduces = vec![Reduce::by_c2(self.nodes.iter().map(|id| place[id]).zip(sums.iter().copied()))];
+        let mut reduction = Reduction::default();
+        for (id, &sum) in self.nodes.iter().zip(&sums) {
+            reduction.pairs.push((Factor::C2, Factor::Node(place[id]), sum));
+        }
         let outer_nodes = &self.nodes[..self.outer_nodes];
         let single: Vec<usize> = outer_nodes.iter().map(|_| next()).collect();
         let mut pairs: HashMap<(usize, usize), usize> = HashMap::new();
         for j in 0..outer_nodes.len() {
-            let with: Vec<(Src, usize)> = (0..=j)
-                .map(|k| {
-                    let sum = next();
-                    pairs.insert((j, k), sum);
-                    (place[&outer_nodes[k]], sum)
-                })
-                .collect();
-            reduces.extend(Reduce::by_c1(place[&outer_nodes[j]], single[j], with));
+            reduction.scaled.push((Scale::C1, place[&outer_nodes[j]], Some(single[j])));
+            for k in 0..=j {
+                let sum = next();
+                pairs.insert((j, k), sum);
+                reduction.pairs.push((Factor::Scaled(j), Factor::Node(place[&outer_nodes[k]]), sum));
+            }
         }
         let position = |node: Option<Id>| node.map(|id| outer_nodes.iter().position(|&n| n == id).expect("listed"));
         let mut outer = Vec::new();
@@ -334,7 +348,9 @@ impl<'a> Layout<'a> {
             }
             diagonal[j] = Some(position(self.first[j].node).map(|a| {
                 let sum = next();
-                reduces.push(Reduce::diagonal(place[&outer_nodes[a]], sum));
+                let node = place[&outer_nodes[a]];
+                reduction.pairs.push((Factor::Scaled(reduction.scaled.len()), Factor::Node(node), sum));
+                reduction.scaled.push((Scale::Majorant, node, None));
                 sum
             }));
         }
@@ -357,7 +373,7 @@ impl<'a> Layout<'a> {
             shifts,
             unitless,
             amplitude,
-            columns,
+            columns: Vec::new(),
             lane,
             lane_parameters,
             lane_constants,
@@ -365,7 +381,7 @@ impl<'a> Layout<'a> {
             prediction: point.outputs[0],
             point,
             point_constants,
-            reduces,
+            reduction,
             accumulators,
             gradient,
             second,

@@ -1,0 +1,225 @@
+//! Graphs and tapes as text that a person can read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+
+use super::graph::{Binary, Graph, Id, Node, Unary};
+use super::tape::{Op, Src, Tape};
+
+/// Longest text of one expression; what is longer ends in an ellipsis.
+const WIDEST: usize = 400;
+
+/// What the leaves of a graph are called.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) columns: Vec<String>,
+    pub(crate) parameters: Vec<String>,
+    /// Constants that stand for something, by their bits.
+    pub(crate) constants: HashMap<u64, String>,
+}
+
+impl Unary {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Neg => "negation",
+            Self::Exp => "exp",
+            Self::Log => "log",
+            Self::Log2 => "log2",
+            Self::Log10 => "log10",
+            Self::Log1p => "log1p",
+            Self::Expm1 => "expm1",
+            Self::Sqrt => "sqrt",
+            Self::Tanh => "tanh",
+            Self::Expit => "expit",
+            Self::Erf => "erf",
+            Self::Abs => "abs",
+            Self::Square => "square",
+        }
+    }
+
+    fn text(self, a: &str) -> String {
+        if self == Self::Neg { format!("-{a}") } else { format!("{}({a})", self.name()) }
+    }
+}
+
+impl Binary {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Add | Self::Sub => "sum",
+            Self::Mul => "product",
+            Self::Div => "quotient",
+            Self::Pow => "power",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Lt | Self::Le | Self::Eq => "comparison",
+        }
+    }
+
+    fn text(self, a: &str, b: &str) -> String {
+        match self {
+            Self::Add => format!("{a} + {b}"),
+            Self::Sub => format!("{a} - {b}"),
+            Self::Mul => format!("{a} * {b}"),
+            Self::Div => format!("{a} / {b}"),
+            Self::Pow => format!("{a}**{b}"),
+            Self::Min => format!("min({a}, {b})"),
+            Self::Max => format!("max({a}, {b})"),
+            Self::Lt => format!("{a} < {b}"),
+            Self::Le => format!("{a} <= {b}"),
+            Self::Eq => format!("{a} == {b}"),
+        }
+    }
+
+    /// How tightly the operator binds, and how tightly its operands must to go without brackets.
+    fn levels(self) -> (u8, u8, u8) {
+        match self {
+            Self::Lt | Self::Le | Self::Eq => (0, 1, 1),
+            Self::Add => (1, 1, 1),
+            Self::Sub => (1, 1, 2),
+            Self::Mul => (2, 2, 2),
+            Self::Div => (2, 2, 3),
+            Self::Pow => (4, 5, 3),
+            Self::Min | Self::Max => (5, 0, 0),
+        }
+    }
+}
+
+impl Op {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unary(op, _) => op.name(),
+            Self::Binary(op, ..) => op.name(),
+            Self::MulAdd(..) | Self::MulSub(..) | Self::NegMulAdd(..) => "fused multiply-add",
+            Self::Select(..) => "where",
+        }
+    }
+
+    fn text(self, at: impl Fn(Src) -> String) -> String {
+        match self {
+            Self::Unary(op, a) => op.text(&at(a)),
+            Self::Binary(op, a, b) => op.text(&at(a), &at(b)),
+            Self::MulAdd(a, b, c) => format!("{} * {} + {}", at(a), at(b), at(c)),
+            Self::MulSub(a, b, c) => format!("{} * {} - {}", at(a), at(b), at(c)),
+            Self::NegMulAdd(a, b, c) => format!("{} - {} * {}", at(c), at(a), at(b)),
+            Self::Select(a, b, c) => format!("where({}, {}, {})", at(a), at(b), at(c)),
+        }
+    }
+}
+
+/// A node written out, as the text of a law would be.
+pub(crate) fn infix(graph: &Graph, id: Id, names: &Names) -> String {
+    let mut left = WIDEST;
+    write_above(graph, id, names, 0, &mut left)
+}
+
+/// The node, in brackets if it binds less tightly than `above`. Shared parts are written out again and again, so the
+/// budget `left` is what keeps this finite in practice.
+fn write_above(graph: &Graph, id: Id, names: &Names, above: u8, left: &mut usize) -> String {
+    if *left == 0 {
+        return "...".to_owned();
+    }
+    let (level, text) = match graph.node(id) {
+        Node::Const(bits) => {
+            let value = f64::from_bits(bits);
+            let known = names.constants.get(&bits).cloned();
+            (if value < 0.0 { 3 } else { 5 }, known.unwrap_or_else(|| number(value)))
+        }
+        Node::Column(c) => (5, names.columns[c as usize].clone()),
+        Node::Param(p) => (5, names.parameters[p as usize].clone()),
+        Node::Unary(Unary::Neg, a) => (3, Unary::Neg.text(&write_above(graph, a, names, 3, left))),
+        Node::Unary(op, a) => (5, op.text(&write_above(graph, a, names, 0, left))),
+        Node::Binary(op, a, b) => {
+            let (own, first, second) = op.levels();
+            let a = write_above(graph, a, names, first, left);
+            let b = write_above(graph, b, names, second, left);
+            (own, op.text(&a, &b))
+        }
+        Node::Select(a, b, c) => {
+            let [a, b, c] = [a, b, c].map(|id| write_above(graph, id, names, 0, left));
+            (5, format!("where({a}, {b}, {c})"))
+        }
+    };
+    *left = left.saturating_sub(2);
+    if level < above { format!("({text})") } else { text }
+}
+
+/// A number as short as it reads back the same.
+fn number(value: f64) -> String {
+    let plain = format!("{value}");
+    let scientific = format!("{value:e}");
+    if plain.len() <= scientific.len() { plain } else { scientific }
+}
+
+/// The instructions of a tape, one a line, each result under a name of its own; also what the outputs are called.
+pub(crate) fn listing(tape: &Tape, inputs: &[String], prefix: &str) -> (String, Vec<String>) {
+    let mut holds: Vec<usize> = vec![0; tape.registers];
+    let name = |src: Src, holds: &[usize]| match src {
+        Src::Input(i) => inputs[i as usize].clone(),
+        Src::Reg(r) => format!("{prefix}{}", holds[r as usize]),
+    };
+    let mut text = String::new();
+    for (index, instr) in tape.instrs.iter().enumerate() {
+        let line = instr.op.text(|src| name(src, &holds));
+        holds[instr.to as usize] = index;
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {prefix}{index} = {line}");
+    }
+    (text, tape.outputs.iter().map(|&src| name(src, &holds)).collect())
+}
+
+/// `9 instructions (2 exp, 3 fused multiply-add, 4 product)`.
+pub(crate) fn counts(tape: &Tape) -> String {
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for instr in &tape.instrs {
+        *kinds.entry(instr.op.name()).or_default() += 1;
+    }
+    let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    let list = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+    let n = tape.instrs.len();
+    format!("{n} instruction{}{list}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Expression;
+
+    fn again(text: &str) -> String {
+        let law = Expression::parse(text, &["x", "y"], &[]).unwrap();
+        let names =
+            Names { columns: law.variables().to_vec(), parameters: law.parameters().to_vec(), ..Names::default() };
+        infix(&law.graph, law.root, &names)
+    }
+
+    #[test]
+    fn a_law_is_written_as_it_was_read() {
+        for text in [
+            "E + A / x**alpha + B / y**beta",
+            "a - (b - x)",
+            "a / (b * x)",
+            "(a + b) * x",
+            "(-a)**b",
+            "-a**b",
+            "a**-b",
+            "(a**b)**x",
+            "a**b**x",
+            "where(x < y, a, min(b, 2.5))",
+            "log1p(exp(-a * x)) + 1e-9",
+        ] {
+            assert_eq!(again(text), text);
+        }
+    }
+
+    #[test]
+    fn what_would_not_end_is_cut() {
+        // Two to the power of sixty copies of x.
+        let mut graph = Graph::default();
+        let mut id = graph.column(0);
+        for _ in 0..60 {
+            id = graph.binary(Binary::Add, id, id);
+        }
+        let names = Names { columns: vec!["x".to_owned()], ..Names::default() };
+        let text = infix(&graph, id, &names);
+        assert!(text.contains("...") && text.len() < 20 * WIDEST, "{}", text.len());
+    }
+}
