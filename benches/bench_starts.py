@@ -1,7 +1,7 @@
 """Hoffmann's 4,500 starts on the full data, Huber 1e-3 on log loss: who reaches the best optimum, and how fast.
 
-SciPy runs on a sample of the starts, both as published (L-BFGS-B, differences for slopes, the plain sum) and at its
-best (BFGS, analytic gradient, the objective scaled).
+The others run on samples of the starts; SciPy both as published (L-BFGS-B, differences for slopes, the plain sum) and
+at its best (BFGS, analytic gradient, the objective scaled).
 """
 
 import time
@@ -10,7 +10,7 @@ import numpy as np
 from common import (
     CLOSE,
     Bar,
-    MissingError,
+    Case,
     Report,
     Spread,
     Table,
@@ -21,29 +21,25 @@ from common import (
     ratio,
     rounds,
     to_log,
-)  # fmt: skip
+)
+from peers import Peer, load
+
+PUBLISHED = "SciPy L-BFGS-B, finite differences"
 
 
-def contenders(given, quick: bool):
-    """(name, number of starts, fit) of each peer that is installed."""
+def contenders(given: Case, quick: bool) -> tuple[list[Peer], list[str]]:
+    """The peers that are installed; batches in JAX take long to compile and are left to the full run."""
+    names = ["scipy_peers", "numba_lm", "ceres", *([] if quick else ["jax_lm", "optimistix_vmap"])]
+    found, absent = load(given, quick, names)
     count = 20 if quick else 100
-    found, absent = [], []
-    try:
-        from peers import scipy_peers
+    slow = [Peer(peer.name, 2 * count, peer.fit) for peer in found if peer.name.startswith("SciPy BFGS")]
+    if slow:
+        from peers.scipy_peers import published
 
-        found += [
-            ("SciPy L-BFGS-B, finite differences", count, scipy_peers.published(given)),
-            ("SciPy BFGS, analytic gradient", 2 * count, scipy_peers.bfgs(given)),
-        ]
-    except ImportError:
-        absent.append("SciPy: not installed")
-    for module, pick in (("numba_lm", "Numba LM"), ("ceres", "Ceres")):
-        try:
-            peers = getattr(__import__(f"peers.{module}"), module).peers(given, quick)
-            found += [(peer.name, 5 * count, peer.fit) for peer in peers if peer.name.startswith(pick)]
-        except (ImportError, MissingError) as reason:
-            absent.append(f"{pick}: {reason}")
-    return found, absent
+        slow.append(Peer(PUBLISHED, count, published(given)))
+    fast = [Peer(peer.name, 256 if "vmap" in peer.name else 5 * count, peer.fit) for peer in found
+            if not peer.name.startswith("SciPy") and "method" not in peer.name]  # fmt: skip
+    return slow + fast, absent
 
 
 def run(quick: bool = False) -> Report:
@@ -59,7 +55,8 @@ def run(quick: bool = False) -> Report:
     chosen = np.random.default_rng(0).permutation(len(starts))
     jobs = {"isoloss": lambda: solve(1)}
     found = {"isoloss": to_log(solve(0).params)}
-    for name, count, fit in peers:
+    for peer in peers:
+        name, count, fit = peer.name, peer.count, peer.fit
         some = to_log(starts[chosen[:count]])
         weights = np.repeat(ones, count, axis=0)
         found[name] = fit(some, weights)
@@ -80,10 +77,9 @@ def run(quick: bool = False) -> Report:
             share["isoloss"] >= 0.99),
         Bar("… all of them, all cores", wall.show(" s"), "≤ 0.2 s", wall.median <= 0.2),
     ]  # fmt: skip
-    published = "SciPy L-BFGS-B, finite differences"
-    if published in ratios:
-        bars.append(Bar(f"… per start, beside the published {published} ({percent(share[published])} found)",
-                        ratios[published].show("×")))  # fmt: skip
+    if PUBLISHED in ratios:
+        bars.append(Bar(f"… per start, beside the published {PUBLISHED} ({percent(share[PUBLISHED])} found)",
+                        ratios[PUBLISHED].show("×")))  # fmt: skip
     table = Table("Cold starts, Huber 1e-3 on log loss, one core",
                   ("method", "CPU µs per start", "within 1e-6 of the best", "times isoloss"), rows)  # fmt: skip
     return Report("Hoffmann's starts", bars, [table], [f"left out: {reason}" for reason in absent])

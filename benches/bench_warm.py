@@ -16,14 +16,13 @@ from common import (
     Table,
     case,
     main,
-    number,
     percent,
     ratio,
     rounds,
     spread_starts,
     to_log,
 )
-from peers import all_peers
+from peers import load
 
 OBJECTIVES = ((1e-3, "Huber 1e-3 on log loss", 8.0), (0.0, "least squares on log loss", 4.0))
 # The methods that the bar compares with; the rest of the table is context.
@@ -41,7 +40,7 @@ def best_values(given: Case):
 
 def compare(delta: float, title: str, limit: float, quick: bool) -> Report:
     given = case(delta)
-    peers, absent = all_peers(given, quick)
+    peers, absent = load(given, quick)
     draws = np.arange(len(given.counts))
     warm = np.repeat(given.warm[None, :], len(draws), axis=0)
     jobs = {"isoloss": lambda: given.solve(warm, draws)}
@@ -91,7 +90,7 @@ def compare(delta: float, title: str, limit: float, quick: bool) -> Report:
                 Bar(
                     f"… beside {shown.split(',')[0]} ({both})",
                     ratios[rival].show("×"),
-                    f"≥ {number(factor)}×",
+                    f"≥ {factor:g}×",
                     ratios[rival].median >= factor and share["isoloss"] >= share[rival],
                 )
             )

@@ -1,7 +1,8 @@
 """The optimisers that isoloss is measured against, each fitting the same objective to the same draws."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,18 +22,28 @@ class Peer:
     fit: Callable[["F64", "F64"], "F64"]
 
 
-def all_peers(case: "Case", quick: bool) -> tuple[list[Peer], list[str]]:
+# Module of this package, and what its absence is called.
+MODULES = {
+    "scipy_peers": "SciPy",
+    "lmfit_peer": "lmfit",
+    "numba_lm": "Numba",
+    "jax_lm": "JAX",
+    "optimistix_vmap": "Optimistix",
+    "ceres": "Ceres",
+}
+
+
+def load(case: "Case", quick: bool, names: Iterable[str] = MODULES) -> tuple[list[Peer], list[str]]:
     """The peers that are installed, set up for a case, and a line for each that is not."""
     from common import MissingError
 
-    from peers import ceres, jax_peers, lmfit_peer, numba_lm, scipy_peers
-
     found: list[Peer] = []
     absent: list[str] = []
-    for module in (scipy_peers, lmfit_peer, numba_lm, jax_peers, ceres):
+    for name in names:
         try:
-            found += module.peers(case, quick)
-        except (ImportError, MissingError) as reason:
-            name = getattr(reason, "name", None)
-            absent.append(f"{module.TITLE}: {f'{name} not installed' if name else reason}")
+            found += import_module(f"peers.{name}").peers(case, quick)
+        except ModuleNotFoundError as reason:
+            absent.append(f"{MODULES[name]}: {reason.name} not installed")
+        except MissingError as reason:
+            absent.append(f"{MODULES[name]}: {reason}")
     return found, absent

@@ -8,8 +8,6 @@ from common import F64, Case, MissingError, compiled, pointer
 
 from peers import Peer
 
-TITLE = "Ceres"
-
 
 def peers(case: Case, quick: bool) -> list[Peer]:
     eigen = next((path for path in ("/usr/include/eigen3", "/usr/local/include/eigen3") if Path(path).is_dir()), None)

@@ -8,7 +8,6 @@ from peers import Peer
 from peers.model import residual_and_jacobian, root_residual
 from peers.scipy_peers import each
 
-TITLE = "lmfit"
 NAMES = ("e", "a", "alpha", "b", "beta")
 
 

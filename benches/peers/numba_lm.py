@@ -12,8 +12,6 @@ from common import F64, Case
 
 from peers import Peer
 
-TITLE = "Numba"
-
 
 @numba.njit(fastmath=True, error_model="numpy")
 def _model(x, size, tokens, target, counts, delta, curvature, hessian, slope):

@@ -7,8 +7,6 @@ from scipy import optimize
 from peers import Peer
 from peers.model import loss_slope, residual_and_jacobian, shares
 
-TITLE = "SciPy"
-
 
 def scaled_objective(case: Case, counts: F64, scale: float):
     """Value and gradient of scale · objective, over the points that a draw holds."""

@@ -1,7 +1,6 @@
-"""Batches in JAX: a Levenberg–Marquardt of our own under `vmap`, and Optimistix under `vmap`; 64 bits, one thread.
+"""Batches in JAX: a Levenberg–Marquardt of our own under `vmap`; 64 bits, one thread.
 
-Under `vmap` a batch lasts as long as its slowest fit. The size of the batch and the tolerance of each method are those
-that were fastest while every fit still came within 1e-6 of the best.
+Under `vmap` a batch lasts as long as its slowest fit. The size of the batch is the one that was fastest.
 """
 
 from collections.abc import Callable
@@ -16,10 +15,8 @@ from jax import lax
 
 from peers import Peer
 
-TITLE = "JAX"
 
-
-def _root(case: Case) -> Callable:
+def root(case: Case) -> Callable:
     """(n,) residuals whose squares sum to the objective (Huber: twice the objective), and their (n, 5) slopes."""
     size, tokens, target = (jnp.asarray(column) for column in case.columns)
     delta = case.delta
@@ -75,7 +72,7 @@ def _levenberg_marquardt(both: Callable, start, counts):
     return lax.while_loop(unfinished, advance, state)[0]
 
 
-def _batched(one: Callable, batch: int) -> Callable[[F64, F64], F64]:
+def batched(one: Callable, batch: int) -> Callable[[F64, F64], F64]:
     """vmap and compile; batches of one size, so that it is compiled once."""
     compiled = jax.jit(jax.vmap(one))
 
@@ -89,32 +86,6 @@ def _batched(one: Callable, batch: int) -> Callable[[F64, F64], F64]:
 
 
 def peers(case: Case, quick: bool) -> list[Peer]:
-    both = _root(case)
-    count = 256 if quick else 1024
-    found = [Peer("JAX LM, vmap", count, _batched(lambda x, w: _levenberg_marquardt(both, x, w), 16))]
-    try:
-        import lineax
-        import optimistix as optx
-    except ImportError:
-        return found
-    # One scale for the objective, as for SciPy: tolerances are partly absolute.
-    scale = 1.0 / float(case.value(case.start, np.ones(len(case.data.loss)))[0])
-    tolerances = {"rtol": 1e-6, "atol": 1e-6}
-    limits = {"max_steps": 2000, "throw": False}
-
-    def least_squares(x, counts):
-        solver = optx.Dogleg(**tolerances, linear_solver=lineax.Normal(lineax.Cholesky()))
-        return optx.least_squares(lambda x, w: np.sqrt(scale) * both(x, w)[0], solver, x, counts, **limits).value
-
-    def bfgs(x, counts):
-        def value(x, counts):
-            r = both(x, counts)[0]
-            return (0.5 if case.delta else 1.0) * scale * (r @ r)
-
-        return optx.minimise(value, optx.BFGS(**tolerances), x, counts, **limits).value
-
-    return [
-        *found,
-        Peer("Optimistix Dogleg, vmap", count, _batched(least_squares, 64)),
-        Peer("Optimistix BFGS, vmap", count, _batched(bfgs, 256)),
-    ]
+    both = root(case)
+    fit = batched(lambda x, w: _levenberg_marquardt(both, x, w), 16)
+    return [Peer("JAX LM, vmap", 256 if quick else 1024, fit)]
