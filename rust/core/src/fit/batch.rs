@@ -242,6 +242,10 @@ fn positive(logarithm: f64) -> f64 {
 }
 
 fn check(values: &[f64], what: &str, reason: &'static str, good: impl Fn(f64) -> bool) -> Result<()> {
+    // All at once first, which vectorises; the culprit is looked for only if there is one.
+    if values.iter().fold(true, |all, &value| all & good(value)) {
+        return Ok(());
+    }
     match values.iter().position(|&value| !good(value)) {
         Some(index) => Err(Error::Value { what: what.to_owned(), value: values[index], index, reason }),
         None => Ok(()),
@@ -468,6 +472,8 @@ struct Lanes8<'a> {
     /// Per block of 16 points: the columns, the targets, the weights.
     data: Vec<Block<POINTS>>,
     problem: [usize; LANES],
+    /// How many rows each lane's problem has.
+    counts: [usize; LANES],
     /// The rows of the problem being loaded.
     rows: Vec<usize>,
 }
@@ -476,13 +482,16 @@ impl<'a> Lanes8<'a> {
     fn new(shared: &'a Shared<'a>) -> Self {
         let program = &shared.program;
         let solver = shared.solver();
-        Self { shared, solver, work: Workspace::new(program), data: Vec::new(), problem: [usize::MAX; LANES], rows: Vec::new() }
+        Self { shared, solver, work: Workspace::new(program), data: Vec::new(), problem: [usize::MAX; LANES], counts: [0; LANES], rows: Vec::new() }
     }
 
     fn evaluate(&mut self) {
-        let Self { shared, solver, work, data, .. } = self;
+        let Self { shared, solver, work, data, counts, .. } = self;
+        let live = (0..LANES).filter(|&lane| !solver.is_idle(lane));
+        let rows = live.map(|lane| counts[lane]).max().unwrap_or(0);
+        let blocks = rows.div_ceil(DEPTH) * (shared.program.columns.len() + 2);
         let Solver { trial, settings, fresh, .. } = solver;
-        evaluate(shared.level, &shared.program, work, trial, data, settings, fresh);
+        evaluate(shared.level, &shared.program, work, trial, &data[..blocks], settings, fresh);
     }
 
     /// Copies the rows of a problem into a lane; false if there are too few of them.
@@ -491,14 +500,22 @@ impl<'a> Lanes8<'a> {
         let batch = shared.batch;
         let (first, last) = shared.range(problem);
         let (targets, weights) = shared.values(problem);
+        // Without a branch: which rows a resample holds cannot be predicted.
         let rows = &mut self.rows;
         rows.clear();
-        rows.extend((first..last).filter(|&row| weights.is_none_or(|w| w[row] != 0.0)));
-        if rows.len() < shared.program.free.len() || rows.is_empty() {
+        rows.resize(last - first, 0);
+        let mut count = 0;
+        for row in first..last {
+            rows[count] = row;
+            count += usize::from(weights.is_none_or(|w| w[row] != 0.0));
+        }
+        rows.truncate(count);
+        if count < shared.program.free.len() || count == 0 {
             return false;
         }
         let weight = |row: usize| weights.map_or(1.0, |w| w[row]);
         let total = rows.iter().map(|&row| weight(row)).sum();
+        self.counts[lane] = count;
         let width = shared.program.columns.len() + 2;
         self.reserve(width);
         let rows = &self.rows;

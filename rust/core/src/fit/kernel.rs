@@ -1,10 +1,10 @@
 //! The inner loop: one pass over the points of eight problems gives value, gradient and curvature.
 //!
 //! A block holds 16 points of 8 lanes. For each block the point program runs, then the [`Head`] turns predictions
-//! into coefficients, then the [`Reduce`]s add coefficient × node × node to their accumulators. Everything here is
+//! into coefficients, then the [`Reduction`] adds coefficient × node × node to its sums. Everything here is
 //! inlined into one function that is compiled once per instruction set.
 
-use super::objective::{Head, Sums, add_lanes};
+use super::objective::{Head, Sums, add_lanes, add_points};
 use super::program::{Entry, Program, Sum};
 use crate::expr::{Block, Inputs, Registers, Src, run};
 use crate::simd::Level;
@@ -19,42 +19,32 @@ pub(crate) const DEPTH: usize = POINTS / LANES;
 /// One number per lane.
 pub(crate) type Lanes = Block<LANES>;
 
+/// A factor of a sum: a coefficient of the head, a product already scaled by one, or a node of the law.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Scale {
-    C1,
+pub(crate) enum Factor {
+    /// `c2`
     C2,
+    /// The scaled node of this index.
+    Scaled(usize),
+    /// A node of the point program.
+    Node(Src),
+}
+
+/// Which coefficient scales a node.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Scale {
+    /// `c1`
+    C1,
+    /// The majorant's coefficient.
     Majorant,
 }
 
-/// `sum += Σ u` and `with[m].1 += Σ u · with[m].0`, where `u = scale · x` (`x` absent: one).
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Reduce {
-    scale: Scale,
-    x: Option<Src>,
-    sum: Option<usize>,
-    with: Vec<(Src, usize)>,
-}
-
-/// Most accumulators that one instruction keeps in vector registers.
-const FAN: usize = 6;
-
-impl Reduce {
-    pub(crate) fn by_c2(with: impl Iterator<Item = (Src, usize)>) -> Self {
-        Self { scale: Scale::C2, x: None, sum: None, with: with.collect() }
-    }
-
-    pub(crate) fn by_c1(x: Src, sum: usize, with: Vec<(Src, usize)>) -> Vec<Self> {
-        let mut parts: Vec<Self> = with
-            .chunks(FAN)
-            .map(|part| Self { scale: Scale::C1, x: Some(x), sum: None, with: part.to_vec() })
-            .collect();
-        parts[0].sum = Some(sum);
-        parts
-    }
-
-    pub(crate) fn diagonal(x: Src, sum: usize) -> Self {
-        Self { scale: Scale::Majorant, x: Some(x), sum: None, with: vec![(x, sum)] }
-    }
+/// What is summed over the points. First every scaled node `scale · node` is formed and added to its own sum, if it has
+/// one; then every pair of factors is multiplied and added to its sum.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Reduction {
+    pub(crate) scaled: Vec<(Scale, Src, Option<usize>)>,
+    pub(crate) pairs: Vec<(Factor, Factor, usize)>,
 }
 
 /// Value, gradient and curvature of eight problems, in the solver's coordinates.
@@ -91,7 +81,7 @@ pub(crate) struct Workspace {
     fixed: Vec<Block<POINTS>>,
     registers: Registers<POINTS>,
     head: Head,
-    scratch: Box<Block<POINTS>>,
+    scaled: Vec<Block<POINTS>>,
     delta: Box<Block<POINTS>>,
     reach: Box<Block<POINTS>>,
     convex: Box<Block<POINTS>>,
@@ -112,7 +102,7 @@ impl Workspace {
             fixed,
             registers: Registers::new(program.point.registers),
             head: Head::new(),
-            scratch: Box::new(Block::ZERO),
+            scaled: vec![Block::ZERO; program.reduction.scaled.len()],
             delta: Box::new(Block::ZERO),
             reach: Box::new(Block::ZERO),
             convex: Box::new(Block::ZERO),
@@ -271,7 +261,7 @@ fn accumulate_with<const MAJORANT: bool>(
     blocks: &[Block<POINTS>],
     settings: &Settings,
 ) {
-    let Workspace { fixed, registers, head, sums, accumulators, scratch, delta, reach, convex, .. } = work;
+    let Workspace { fixed, registers, head, sums, accumulators, scaled, delta, reach, convex, .. } = work;
     spread(reach, &settings.reach);
     spread(delta, &settings.delta);
     spread(convex, &settings.convex.map(|convex| f64::from_bits(if convex { u64::MAX } else { 0 })));
@@ -291,66 +281,60 @@ fn accumulate_with<const MAJORANT: bool>(
             convex,
             sums,
         );
-        for reduce in &program.reduces {
-            let scale = match reduce.scale {
+        for (to, &(scale, node, sum)) in scaled.iter_mut().zip(&program.reduction.scaled) {
+            let coefficient = match scale {
                 Scale::C1 => &*head.c1,
-                Scale::C2 => &*head.c2,
-                Scale::Majorant => &*head.majorant,
+                Scale::Majorant if MAJORANT => &*head.majorant,
+                Scale::Majorant => continue,
             };
-            let u = match reduce.x {
-                None => scale,
-                Some(x) => {
-                    let x = registers.get(&inputs, x);
-                    match reduce.sum {
-                        Some(sum) => multiply_and_add(scratch, scale, x, &mut accumulators[sum]),
-                        None => multiply(scratch, scale, x),
-                    }
-                    &**scratch
+            multiply(to, coefficient, registers.get(&inputs, node));
+            if let Some(sum) = sum {
+                add_points(&mut accumulators[sum], to);
+            }
+        }
+        macro_rules! factor {
+            ($which:expr) => {
+                match $which {
+                    Factor::C2 => &*head.c2,
+                    Factor::Scaled(index) => &scaled[index],
+                    Factor::Node(src) => registers.get(&inputs, src),
                 }
             };
-            let mut at = 0;
-            macro_rules! fan {
-                ($n:literal) => {
-                    while reduce.with.len() - at >= $n {
-                        let mut totals: [Lanes; $n] =
-                            std::array::from_fn(|m| accumulators[reduce.with[at + m].1]);
-                        let factors: [&Block<POINTS>; $n] =
-                            std::array::from_fn(|m| registers.get(&inputs, reduce.with[at + m].0));
-                        for k in 0..DEPTH {
-                            for m in 0..$n {
-                                for lane in 0..LANES {
-                                    let i = LANES * k + lane;
-                                    totals[m].0[lane] = u.0[i].mul_add(factors[m].0[i], totals[m].0[lane]);
-                                }
+        }
+        let mut pairs = program.reduction.pairs.as_slice();
+        // Several sums at once: one alone would wait for each of its own additions.
+        macro_rules! fan {
+            ($n:literal) => {
+                while let Some((now, later)) = pairs.split_first_chunk::<$n>() {
+                    pairs = later;
+                    let mut totals = [Lanes::ZERO; $n];
+                    let (mut left, mut right) = ([&*head.c2; $n], [&*head.c2; $n]);
+                    for m in 0..$n {
+                        totals[m] = accumulators[now[m].2];
+                        left[m] = factor!(now[m].0);
+                        right[m] = factor!(now[m].1);
+                    }
+                    for k in 0..DEPTH {
+                        for m in 0..$n {
+                            for lane in 0..LANES {
+                                let i = LANES * k + lane;
+                                totals[m].0[lane] = left[m].0[i].mul_add(right[m].0[i], totals[m].0[lane]);
                             }
                         }
-                        for m in 0..$n {
-                            accumulators[reduce.with[at + m].1] = totals[m];
-                        }
-                        at += $n;
                     }
-                };
-            }
-            fan!(4);
-            fan!(2);
-            fan!(1);
+                    for m in 0..$n {
+                        accumulators[now[m].2] = totals[m];
+                    }
+                }
+            };
         }
+        fan!(6);
+        fan!(5);
+        fan!(4);
+        fan!(3);
+        fan!(2);
+        fan!(1);
     }
-}
-
-/// The product, and its sum over the points in the same pass.
-#[inline(always)]
-fn multiply_and_add(to: &mut Block<POINTS>, a: &Block<POINTS>, b: &Block<POINTS>, sum: &mut Lanes) {
-    let mut total = *sum;
-    for k in 0..DEPTH {
-        for lane in 0..LANES {
-            let i = LANES * k + lane;
-            let product = a.0[i] * b.0[i];
-            to.0[i] = product;
-            total.0[lane] += product;
-        }
-    }
-    *sum = total;
 }
 
 #[inline(always)]

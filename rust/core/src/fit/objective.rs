@@ -195,7 +195,11 @@ impl Sums {
     }
 }
 
+/// Additions that run beside each other in a sum, so that none waits for the one before.
+const CHAINS: usize = 4;
+
 /// Lane by lane.
+#[inline(always)]
 pub(crate) fn add_lanes(to: &mut Lanes, from: &Lanes) {
     for lane in 0..LANES {
         to.0[lane] += from.0[lane];
@@ -205,13 +209,15 @@ pub(crate) fn add_lanes(to: &mut Lanes, from: &Lanes) {
 /// Adds the points of a block to a sum per lane.
 #[inline(always)]
 pub(crate) fn add_points(sum: &mut Lanes, block: &Rows) {
-    let mut total = *sum;
-    for k in 0..POINTS / LANES {
-        for lane in 0..LANES {
-            total.0[lane] += block.0[LANES * k + lane];
+    let mut totals = [0.0; LANES * CHAINS];
+    for step in 0..POINTS / (LANES * CHAINS) {
+        for j in 0..LANES * CHAINS {
+            totals[j] += block.0[LANES * CHAINS * step + j];
         }
     }
-    *sum = total;
+    for j in 0..LANES * CHAINS {
+        sum.0[j % LANES] += totals[j];
+    }
 }
 
 impl Head {
@@ -275,7 +281,9 @@ impl Head {
             };
             add_sizes(&mut sums.absolute, residual, weight, sides);
         }
-        add_three(sums, rho, c1, c2);
+        add_points(&mut sums.merit, rho);
+        add_points(&mut sums.c1, c1);
+        add_points(&mut sums.c2, c2);
     }
 }
 
@@ -468,31 +476,15 @@ fn choose(convex: &Rows, majorant: &Rows, c1: &mut Rows) {
 /// Adds `w |r|`, times a factor for either side.
 #[inline(always)]
 fn add_sizes(sum: &mut Lanes, r: &Rows, w: &Rows, (over, under): (f64, f64)) {
-    let mut total = *sum;
-    for k in 0..POINTS / LANES {
-        for lane in 0..LANES {
-            let i = LANES * k + lane;
+    let mut totals = [0.0; LANES * CHAINS];
+    for step in 0..POINTS / (LANES * CHAINS) {
+        for j in 0..LANES * CHAINS {
+            let i = LANES * CHAINS * step + j;
             let side = if r.0[i] > 0.0 { over } else { under };
-            total.0[lane] = (w.0[i] * side).mul_add(r.0[i].abs(), total.0[lane]);
+            totals[j] = (w.0[i] * side).mul_add(r.0[i].abs(), totals[j]);
         }
     }
-    *sum = total;
-}
-
-/// Three sums in one pass: each alone would wait for its own additions.
-#[inline(always)]
-fn add_three(sums: &mut Sums, rho: &Rows, c1: &Rows, c2: &Rows) {
-    let (mut merit, mut first, mut second) = (sums.merit, sums.c1, sums.c2);
-    for k in 0..POINTS / LANES {
-        for lane in 0..LANES {
-            merit.0[lane] += rho.0[LANES * k + lane];
-        }
-        for lane in 0..LANES {
-            first.0[lane] += c1.0[LANES * k + lane];
-        }
-        for lane in 0..LANES {
-            second.0[lane] += c2.0[LANES * k + lane];
-        }
+    for j in 0..LANES * CHAINS {
+        sum.0[j % LANES] += totals[j];
     }
-    (sums.merit, sums.c1, sums.c2) = (merit, first, second);
 }

@@ -24,7 +24,7 @@ use crate::expr::Block;
 use crate::simd::Level;
 
 /// Relative predicted decrease below which a fit has converged.
-const TOLERANCE: f64 = 1e-12;
+const TOLERANCE: f64 = 1e-10;
 /// The same for the stages on the way to the final `delta`.
 const STAGE_TOLERANCE: f64 = 1e-3;
 /// The same for losses with a kink, whose path cannot be found again once it is lost.
@@ -33,6 +33,8 @@ const KINK_TOLERANCE: f64 = 1e-8;
 const ROUNDING: f64 = 1e-15;
 /// First damping, relative to the curvature.
 const FIRST_DAMPING: f64 = 1e-3;
+/// First damping of a start that turns out to be near a minimum.
+const NEAR_DAMPING: f64 = 1e-6;
 /// Relative decrease below which a step counts as near the minimum, where the true curvature leads.
 const NEAR: f64 = 0.1;
 /// Share of the largest term below which a term's amplitude is raised before the first step, and to where.
@@ -103,6 +105,8 @@ pub(crate) struct Solver<'p> {
     woken: [bool; LANES],
     /// The majorant is kept for so many more small steps.
     hold: [u8; LANES],
+    /// The first step is still to show whether the start is near or far.
+    probing: [bool; LANES],
     /// Where the lane started, the objective there, and whether this is its second attempt.
     origin: Vec<Lanes>,
     origin_value: [f64; LANES],
@@ -149,6 +153,7 @@ impl<'p> Solver<'p> {
             grow: [2.0; LANES],
             woken: [false; LANES],
             hold: [0; LANES],
+            probing: [false; LANES],
             origin: zero(p),
             origin_value: [f64::INFINITY; LANES],
             attempt: [0; LANES],
@@ -195,6 +200,7 @@ impl<'p> Solver<'p> {
             damping.0[lane] = 0.0;
         }
         self.settings.convex[lane] = true;
+        self.probing[lane] = true;
         self.final_delta[lane] = self.program.objective.loss.delta();
         let loss = self.program.objective.loss;
         self.settings.delta[lane] = if loss.delta() > 0.0 { loss.delta() } else { 1.0 };
@@ -284,7 +290,6 @@ impl<'p> Solver<'p> {
         self.iterations[lane] = iterations;
         self.stage_start[lane] = iterations;
         self.attempt[lane] = 1;
-        self.settings.convex[lane] = false;
     }
 
     #[inline(always)]
@@ -429,12 +434,9 @@ impl<'p> Solver<'p> {
         if self.program.objective.loss.has_kink() {
             self.final_delta[lane] = KINK_DELTA * size;
         }
-        if size <= self.final_delta[lane] {
-            return (true, Next::Step);
-        }
         // A second attempt stays near its start.
         let size = if self.attempt[lane] == 0 { size } else { NEARBY * size };
-        if size <= self.final_delta[lane] {
+        if FALL * size <= self.final_delta[lane] {
             return (true, Next::Step);
         }
         self.settings.delta[lane] = size;
@@ -566,7 +568,15 @@ impl<'p> Solver<'p> {
                 if !wanted[lane] {
                     continue;
                 }
-                if definite[lane] && self.predicted[lane] >= 0.0 {
+                let descends = definite[lane] && self.predicted[lane] >= 0.0;
+                if std::mem::take(&mut self.probing[lane])
+                    && descends
+                    && self.predicted[lane] <= NEAR * self.current.value.0[lane]
+                {
+                    // The start is near a minimum: hardly any damping.
+                    self.lambda[lane] = NEAR_DAMPING;
+                    again = true;
+                } else if descends {
                     wanted[lane] = false;
                 } else if self.program.objective.loss.is_staged() && !self.settings.convex[lane] && self.fall[lane] == FALL {
                     // Robust losses are often flat in some direction: the majorant is not.
