@@ -454,6 +454,18 @@ mod tests {
     }
 
     #[test]
+    fn shifts_do_not_chain() {
+        // r is the exponent of one term and the amplitude of another.
+        for text in ["A / x**r + r / y**s", "r / y**s + A / x**r"] {
+            let (_, made) = rewritten(text, &["A", "r"], false);
+            assert!(made.pivots.iter().any(|pivot| !pivot.0.is_empty()), "{text}");
+            for pivot in &made.pivots {
+                assert!(pivot.0.iter().all(|&(_, k)| made.pivots[k] == Pivot::default()), "{text}: {:?}", made.pivots);
+            }
+        }
+    }
+
+    #[test]
     fn the_form_has_the_value_of_the_text() {
         for text in
             ["E + A / x**r + B / y**s", "A * (x / y)**r", "(E + A / x**(r / s))**B", "A * log(1 + y) + A / x**r"]
