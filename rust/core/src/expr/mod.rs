@@ -67,7 +67,10 @@ impl Expression {
         })?;
         if let Some(name) = parameters.get(MAX_PARAMETERS) {
             let position = parse::position_of(text, name);
-            return Err(Error::Syntax { message: format!("'{name}' is one of more than {MAX_PARAMETERS} parameters"), position });
+            return Err(Error::Syntax {
+                message: format!("'{name}' is one of more than {MAX_PARAMETERS} parameters"),
+                position,
+            });
         }
         let linear = jointly_linear(&mut graph, root, parameters.len() as u32);
         Ok(Self { text: text.to_owned(), variables, parameters, linear, graph, root })

@@ -157,11 +157,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// The first lane's settings in every lane.
     pub(crate) fn first_lane(&self) -> Self {
-        Self {
-            delta: [self.delta[0]; LANES],
-            reach: [self.reach[0]; LANES],
-            convex: [self.convex[0]; LANES],
-        }
+        Self { delta: [self.delta[0]; LANES], reach: [self.reach[0]; LANES], convex: [self.convex[0]; LANES] }
     }
 }
 

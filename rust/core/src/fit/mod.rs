@@ -3,17 +3,19 @@
 //! * [`Objective`] says what is minimised, [`Constraints`] how the parameters may move, [`Batch`] which data each
 //!   problem sees and where it starts; [`Batch::run`] does the work.
 //! * `program` compiles a law and its data into a program for eight lanes, `kernel` runs it over the points,
-//!   `solver` moves the lanes, `batch` feeds them, `tall` serves one problem of very many rows.
+//!   `solver` moves the lanes, `lanes` holds their data, `worker` feeds them, `tall` serves one problem of very many rows.
 //! * [`explain`] says what is computed, and how often.
 
 mod batch;
 mod explain;
 mod kernel;
+mod lanes;
 mod objective;
 mod program;
 mod solver;
 mod status;
 mod tall;
+mod worker;
 
 pub use batch::{Batch, Fits, MAX_ITERATIONS};
 pub use explain::explain;

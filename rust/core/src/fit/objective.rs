@@ -139,7 +139,9 @@ impl Loss {
                 positive("delta", delta).or_else(|| positive("the cost of over-prediction", over))
             }
             Self::Expectile { over } => positive("the cost of over-prediction", over),
-            Self::Quantile { tau } => (!(tau > 0.0 && tau < 1.0)).then(|| format!("tau is {tau}: it lies between 0 and 1")),
+            Self::Quantile { tau } => {
+                (!(tau > 0.0 && tau < 1.0)).then(|| format!("tau is {tau}: it lies between 0 and 1"))
+            }
         }
     }
 }
@@ -172,13 +174,8 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    pub(crate) const ZERO: Self = Self {
-        merit: Block::ZERO,
-        absolute: Block::ZERO,
-        c1: Block::ZERO,
-        c2: Block::ZERO,
-        majorant: Block::ZERO,
-    };
+    pub(crate) const ZERO: Self =
+        Self { merit: Block::ZERO, absolute: Block::ZERO, c1: Block::ZERO, c2: Block::ZERO, majorant: Block::ZERO };
 }
 
 impl Sums {
@@ -223,15 +220,7 @@ pub(crate) fn add_points(sum: &mut Lanes, block: &Rows) {
 impl Head {
     pub(crate) fn new() -> Self {
         let zero = || Box::new(Block::ZERO);
-        Self {
-            c1: zero(),
-            c2: zero(),
-            majorant: zero(),
-            residual: zero(),
-            slope: zero(),
-            bend: zero(),
-            rho: zero(),
-        }
+        Self { c1: zero(), c2: zero(), majorant: zero(), residual: zero(), slope: zero(), bend: zero(), rho: zero() }
     }
 
     /// Fills the coefficients of one block. `convex` has all bits set where the majorant is wanted in place of the
@@ -380,7 +369,13 @@ fn huber<const MAJORANT: bool>(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows
 
 /// Huber's loss over `delta`, with a slope of its own on either side.
 #[inline(always)]
-fn absolute<const MAJORANT: bool>(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows), (over, under): (f64, f64), out: Out<'_>) {
+fn absolute<const MAJORANT: bool>(
+    r: &Rows,
+    w: &Rows,
+    (delta, reach): (&Rows, &Rows),
+    (over, under): (f64, f64),
+    out: Out<'_>,
+) {
     each_row!(r, w, out, |i| {
         let delta = delta.0[i];
         let w = w * if r > 0.0 { over } else { under };

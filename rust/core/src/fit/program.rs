@@ -11,8 +11,8 @@ use super::kernel::{Factor, Reduction, Scale};
 use super::objective::{Objective, Space};
 use crate::error::Result;
 use crate::expr::{
-    Binary, Columns, Coordinates, Deriver, Expression, Graph, Id, Node, Rate, Rewritten, Src, Tape, Unary, evaluate_tape,
-    rewrite,
+    Binary, Columns, Coordinates, Deriver, Expression, Graph, Id, Node, Rate, Rewritten, Src, Tape, Unary,
+    evaluate_tape, rewrite,
 };
 
 /// How the parameters of a law may move; all in natural values, in the order of the law's parameters.
@@ -291,10 +291,13 @@ impl<'a> Layout<'a> {
                 return None;
             }
             let known = lane_outputs[spread..].iter().position(|&f| f == id);
-            Some(spread + known.unwrap_or_else(|| {
-                lane_outputs.push(id);
-                lane_outputs.len() - 1 - spread
-            }))
+            Some(
+                spread
+                    + known.unwrap_or_else(|| {
+                        lane_outputs.push(id);
+                        lane_outputs.len() - 1 - spread
+                    }),
+            )
         };
 
         // Sums: one per node for c2, one per pair for c1, one per node for the majorant's diagonal if needed.
@@ -307,11 +310,8 @@ impl<'a> Layout<'a> {
         let sum_of = |node: Option<Id>| -> Sum {
             node.map(|id| sums[self.nodes.iter().position(|&n| n == id).expect("every split node is listed")])
         };
-        let mut entry = |s: &Split| Entry {
-            factor: factor_index(s.factor),
-            sum: sum_of(s.node),
-            zero: graph.is(s.factor, 0.0),
-        };
+        let mut entry =
+            |s: &Split| Entry { factor: factor_index(s.factor), sum: sum_of(s.node), zero: graph.is(s.factor, 0.0) };
         let gradient: Vec<Entry> = self.first.iter().map(&mut entry).collect();
         let second: Vec<Entry> = self.second.iter().map(&mut entry).collect();
 

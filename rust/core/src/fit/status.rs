@@ -21,14 +21,8 @@ pub enum Status {
 
 impl Status {
     /// Every status, in the order of its code.
-    pub const ALL: [Self; 6] = [
-        Self::Converged,
-        Self::Stalled,
-        Self::MaxIterations,
-        Self::NonFiniteStart,
-        Self::TooFewRows,
-        Self::Cancelled,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Converged, Self::Stalled, Self::MaxIterations, Self::NonFiniteStart, Self::TooFewRows, Self::Cancelled];
 
     /// The name under which Python knows it.
     pub fn name(self) -> &'static str {

@@ -1,0 +1,268 @@
+//! The workers of a batch: what they share, how each feeds its lanes, and how results are put in order.
+//!
+//! Every worker owns eight lanes. When a lane's problem ends, its result is written down and the next problem of the
+//! batch is loaded into it, so a slow problem never holds seven others. Which lane or worker a problem meets does
+//! not touch its arithmetic: lanes share no number, and a row of weight zero is left out before anything is
+//! computed. Results are therefore the same bits on any number of threads and in any company.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::batch::{Batch, Fits};
+use super::kernel::LANES;
+use super::lanes::Lanes8;
+use super::program::Program;
+use super::solver::{Ending, Solver};
+use super::status::Status;
+use super::tall;
+use crate::job::Control;
+use crate::simd::{Level, math};
+
+/// From this many rows on, the lanes of a problem are its rows. The number of rows alone decides, so that the
+/// result of a problem does not depend on its company.
+const TALL_ROWS: usize = 4_096;
+/// From this many rows on, all threads work on one problem.
+pub(super) const SHARED_ROWS: usize = 131_072;
+
+/// One worker's results, to be put in order at the end.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    problems: Vec<usize>,
+    fits: Fits,
+}
+
+/// The batch with all that its workers share.
+pub(super) struct Shared<'a> {
+    pub(super) batch: &'a Batch<'a>,
+    pub(super) program: Program,
+    /// Targets in the space of the residual.
+    targets: Vec<f64>,
+    rows: usize,
+    lower: Vec<f64>,
+    upper: Vec<f64>,
+    pub(super) level: Level,
+    next: AtomicUsize,
+    pub(super) problems: usize,
+}
+
+/// The exponential, kept above zero so that what a fit returns can start another.
+fn positive(logarithm: f64) -> f64 {
+    math::exp(logarithm).max(f64::MIN_POSITIVE)
+}
+
+impl<'a> Shared<'a> {
+    pub(super) fn new(
+        batch: &'a Batch<'a>,
+        (program, level): (Program, Level),
+        targets: Vec<f64>,
+        (problems, rows): (usize, usize),
+        (lower, upper): (Vec<f64>, Vec<f64>),
+    ) -> Self {
+        Self { batch, program, targets, rows, lower, upper, level, next: AtomicUsize::new(0), problems }
+    }
+
+    /// The rows of a problem: the first and the one after the last.
+    pub(super) fn range(&self, problem: usize) -> (usize, usize) {
+        match self.batch.offsets {
+            Some(offsets) => (offsets[problem], offsets[problem + 1]),
+            None => (0, self.rows),
+        }
+    }
+
+    pub(super) fn size(&self, problem: usize) -> usize {
+        let (first, last) = self.range(problem);
+        last - first
+    }
+
+    /// The targets and weights of a problem, over all rows.
+    pub(super) fn values(&self, problem: usize) -> (&[f64], Option<&[f64]>) {
+        let rows = self.rows;
+        let set = |count: usize, index: Option<&[usize]>| match index {
+            Some(index) => index[problem],
+            None if count == rows => 0,
+            None => problem,
+        };
+        let targets = set(self.targets.len(), self.batch.target_index);
+        let weights = self.batch.weights.map(|weights| {
+            let at = set(weights.len(), self.batch.weight_index) * rows;
+            &weights[at..at + rows]
+        });
+        (&self.targets[targets * rows..(targets + 1) * rows], weights)
+    }
+
+    pub(super) fn solver(&self) -> Solver<'_> {
+        Solver::new(&self.program, self.lower.clone(), self.upper.clone(), self.batch.max_iterations)
+    }
+
+    /// Fits one problem whose lanes are rows; false if the job was told to stop.
+    fn tall(&self, problem: usize, parallel: bool, part: &mut Part, progress: &Control<'_>) -> bool {
+        let (first, last) = self.range(problem);
+        let (targets, weights) = self.values(problem);
+        let rows = tall::Rows { first, last, targets, weights };
+        let p = self.program.parameters;
+        if rows.census().0 < self.program.free.len().max(1) {
+            self.record(part, problem, None);
+        } else {
+            let start = self.internal(&self.batch.starts[problem * p..(problem + 1) * p]);
+            let machine = (&self.program, self.level);
+            let Some((solver, ending)) = tall::solve(machine, self.solver(), (&rows, &start), parallel, progress)
+            else {
+                return false;
+            };
+            self.record(part, problem, Some((&ending, &solver, 0)));
+        }
+        progress.add(1);
+        true
+    }
+
+    /// The problems that all threads share, one after the other.
+    pub(super) fn largest(&self, progress: &Control<'_>) -> Part {
+        let mut part = Part::default();
+        for problem in (0..self.problems).filter(|&problem| self.size(problem) >= SHARED_ROWS) {
+            if !self.tall(problem, true, &mut part, progress) {
+                break;
+            }
+        }
+        part
+    }
+
+    pub(super) fn rows_per_problem(&self) -> usize {
+        match self.batch.offsets {
+            Some(_) => self.rows / self.problems.max(1),
+            None => self.rows,
+        }
+    }
+
+    /// Takes problems from the batch until there are none.
+    pub(super) fn worker(&self, progress: &Control<'_>) -> Part {
+        let mut lanes = Lanes8::new(self);
+        let mut part = Part::default();
+        loop {
+            for lane in 0..LANES {
+                while lanes.solver.is_idle(lane) && !progress.is_cancelled() {
+                    let problem = self.next.fetch_add(1, Ordering::Relaxed);
+                    if problem >= self.problems {
+                        break;
+                    }
+                    match self.size(problem) {
+                        SHARED_ROWS.. => {}
+                        TALL_ROWS.. => {
+                            self.tall(problem, false, &mut part, progress);
+                        }
+                        _ if lanes.load(lane, problem) => {}
+                        _ => {
+                            self.record(&mut part, problem, None);
+                            progress.add(1);
+                        }
+                    }
+                }
+            }
+            if (0..LANES).all(|lane| lanes.solver.is_idle(lane)) {
+                return part;
+            }
+            if progress.is_cancelled() {
+                return part;
+            }
+            lanes.evaluate();
+            for (lane, ending) in lanes.solver.advance(self.level).into_iter().enumerate() {
+                if let Some(ending) = ending {
+                    self.record(&mut part, lanes.problem[lane], Some((&ending, &lanes.solver, lane)));
+                    lanes.solver.rest(lane);
+                    progress.add(1);
+                }
+            }
+        }
+    }
+
+    /// Writes one result down; without an ending the problem had too few rows and keeps its start.
+    fn record(&self, part: &mut Part, problem: usize, ended: Option<(&Ending, &Solver<'_>, usize)>) {
+        let p = self.program.parameters;
+        part.problems.push(problem);
+        let fits = &mut part.fits;
+        let mut at_bound = vec![0i8; p];
+        if let Some((ending, solver, lane)) = ended {
+            let mut values = self.natural(&solver.solution(lane));
+            for (j, value) in values.iter_mut().enumerate() {
+                // What is fixed keeps its bits, which a logarithm and back would not.
+                let tied = self.program.coordinates.tied[j];
+                if self.batch.constraints.fixed[tied] {
+                    *value = self.batch.starts[problem * p + tied];
+                }
+            }
+            fits.parameters.extend(values);
+            for (k, &j) in self.program.free.iter().enumerate() {
+                at_bound[j] = solver.at_bound(lane, k);
+            }
+            fits.value.push(ending.value);
+            fits.status.push(ending.status as u8);
+            fits.iterations.push(ending.iterations);
+            fits.gradient.push(ending.gradient);
+        } else {
+            fits.parameters.extend_from_slice(&self.batch.starts[problem * p..(problem + 1) * p]);
+            fits.value.push(f64::NAN);
+            fits.status.push(Status::TooFewRows as u8);
+            fits.iterations.push(0);
+            fits.gradient.push(f64::NAN);
+        }
+        fits.at_bound.extend(at_bound);
+    }
+
+    /// All parameters, from the solver's coordinates to natural values.
+    fn natural(&self, internal: &[f64]) -> Vec<f64> {
+        let log = &self.program.coordinates.log;
+        let mut values: Vec<f64> =
+            internal.iter().enumerate().map(|(j, &x)| if log[j] { positive(x) } else { x }).collect();
+        for (j, shifts) in self.program.shifts.iter().enumerate() {
+            if !shifts.is_empty() {
+                let shifted = shifts.iter().fold(internal[j], |sum, &(shift, k)| shift.mul_add(values[k], sum));
+                values[j] = positive(shifted);
+            }
+        }
+        for j in 0..values.len() {
+            values[j] = values[self.program.coordinates.tied[j]];
+        }
+        values
+    }
+
+    /// All parameters of a start, from natural values to the solver's coordinates, moved inside the bounds.
+    pub(super) fn internal(&self, start: &[f64]) -> Vec<f64> {
+        let log = &self.program.coordinates.log;
+        let mut values: Vec<f64> =
+            start.iter().enumerate().map(|(j, &x)| if log[j] { math::ln(x) } else { x }).collect();
+        for (k, &j) in self.program.free.iter().enumerate() {
+            values[j] = values[j].clamp(self.lower[k], self.upper[k]);
+        }
+        for (j, shifts) in self.program.shifts.iter().enumerate() {
+            for &(shift, k) in shifts {
+                let other = if log[k] { math::exp(values[k]) } else { values[k] };
+                values[j] = (-shift).mul_add(other, values[j]);
+            }
+        }
+        values
+    }
+
+    /// Puts the workers' results in the order of the problems; what nobody finished is marked cancelled.
+    pub(super) fn collect(&self, parts: Vec<Part>) -> Fits {
+        let p = self.program.parameters;
+        let n = self.problems;
+        let mut fits = Fits {
+            parameters: self.batch.starts.to_vec(),
+            value: vec![f64::NAN; n],
+            status: vec![Status::Cancelled as u8; n],
+            iterations: vec![0; n],
+            gradient: vec![f64::NAN; n],
+            at_bound: vec![0; n * p],
+        };
+        for part in parts {
+            for (from, &to) in part.problems.iter().enumerate() {
+                let (a, b) = (from * p..(from + 1) * p, to * p..(to + 1) * p);
+                fits.parameters[b.clone()].copy_from_slice(&part.fits.parameters[a.clone()]);
+                fits.at_bound[b].copy_from_slice(&part.fits.at_bound[a]);
+                fits.value[to] = part.fits.value[from];
+                fits.status[to] = part.fits.status[from];
+                fits.iterations[to] = part.fits.iterations[from];
+                fits.gradient[to] = part.fits.gradient[from];
+            }
+        }
+        fits
+    }
+}
