@@ -19,6 +19,8 @@ use crate::error::{Error, Result};
 const TICK: Duration = Duration::from_millis(50);
 /// Below this many point evaluations waking the pool costs more than it gives.
 const SMALL: usize = 4_000;
+/// More is a slip of the keyboard, which a system may answer by hanging.
+const MOST_THREADS: usize = 1_024;
 
 /// A callback with (done, total); `false` asks the job to stop.
 type Tick<'a> = Box<dyn FnMut(usize, usize) -> bool + Send + 'a>;
@@ -94,9 +96,13 @@ impl Job {
     /// A job on `threads` threads; zero for `ISOLOSS_THREADS`, else one per available core.
     ///
     /// # Errors
-    /// [`Error::Option`] when `ISOLOSS_THREADS` is not a positive number.
+    /// [`Error::Option`] when `ISOLOSS_THREADS` is not a positive number, or the number is beyond any machine.
     pub fn new(threads: usize) -> Result<Self> {
-        Ok(Self { threads: if threads == 0 { default_threads()? } else { threads } })
+        let threads = if threads == 0 { default_threads()? } else { threads };
+        if threads > MOST_THREADS {
+            return Err(Error::Option(format!("{threads} threads are asked for: at most {MOST_THREADS} are started")));
+        }
+        Ok(Self { threads })
     }
 
     /// How many threads the job uses.

@@ -85,7 +85,8 @@ mod _core {
             let parameters = floats(&parameters);
             let job = Job::new(threads)?;
             let rows = columns.first().map_or(1, |c| c.len());
-            let values = py.detach(|| self.inner.evaluate_many(&columns, &parameters, job))?;
+            let values =
+                watched(py, None, false, |control| self.inner.evaluate_many(&columns, &parameters, job, control))?;
             let sets = values.len().checked_div(rows).unwrap_or(0);
             Ok(PyArray1::from_vec(py, values).reshape([sets, rows])?)
         }
@@ -195,8 +196,8 @@ mod _core {
         };
         let job = Job::new(threads)?;
         let law = &expression.inner;
-        let fits = watched(py, progress, partial, |control| {
-            Batch {
+        let (fits, stopped) = watched(py, progress, partial, |control| {
+            let fits = Batch {
                 law,
                 columns: &columns,
                 targets: &targets,
@@ -209,7 +210,8 @@ mod _core {
                 objective: Objective { loss, space },
                 max_iterations: if max_iterations == 0 { MAX_ITERATIONS } else { max_iterations },
             }
-            .run(&job, control)
+            .run(&job, control)?;
+            Ok((fits, control.is_cancelled()))
         })?;
         let p = law.parameters().len();
         let b = fits.value.len();
@@ -220,17 +222,21 @@ mod _core {
         out.set_item("iterations", fits.iterations.into_pyarray(py))?;
         out.set_item("gradient", fits.gradient.into_pyarray(py))?;
         out.set_item("at_bound", fits.at_bound.into_pyarray(py).reshape([b, p])?)?;
+        // Also where the last problem ended as the interrupt came: the caller asked for no more work.
+        out.set_item("stopped", stopped)?;
         Ok(out)
     }
 
     /// Bootstrap weights by cluster: draws × rows.
     #[pyfunction]
+    #[pyo3(signature = (seed, draws, clusters, size, *, threads = 0))]
     fn resample_counts<'py>(
         py: Python<'py>,
         seed: u64,
         draws: usize,
         clusters: PyReadonlyArray1<'py, i64>,
         size: usize,
+        threads: usize,
     ) -> Result<Bound<'py, PyArray2<f64>>, Failure> {
         let clusters = indices("clusters", &clusters)?;
         if let Some(row) = clusters.iter().position(|&c| c >= size) {
@@ -239,7 +245,9 @@ mod _core {
         if size > u32::MAX as usize {
             return Err(option("more clusters than 32 bits count"));
         }
-        let weights = py.detach(|| sample::resample_counts(seed, draws, &clusters, size));
+        let job = Job::new(threads)?;
+        let weights =
+            watched(py, None, false, |control| sample::resample_counts(seed, draws, &clusters, size, job, control))?;
         Ok(weights.into_pyarray(py).reshape([draws, clusters.len()])?)
     }
 

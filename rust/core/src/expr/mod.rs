@@ -17,7 +17,7 @@ pub use parse::{MAX_CHAIN, MAX_DEPTH, MAX_LENGTH, MAX_NODES, MAX_PARAMETERS, nam
 pub(crate) use rewrite::{Columns, Coordinates, Rewritten, rewrite};
 pub(crate) use tape::{Block, Inputs, Instr, Registers, Src, Tape, run};
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::job::{Control, Job};
@@ -25,6 +25,8 @@ use crate::simd::{self, Level};
 
 /// Elements per block of a column program.
 pub(crate) const WIDE: usize = 128;
+/// Values that one thread computes before it asks for more.
+const PIECE: usize = 8192;
 
 /// A parsed law: `text` with every name resolved to a column, a constant or a parameter.
 #[derive(Debug, Clone)]
@@ -110,38 +112,44 @@ impl Expression {
     /// The law at every row for many sets of parameters (`sets × p`, row-major), as `sets × rows`.
     ///
     /// # Errors
-    /// [`Error::Shape`] when a column or the parameters have the wrong length.
-    pub fn evaluate_many(&self, columns: &[&[f64]], parameters: &[f64], job: Job) -> Result<Vec<f64>> {
+    /// [`Error::Shape`] when a column or the parameters have the wrong length; [`Error::Interrupted`] when `control`
+    /// was told to stop.
+    pub fn evaluate_many(
+        &self,
+        columns: &[&[f64]],
+        parameters: &[f64],
+        job: Job,
+        control: &Control<'_>,
+    ) -> Result<Vec<f64>> {
         let p = self.parameters.len().max(1);
-        if parameters.len() <= p || !parameters.len().is_multiple_of(p) {
-            return self.evaluate(columns, parameters);
-        }
-        let rows = self.check(columns, &parameters[..p])?;
+        let several = parameters.len() > p && parameters.len().is_multiple_of(p);
+        let sets = if several { parameters.len() / p } else { 1 };
+        let rows = self.check(columns, if several { &parameters[..p] } else { parameters })?;
         let tape = self.tape(&[self.root]);
-        let sets = parameters.len() / p;
-        // Blocks of sets, taken in turn: enough of them to balance, few enough to cost nothing.
-        let size = (4096 / rows.max(1)).clamp(1, 256);
-        let next = AtomicUsize::new(0);
-        let parts = job.run(&Control::silent(), sets, sets * rows, |_| {
-            let mut done = Vec::new();
-            loop {
-                let first = next.fetch_add(size, Ordering::Relaxed);
-                if first >= sets {
-                    return Ok(done);
-                }
-                let mut values = Vec::with_capacity(size * rows);
-                for set in parameters[first * p..].chunks_exact(p).take(size) {
-                    values.append(&mut evaluate_tape(&self.graph, &tape, columns, set, rows)?[0]);
-                }
-                done.push((first * rows, values));
-            }
-        })?;
         let mut out = vec![0.0; sets * rows];
-        for part in parts {
-            for (at, values) in part? {
-                out[at..at + values.len()].copy_from_slice(&values);
+        // Pieces, taken in turn: some whole sets where rows are few, stretches of one set where they are many.
+        let size = (PIECE / rows.max(1)).max(1);
+        let span = if size > 1 { size * rows } else { PIECE };
+        let pieces = out.chunks_mut((size * rows).max(1)).enumerate().flat_map(|(k, whole)| {
+            whole.chunks_mut(span).enumerate().map(move |(j, piece)| (k * size, j * span, piece))
+        });
+        let pieces = Mutex::new(pieces);
+        let parts = job.run(control, sets, sets * rows, |control| {
+            while !control.is_cancelled() {
+                let Some((set, from, piece)) = pieces.lock().unwrap_or_else(PoisonError::into_inner).next() else {
+                    break;
+                };
+                let width = rows.min(piece.len());
+                let here: Vec<&[f64]> = columns.iter().map(|column| &column[from..from + width]).collect();
+                for (k, values) in piece.chunks_mut(width).enumerate() {
+                    let at = if several { &parameters[(set + k) * p..(set + k + 1) * p] } else { parameters };
+                    values.copy_from_slice(&evaluate_tape(&self.graph, &tape, &here, at, width)?[0]);
+                }
+                control.add(piece.len() / rows);
             }
-        }
+            Ok(())
+        })?;
+        parts.into_iter().collect::<Result<()>>()?;
         Ok(out)
     }
 

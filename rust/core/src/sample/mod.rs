@@ -4,6 +4,14 @@
 //! random numbers: as easy as 1, 2, 3", SC 2011), so results depend neither on threads nor on how many draws are
 //! made, and they stay the same from release to release.
 
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::job::{Control, Job};
+
+/// Clusters drawn between two looks at whether to stop.
+const LOOK: usize = 1 << 20;
+
 /// Ten rounds of Philox 4×32.
 fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
@@ -61,18 +69,40 @@ impl Stream {
 /// gives every row the count of its cluster.
 ///
 /// `cluster[row]` is below `count`.
-pub fn resample_counts(seed: u64, draws: usize, cluster: &[usize], count: usize) -> Vec<f64> {
-    let mut weights = Vec::with_capacity(draws * cluster.len());
-    let mut hits = vec![0u32; count];
-    for draw in 0..draws {
-        hits.fill(0);
-        let mut stream = Stream::new(seed, draw as u64);
-        for _ in 0..count {
-            hits[stream.below(count as u32) as usize] += 1;
+///
+/// # Errors
+/// [`Error::Interrupted`](crate::Error::Interrupted) when `control` was told to stop.
+pub fn resample_counts(
+    seed: u64,
+    draws: usize,
+    cluster: &[usize],
+    count: usize,
+    job: Job,
+    control: &Control<'_>,
+) -> Result<Vec<f64>> {
+    let rows = cluster.len();
+    let mut weights = vec![0.0; draws * rows];
+    let lines = Mutex::new(weights.chunks_mut(rows.max(1)).enumerate());
+    job.run(control, draws, draws * (rows + count), |control| {
+        let mut hits = vec![0u32; count];
+        while !control.is_cancelled() {
+            let Some((draw, line)) = lines.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
+            hits.fill(0);
+            let mut stream = Stream::new(seed, draw as u64);
+            for at in 0..count {
+                // One draw of very many clusters is long work by itself.
+                if at % LOOK == LOOK - 1 && control.is_cancelled() {
+                    return;
+                }
+                hits[stream.below(count as u32) as usize] += 1;
+            }
+            for (weight, &c) in line.iter_mut().zip(cluster) {
+                *weight = f64::from(hits[c]);
+            }
+            control.add(1);
         }
-        weights.extend(cluster.iter().map(|&c| f64::from(hits[c])));
-    }
-    weights
+    })?;
+    Ok(weights)
 }
 
 #[cfg(test)]
@@ -90,11 +120,16 @@ mod tests {
         );
     }
 
+    fn counts(threads: usize, seed: u64, draws: usize, cluster: &[usize], count: usize) -> Vec<f64> {
+        resample_counts(seed, draws, cluster, count, Job::new(threads).unwrap(), &Control::silent()).unwrap()
+    }
+
     #[test]
     fn a_draw_does_not_depend_on_how_many_are_made() {
         let cluster: Vec<usize> = (0..50).collect();
-        let many = resample_counts(7, 20, &cluster, 50);
-        let few = resample_counts(7, 3, &cluster, 50);
+        let many = counts(1, 7, 2000, &cluster, 50);
+        let few = counts(1, 7, 3, &cluster, 50);
+        assert_eq!(counts(3, 7, 2000, &cluster, 50), many);
         assert_eq!(many[..150], few);
         assert!(many.chunks(50).all(|draw| draw.iter().sum::<f64>() == 50.0));
         assert_ne!(many[..50], many[50..100]);
@@ -102,7 +137,7 @@ mod tests {
 
     #[test]
     fn rows_of_a_cluster_share_their_count() {
-        let weights = resample_counts(1, 100, &[0, 0, 1, 2, 2], 3);
+        let weights = counts(1, 1, 100, &[0, 0, 1, 2, 2], 3);
         assert!(weights.chunks(5).all(|w| w[0] == w[1] && w[3] == w[4] && w[0] + w[2] + w[3] == 3.0));
     }
 

@@ -1,7 +1,9 @@
 //! Parsing and evaluating agree, bit for bit, with a walk over the tree that the text was written from.
 
+use isoloss_core::Error;
 use isoloss_core::expr::Expression;
-use isoloss_core::job::Job;
+use isoloss_core::job::{Control, Job};
+use isoloss_core::sample::resample_counts;
 use proptest::prelude::*;
 
 use super::common::config;
@@ -66,8 +68,39 @@ fn many_sets_are_single_sets_on_any_number_of_threads() {
     let sets: Vec<f64> = (0..500).flat_map(|k| [1.0 + f64::from(k), 2.0, 0.01 * f64::from(k)]).collect();
     let single: Vec<f64> = sets.chunks(3).flat_map(|set| law.evaluate(&[&x], set).unwrap()).collect();
     for threads in 1..=3 {
-        assert_eq!(law.evaluate_many(&[&x], &sets, Job::new(threads).unwrap()).unwrap(), single);
+        assert_eq!(law.evaluate_many(&[&x], &sets, Job::new(threads).unwrap(), &Control::silent()).unwrap(), single);
     }
+}
+
+#[test]
+fn many_rows_cut_into_pieces_are_the_rows_of_one() {
+    let law = Expression::parse("E + A / x**r", &["x"], &[]).unwrap();
+    let x: Vec<f64> = (1..=20_001).map(f64::from).collect();
+    let sets = [1.0, 2.0, 0.3, 4.0, 5.0, 0.6];
+    let single: Vec<f64> = sets.chunks(3).flat_map(|set| law.evaluate(&[&x], set).unwrap()).collect();
+    for (count, threads) in [(1, 1), (1, 2), (2, 1), (2, 3)] {
+        let job = Job::new(threads).unwrap();
+        let many = law.evaluate_many(&[&x], &sets[..3 * count], job, &Control::silent()).unwrap();
+        assert_eq!(many, single[..count * x.len()]);
+    }
+}
+
+#[test]
+fn evaluation_and_resampling_stop_when_told() {
+    let law = Expression::parse("E + A / x**r", &["x"], &[]).unwrap();
+    let x: Vec<f64> = (1..=500_000).map(f64::from).collect();
+    let job = Job::new(1).unwrap();
+    let sets = [1.0, 2.0, 0.3].repeat(50);
+    let stop = || Control::watched(|_, _| false, false);
+    assert!(matches!(law.evaluate_many(&[&x], &sets, job, &stop()), Err(Error::Interrupted)));
+    let rows: Vec<usize> = (0..1000).collect();
+    assert!(matches!(resample_counts(1, 10_000, &rows, 1000, job, &stop()), Err(Error::Interrupted)));
+}
+
+#[test]
+fn a_number_of_threads_beyond_any_machine_is_refused() {
+    assert!(Job::new(1024).is_ok());
+    assert!(matches!(Job::new(1025), Err(Error::Option(message)) if message.contains("1025")));
 }
 
 #[test]

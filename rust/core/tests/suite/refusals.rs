@@ -125,7 +125,11 @@ fn evaluation_checks_its_lengths() {
     shape(&law.evaluate(&[], &[1.0, 2.0, 3.0]).unwrap_err(), "columns", (0, 1));
     shape(&law.evaluate(&[&[1.0]], &[1.0]).unwrap_err(), "parameters", (1, 3));
     shape(&law.derivatives(&[&[1.0]], &[1.0; 4]).unwrap_err(), "parameters", (4, 3));
-    shape(&law.evaluate_many(&[&[1.0]], &[1.0; 7], Job::new(1).unwrap()).unwrap_err(), "parameters", (7, 3));
+    shape(
+        &law.evaluate_many(&[&[1.0]], &[1.0; 7], Job::new(1).unwrap(), &Control::silent()).unwrap_err(),
+        "parameters",
+        (7, 3),
+    );
     let law = Expression::parse("N / D * a", &["N", "D"], &[]).unwrap();
     shape(&law.evaluate(&[&[1.0, 2.0], &[1.0]], &[1.0]).unwrap_err(), "D", (1, 2));
 }
