@@ -44,9 +44,9 @@ pub(super) struct Shared<'a> {
     pub(super) problems: usize,
 }
 
-/// The exponential, kept above zero so that what a fit returns can start another.
+/// The exponential, kept positive and finite so that what a fit returns can start another.
 fn positive(logarithm: f64) -> f64 {
-    math::exp(logarithm).max(f64::MIN_POSITIVE)
+    math::exp(logarithm).clamp(f64::MIN_POSITIVE, f64::MAX)
 }
 
 impl<'a> Shared<'a> {
@@ -184,7 +184,7 @@ impl<'a> Shared<'a> {
             for (j, value) in values.iter_mut().enumerate() {
                 // What is fixed keeps its bits, which a logarithm and back would not.
                 let tied = self.program.coordinates.tied[j];
-                if self.batch.constraints.fixed[tied] {
+                if self.batch.constraints.fixed[tied] || ending.status == Status::NonFiniteStart {
                     *value = self.batch.starts[problem * p + tied];
                 }
             }

@@ -19,11 +19,16 @@
 //! quadratically convergent step is still taken. Bounds are an active set: a parameter at its bound whose gradient
 //! points outward rests, any other step is cut at the bound and judged by what the model says of the cut step.
 //!
+//! Parameters that the residuals are linear in are taken to their best values before a trial is judged, where that
+//! gains something (`linear`).
+//!
 //! `step` makes the steps, `stages` leads robust losses to their `delta`; this file judges and keeps the books.
 
+mod linear;
 mod stages;
 mod step;
 
+use self::linear::Linear;
 use self::stages::FALL;
 use crate::expr::Block;
 use crate::fit::kernel::{LANES, Lanes, Model, Settings};
@@ -39,10 +44,16 @@ const STAGE_TOLERANCE: f64 = 1e-3;
 const KINK_TOLERANCE: f64 = 1e-8;
 /// Predicted relative decrease that rounding hides.
 const ROUNDING: f64 = 1e-15;
+/// Ratio of actual to predicted decrease above which a step is taken.
+const ACCEPTED: f64 = 1e-4;
 /// First damping, relative to the curvature.
 const FIRST_DAMPING: f64 = 1e-3;
 /// Relative decrease below which a step counts as near the minimum, where the true curvature leads.
-const NEAR: f64 = 0.1;
+const NEAR: f64 = 0.03;
+/// After a step that failed, damping shortens the next one at least so much, relative to what stops it.
+const BITE: f64 = 0.3;
+/// Gain from the linear parameters, relative to the change of the objective, that is worth another evaluation.
+const WORTH: f64 = 0.1;
 
 /// What a lane is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +68,8 @@ enum Phase {
     Trial,
     /// As `Trial`, and the step is the last of its stage.
     Closing,
+    /// As `Trial`, with the linear parameters at their best.
+    Projected,
     /// The evaluation under way is of a point given up in an early stage, under the final `delta`.
     GivenUp,
 }
@@ -110,8 +123,9 @@ pub(crate) struct Solver<'p> {
     whole: [f64; LANES],
     slope: [f64; LANES],
     predicted: [f64; LANES],
-    /// `λ sᵀ D s` of the step planned: how much of it the damping decided.
-    damped: [f64; LANES],
+    /// `sᵀ D s` of the step planned; times `λ` it says how much of the step the damping decided.
+    extent: [f64; LANES],
+    linear: Linear,
     weight: [f64; LANES],
     final_delta: [f64; LANES],
     iterations: [u32; LANES],
@@ -153,7 +167,8 @@ impl<'p> Solver<'p> {
             whole: [0.0; LANES],
             slope: [0.0; LANES],
             predicted: [0.0; LANES],
-            damped: [0.0; LANES],
+            extent: [0.0; LANES],
+            linear: Linear::new(program),
             weight: [1.0; LANES],
             final_delta: [0.0; LANES],
             iterations: [0; LANES],
@@ -235,7 +250,7 @@ impl<'p> Solver<'p> {
                         self.copy_lane(lane);
                     }
                     let mut ending = self.ending(lane, status);
-                    let worse = ending.value > self.origin_value[lane];
+                    let worse = ending.value > (1.0 + 4.0 * ROUNDING) * self.origin_value[lane];
                     if worse {
                         accepted[lane] = false;
                     }
@@ -293,20 +308,27 @@ impl<'p> Solver<'p> {
             }
             Phase::Restart => (true, Next::Step),
             Phase::GivenUp => (true, Next::End(Status::MaxIterations)),
-            Phase::Trial | Phase::Closing => {
+            Phase::Trial | Phase::Closing | Phase::Projected => {
+                if self.phase[lane] == Phase::Trial && self.project(lane, old, value) {
+                    return (false, Next::Again);
+                }
                 self.iterations[lane] += 1;
                 let decrease = old - value;
                 let ratio = decrease / self.predicted[lane];
                 // NaN and infinity fail this test and are rejected.
-                let better = value < old || (value == old && self.phase[lane] == Phase::Closing);
-                if self.phase[lane] == Phase::Closing {
+                // The last step gains less than rounding shows.
+                let closing = self.phase[lane] == Phase::Closing;
+                let better = value < old || (closing && value - old <= 4.0 * ROUNDING * old);
+                if closing {
                     return (better, self.stage_end(lane, better, Status::Converged));
                 }
-                if !better || !(ratio > 1e-4) {
+                if !better || !(ratio > ACCEPTED) {
                     if self.iterations[lane] < self.max_iterations && self.shorten(lane, decrease) {
                         return (false, Next::Again);
                     }
-                    self.lambda[lane] = (self.lambda[lane] * self.grow[lane]).max(1e-6);
+                    // The ratio is the damping at which the model's own curvature along the step would double.
+                    let bite = BITE * self.whole[lane] / self.extent[lane];
+                    self.lambda[lane] = (self.lambda[lane] * self.grow[lane]).max(bite);
                     self.grow[lane] *= 2.0;
                     if self.predicted[lane] <= ROUNDING * old || self.grow[lane] > 1e30 {
                         return (false, self.stage_end(lane, false, Status::Stalled));
@@ -394,6 +416,12 @@ impl<'p> Solver<'p> {
             self.phase[lane] = Phase::Restart;
             return;
         }
+        self.phase[lane] = if !loose && self.is_closing(lane) { Phase::Closing } else { Phase::Trial };
+    }
+
+    /// Whether the step at hand gains next to nothing, and not because of damping.
+    #[inline(always)]
+    fn is_closing(&self, lane: usize) -> bool {
         let value = self.current.value.0[lane];
         let tolerance = if self.in_last_stage(lane) {
             TOLERANCE
@@ -403,9 +431,8 @@ impl<'p> Solver<'p> {
             let tolerance = if self.program.objective.loss.has_kink() { KINK_TOLERANCE } else { STAGE_TOLERANCE };
             tolerance * (self.settings.delta[lane] / size).min(1.0)
         };
-        let small = self.predicted[lane] <= tolerance * value;
-        let closing = small && !loose && self.damped[lane] <= 0.01 * self.predicted[lane];
-        self.phase[lane] = if closing { Phase::Closing } else { Phase::Trial };
+        let predicted = self.predicted[lane];
+        predicted <= tolerance * value && self.lambda[lane] * self.extent[lane] <= 0.01 * predicted
     }
 }
 

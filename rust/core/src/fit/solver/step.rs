@@ -1,8 +1,10 @@
 //! The step: damping, factorisation, bounds, and what the model says of it. All lanes at once.
 
-use super::{LANES, NEAR, Phase, Solver};
+use super::{LANES, Phase, Solver};
 use crate::expr::Block;
 
+/// Relative predicted decrease below which a start counts as near a minimum.
+const NEAR_START: f64 = 0.3;
 /// First damping of a start that turns out to be near a minimum.
 const NEAR_DAMPING: f64 = 1e-6;
 /// Small steps for which the majorant is kept once the curvature has failed.
@@ -22,7 +24,6 @@ impl Solver<'_> {
             let scale = (0..free)
                 .filter(|&j| self.program.unitless[j])
                 .fold(0f64, |m, j| m.max(self.current.hessian[j * (j + 3) / 2].0[lane].abs()));
-            let largest = (0..free).fold(0f64, |m, j| m.max(self.current.diagonal[j].0[lane]));
             for j in 0..free {
                 let value = self.theta[self.program.free[j]].0[lane];
                 let slope = self.current.gradient[j].0[lane];
@@ -31,12 +32,14 @@ impl Solver<'_> {
                 let damping = if self.program.unitless[j] {
                     if scale > 0.0 { scale } else { 1.0 }
                 } else {
-                    let floor = if largest > 0.0 { 1e-14 * largest } else { 1.0 };
-                    self.current.diagonal[j].0[lane].max(floor).max(0.1 * self.damping[j].0[lane])
+                    // Never measured by another parameter's, which has another unit.
+                    let own = self.current.diagonal[j].0[lane].max(0.1 * self.damping[j].0[lane]);
+                    if own > 0.0 { own } else { 1.0 }
                 };
                 self.damping[j].0[lane] = damping;
             }
         }
+        let mut spared = [0.0; LANES];
         for _ in 0..200 {
             let definite = self.factor_and_solve();
             self.cut_and_predict(wanted);
@@ -48,13 +51,24 @@ impl Solver<'_> {
                 let descends = definite[lane] && self.predicted[lane] >= 0.0;
                 if std::mem::take(&mut self.probing[lane])
                     && descends
-                    && self.predicted[lane] <= NEAR * self.current.value.0[lane]
+                    && self.predicted[lane] <= NEAR_START * self.current.value.0[lane]
                 {
                     // The start is near a minimum: hardly any damping.
                     self.lambda[lane] = NEAR_DAMPING;
                     again = true;
                 } else if descends {
-                    wanted[lane] = false;
+                    // The last step does without damping, which would keep it from converging quadratically.
+                    wanted[lane] = spared[lane] == 0.0
+                        && self.lambda[lane] > 0.0
+                        && self.in_last_stage(lane)
+                        && self.is_closing(lane);
+                    if wanted[lane] {
+                        spared[lane] = std::mem::take(&mut self.lambda[lane]);
+                        again = true;
+                    }
+                } else if spared[lane] > 0.0 {
+                    self.lambda[lane] = spared[lane];
+                    again = true;
                 } else if self.program.objective.loss.is_staged()
                     && !self.settings.convex[lane]
                     && self.in_first_stage(lane)
@@ -171,7 +185,7 @@ impl Solver<'_> {
             self.step[j] = step;
         }
         let mut model = Block::<LANES>::ZERO;
-        let mut damped = Block::<LANES>::ZERO;
+        let mut extent = Block::<LANES>::ZERO;
         let mut slope = Block::<LANES>::ZERO;
         for j in 0..n {
             let (s, g, d) = (self.step[j], self.current.gradient[j], self.damping[j]);
@@ -189,15 +203,16 @@ impl Solver<'_> {
             for lane in 0..LANES {
                 model.0[lane] = row.0[lane].mul_add(s.0[lane], model.0[lane]);
                 slope.0[lane] = g.0[lane].mul_add(s.0[lane], slope.0[lane]);
-                damped.0[lane] = (d.0[lane] * s.0[lane]).mul_add(s.0[lane], damped.0[lane]);
+                extent.0[lane] = (d.0[lane] * s.0[lane]).mul_add(s.0[lane], extent.0[lane]);
             }
         }
         for lane in 0..LANES {
             if wanted[lane] {
-                self.predicted[lane] = -model.0[lane];
-                self.whole[lane] = -model.0[lane];
+                // Not the negative, which would make minus zero of zero.
+                self.predicted[lane] = 0.0 - model.0[lane];
+                self.whole[lane] = self.predicted[lane];
                 self.slope[lane] = slope.0[lane];
-                self.damped[lane] = self.lambda[lane] * damped.0[lane];
+                self.extent[lane] = extent.0[lane];
             }
         }
     }
@@ -206,7 +221,7 @@ impl Solver<'_> {
     /// turn the step from the valley that Newton sees. False when damping should rise instead.
     #[inline(always)]
     pub(super) fn shorten(&mut self, lane: usize, decrease: f64) -> bool {
-        let newton = self.damped[lane] <= 0.1 * self.whole[lane];
+        let newton = self.lambda[lane] * self.extent[lane] <= 0.1 * self.whole[lane];
         if !self.program.objective.loss.is_staged() || !newton || self.cuts[lane] == CUTS {
             return false;
         }
