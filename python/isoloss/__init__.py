@@ -9,7 +9,8 @@ A law is an expression; everything else is a batch of fits or a grid, and a summ
     True
 
 The names below are the whole public surface; the modules `simulate`, `plot`, `demo`, `config`,
-`errors` and `units` are reached as attributes and imported when first used.
+`errors` and `units` are reached as attributes and imported when first used. `objective` holds the
+losses beyond the three common ones, `starts` the boxes of starting points.
 """
 
 from importlib import import_module
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 # The functions `law`, `fit` and `fit_many` share their names with the modules that hold them, so
 # those modules are imported here, before anyone can bind the module under the function's name.
-from isoloss import laws
+from isoloss import laws, objective, starts
 from isoloss._core import __version__
 from isoloss.config import show_config
 from isoloss.draws import Draws
@@ -25,6 +26,7 @@ from isoloss.errors import DataError, FitError, FitWarning, IsolossError, LawErr
 from isoloss.fit import Fit, fit
 from isoloss.fit_many import FitTable, fit_many
 from isoloss.law import Law, law
+from isoloss.laws import register
 from isoloss.objective import AbsoluteError, Huber, SquaredError
 from isoloss.plan import Allocation
 from isoloss.runs import Runs, read
@@ -58,10 +60,13 @@ __all__ = [
     "law",
     "laws",
     "load",
+    "objective",
     "plot",
     "read",
+    "register",
     "show_config",
     "simulate",
+    "starts",
     "units",
 ]
 

@@ -20,7 +20,7 @@ __all__ = ["Starts", "build", "free_names", "pivot_value", "resolved_bounds"]
 F64 = NDArray[np.float64]
 Starts = Mapping[str, tuple[float, ...]] | tuple[tuple[float, ...], ...] | None
 _PIVOT_RULES = ("geomean", "median", "min", "max")
-_NEVER_VARIABLES = ("loss", "weight")
+_NEVER_VARIABLES = ("loss", "weight", "trials")
 
 
 def free_names(text: str) -> list[str]:

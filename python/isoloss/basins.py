@@ -127,9 +127,11 @@ def winner(solved: Solved) -> int:
 
 def noise(problem: Problem) -> float:
     """Differences of the objective below this are rounding, judged by the objective of a constant."""
-    away = problem.objective.transform(problem.target)
     weights = 1.0 if problem.weights is None else problem.weights
-    return 1e-14 * float(np.sum(weights * problem.objective.rho(away - np.median(away))))
+    # Pass fractions may have the median 0 or 1, which no law can predict.
+    middle = np.mean(problem.target) if problem.objective.kind == "binomial" else np.median(problem.target)
+    losses = problem.objective.losses(middle, problem.target)
+    return 1e-14 * float(np.sum(np.where(np.isfinite(losses), weights * losses, 0.0)))
 
 
 def census(solved: Solved, names: tuple[str, ...], rounding: float) -> Basins:

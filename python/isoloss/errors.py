@@ -63,12 +63,15 @@ CODES: dict[str, str] = {
     "law-name-taken": "Choose another name, or pass replace=True for a law of your own.",
     "law-published": "A published set must give each of the law's parameters once.",
     # options
-    "objective-unknown": "Use Huber, SquaredError or AbsoluteError, or a text such as 'huber_log'.",
+    "objective-unknown": "Use an objective of isoloss.objective, or a text such as 'huber_log'.",
+    "objective-delta": "delta='auto' is found by isoloss.fit from its data; elsewhere give delta as a number.",
     "option": "Check the named argument against the documentation of the function.",
     "missing-extra": "Install the optional dependency named in the message.",
     # fits
     "fit-failed": "No start reached an optimum; look at `status`, widen the bounds or give other starts.",
     "fit-not-converged": "The best start stopped before meeting its convergence test; add starts or rescale.",
+    "delta-not-settled": "delta='auto' found no fixed point; look at the basins, or give delta as a number.",
+    "delta-at-floor": "The residuals vanish, so delta='auto' took the least width that can be told from rounding.",
     "few-starts-at-best": "Few starts reached the best optimum; add starts before trusting it.",
     "rival-optimum": "A different optimum is nearly as good; report a profile rather than a point.",
     "at-bound": "A parameter sits on its bound; its error bar does not apply there.",

@@ -9,24 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from isoloss.basins import Basins, census, noise, winner
+from isoloss._fitrun import run
+from isoloss._objectivebase import Delta
+from isoloss.basins import Basins
 from isoloss.draws import Draws, bootstrap
-from isoloss.inference import Covariance, correlation, covariance
-from isoloss.judgement import notices
+from isoloss.inference import Covariance, correlation
 from isoloss.law import BoundLaw, Law
 from isoloss.objective import Objective, resolve
 from isoloss.plan import Allocation, allocate
-from isoloss.posing import Bounds, Settings, as_law, frozen_starts, given_weights, pose
+from isoloss.posing import Bounds, Settings, as_law, frozen_starts, given_weights
 from isoloss.predict import predict
-from isoloss.problem import F64, Parameters, Problem, Progress, Solved, seed_number
+from isoloss.problem import F64, Problem, Progress, seed_number
 from isoloss.runs import Runs, as_runs
-from isoloss.starts import Starts, start_points
+from isoloss.starts import Starts
 from isoloss.status import Status
 from isoloss.summary import summarise
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from isoloss.errors import Notice
 
 __all__ = ["Fit", "fit"]
-
-_RESERVES = 16  # other optima and starts kept for the resamples of a bootstrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -89,8 +87,8 @@ class Fit:
 
     @property
     def objective(self) -> Objective:
-        """The objective that was minimised."""
-        return self.settings.objective
+        """The objective that was minimised; a delta that was asked for as ``"auto"`` is a number here."""
+        return self.problem.objective
 
     @property
     def success(self) -> bool:
@@ -326,7 +324,7 @@ class Fit:
 
     def rerun(self, *, n_threads: int | None = None) -> Fit:
         """Fit the same law to the same data with the same settings again; the same bits with the same version."""
-        return _run(self.law, self.runs, self.settings, n_threads, None)
+        return run(self.law, self.runs, self.settings, n_threads, None)
 
     def save(self, path: str | PathLike[str], *, draws: Draws | None = None) -> None:
         """Write the fit, its data and its draws to a JSON file; `isoloss.load` reads it.
@@ -354,7 +352,7 @@ def fit(
     runs: Any,
     *,
     objective: Objective | str | None = None,
-    delta: float | None = None,
+    delta: Delta | None = None,
     starts: Starts = None,
     fix: Mapping[str, float] | None = None,
     tie: Mapping[str, str] | None = None,
@@ -374,8 +372,10 @@ def fit(
         With a loss and the law's variables.
     objective : Objective or str, optional
         By default the law's recipe. Texts such as ``"huber_log"`` are understood.
-    delta : float, optional
-        Width of a Huber objective given as text.
+    delta : float or "auto", optional
+        Width of the objective, where it has one. ``"auto"``, here or in the objective, is 1.345 times the robust sigma
+        of the residuals (from their median absolute deviation), iterated to a fixed point; it ends up in
+        ``Fit.objective.delta``.
     starts : int, mapping, array_like, optional
         Number of automatic starts; values by name, of which the product is taken (parameters left out are found
         automatically); one point (p,) or several (S, p). By default the law's own rule.
@@ -422,7 +422,7 @@ def fit(
     chosen = as_law(law)
     table = as_runs(runs, chosen.variables)
     goal = resolve(chosen.recipe.objective if objective is None else objective, delta)
-    given = given_weights(table, weights)
+    given = None if weights is None else given_weights(table, weights)
     settings = Settings(
         objective=goal,
         starts=frozen_starts(starts),
@@ -432,60 +432,4 @@ def fit(
         weights=given,
         seed=seed_number(seed),
     )
-    return _run(chosen, table, settings, n_threads, progress)
-
-
-def _run(law: Law, runs: Runs, settings: Settings, n_threads: int | None, progress: Progress | None) -> Fit:
-    began = perf_counter()
-    problem = pose(law, runs, settings)
-    points = start_points(
-        problem, law.starts if settings.starts is None else settings.starts, seed=settings.seed, threads=n_threads
-    )
-    solved = problem.solve(points, threads=n_threads, progress=progress)
-    best = winner(solved)
-    if not solved.ok[best] and np.isfinite(solved.value[best]):
-        # The lowest start stopped early: give it once more the whole number of iterations.
-        again = problem.solve(solved.params[best : best + 1], threads=n_threads)
-        if again.score()[0] <= solved.value[best]:
-            solved = solved.with_row(best, again)
-    params = solved.params[best]
-    basins = census(solved, problem.names, noise(problem))
-    touched = {name: int(side) for name, side in zip(problem.names, solved.at_bound[best], strict=True) if side}
-    spread = _covariance(problem, runs, solved, best)
-    status = Status(int(solved.status[best]))
-    value = float(solved.value[best])
-    found = dict(zip(problem.names, params.tolist(), strict=True))
-    reserve, rivals = _reserve(problem.parameters, basins, points, solved)
-    return Fit(
-        law=law,
-        runs=runs,
-        params=found,
-        value=value,
-        status=status,
-        basins=basins,
-        covariance=spread,
-        at_bound=touched,
-        warnings=notices(runs, problem, found, status, basins, spread, touched),
-        seconds=perf_counter() - began,
-        settings=settings,
-        problem=problem,
-        reserve=reserve,
-        rivals=rivals,
-    )
-
-
-def _covariance(problem: Problem, runs: Runs, solved: Solved, best: int) -> Covariance:
-    if not solved.ok[best]:
-        return Covariance(cov=None, kind="sandwich", reason="the fit did not converge")
-    return covariance(problem, solved.params[best], solved.at_bound[best], runs.group)
-
-
-def _reserve(parameters: Parameters, basins: Basins, points: F64, solved: Solved) -> tuple[F64, int]:
-    """(k, p) other optima, then start points spread over those tried, for resampling; and how many optima."""
-    rivals = [[optimum.params[name] for name in parameters.names] for optimum in basins.optima[1:]][: _RESERVES // 2]
-    found = np.array(rivals, dtype=np.float64).reshape(-1, len(parameters.names))
-    # Thousands of draws will start there: of the start points, those that took the fewest iterations.
-    quick = np.flatnonzero(solved.ok & (solved.iterations <= np.median(solved.iterations)))
-    pool = points[quick] if len(quick) else points
-    spread: NDArray[np.intp] = np.linspace(0, len(pool) - 1, _RESERVES // 2).astype(np.intp)
-    return np.concatenate([found, pool[np.unique(spread)]]), len(rivals)
+    return run(chosen, table, settings, n_threads, progress)

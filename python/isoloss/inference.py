@@ -10,8 +10,10 @@ summed, the estimate solves sum_i w_i rho'(r_i) grad r_i = 0, and its covariance
 times n / (n - q) for the q parameters estimated (Huber 1967; White 1982). When runs come in groups the terms of the
 meat are summed within each group first, and the factor is G/(G - 1) (n - 1)/(n - q) (Liang and Zeger 1986).
 
-Where this would mislead it is refused with a reason: absolute error has no curvature in its residuals, nor has a Huber
-objective whose delta almost no residual lies within; and a bread that is not positive definite has no inverse to use.
+Where this would mislead it is refused with a reason: absolute and pinball losses have no curvature in their residuals,
+nor has a Huber objective whose delta almost no residual lies within; and a bread that is not positive definite has no
+inverse to use. The smooth losses, expectiles and pass counts are covered as they stand; for those that are not
+symmetric the parameters meant are the ones that minimise the expected objective.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from isoloss.problem import F64, Problem
 
 __all__ = ["Covariance", "correlation", "covariance"]
 
+_HUBERS = ("huber", "asymmetric_huber")
 _BLOCK = 50_000  # runs whose second derivatives are held at once
 
 
@@ -93,7 +96,7 @@ def covariance(
             reason = f"{count} groups cannot give the covariance of {q} parameters"
             return Covariance(cov=None, kind=kind, reason=reason)
 
-    gram, bread, meat = _moments(problem, params, selection, weight, residual, present, codes, count)
+    gram, bread, meat = _moments(problem, params, selection, weight, present, codes, count)
     # Unit scale for each parameter: A may be 1e3 and alpha 0.3, and neither should decide what is singular.
     scale = np.sqrt(np.diag(gram))
     if not np.all(np.isfinite(scale)) or np.any(scale == 0.0):
@@ -120,7 +123,6 @@ def _moments(
     params: F64,
     selection: F64,
     weight: F64,
-    residual: F64,
     present: NDArray[np.intp],
     codes: NDArray[np.intp] | None,
     count: int,
@@ -134,7 +136,7 @@ def _moments(
         columns = [np.ascontiguousarray(column[rows]) for column in problem.columns]
         value, gradient, hessian = problem.expression.derivatives(columns, params)
         slope, bend = _transform_slopes(value, problem.objective)
-        d1, d2 = _rho_slopes(residual[rows], problem.objective)
+        d1, d2 = problem.objective.slopes(value, problem.target[rows])
         w = weight[rows]
         inner = gradient @ selection
         g = slope[:, None] * inner
@@ -160,23 +162,23 @@ def _refusal(objective: Objective, residual: F64, n: int, q: int) -> str | None:
     """Why curvature gives no honest error bars here, or None."""
     if objective.kind == "absolute":
         return "absolute error has no curvature in its residuals; use bootstrap()"
-    if objective.kind not in ("squared", "huber"):
-        return f"no sandwich is known for {objective.name}; use bootstrap()"
+    if objective.kind == "quantile":
+        return "quantiles have no curvature in their residuals; use bootstrap()"
     if n <= q:
         return f"{n} runs leave no residual to judge {q} parameters by"
-    if objective.kind == "huber":
-        inside = int(np.count_nonzero(np.abs(residual) <= objective.delta))
+    if objective.kind in _HUBERS:
+        inside = int(np.count_nonzero(np.abs(residual) <= objective.width))
         if inside < min(3 * q, n):  # with all of them inside it is least squares
-            few = f"only {inside} of {n} residuals lie within delta = {objective.delta:g}"
+            few = f"only {inside} of {n} residuals lie within delta = {objective.width:g}"
             return f"{few} (needs {3 * q}); use bootstrap()"
     return None
 
 
 def _note(objective: Objective, residual: F64) -> str:
     """Second derivatives of a Huber objective come from the residuals inside delta alone."""
-    if objective.kind != "huber":
+    if objective.kind not in _HUBERS:
         return ""
-    inside = int(np.count_nonzero(np.abs(residual) <= objective.delta))
+    inside = int(np.count_nonzero(np.abs(residual) <= objective.width))
     if 2 * inside >= len(residual):
         return ""
     return f"rough, with {inside} of {len(residual)} residuals within delta: prefer bootstrap()"
@@ -191,11 +193,3 @@ def _transform_slopes(value: F64, objective: Objective) -> tuple[F64, F64]:
             return 1.0 / value, -1.0 / value**2
         spread = value * (1.0 - value)
         return 1.0 / spread, (2.0 * value - 1.0) / spread**2
-
-
-def _rho_slopes(residual: F64, objective: Objective) -> tuple[F64, F64]:
-    """First and second derivative of what is summed, at the residuals."""
-    if objective.kind == "squared":
-        return 2.0 * residual, np.full_like(residual, 2.0)
-    inside = np.abs(residual) <= objective.delta
-    return np.clip(residual, -objective.delta, objective.delta), inside.astype(np.float64)

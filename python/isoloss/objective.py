@@ -2,158 +2,66 @@ r"""What a fit minimises: a sum over runs of a function of the residual.
 
 The residual of a run is r = T(prediction) - T(loss), where T is the identity (``space="raw"``), the natural logarithm
 (``"log"``) or the logit ln(x / (1 - x)) (``"logit"``, for accuracies). The objective is the weighted *sum* over runs,
-never the mean, exactly as the papers write it:
+never the mean, exactly as the papers write it, with d for ``delta``:
 
-* squared error: r^2
-* Huber: r^2 / 2 where |r| <= delta, delta (|r| - delta / 2) beyond (Huber 1964)
-* absolute error: |r|
+* `SquaredError`: r^2
+* `Huber`: r^2 / 2 where \|r\| <= d, d (\|r\| - d / 2) beyond (Huber 1964)
+* `AbsoluteError`: \|r\|
+* `SoftL1`: d^2 (sqrt(1 + (r / d)^2) - 1)
+* `Cauchy`: d^2 / 2 ln(1 + (r / d)^2)
+* `LogCosh`: d^2 ln cosh(r / d)
+* `AsymmetricHuber`: Huber, times ``over`` where r > 0, that is where the law predicts too much
+* `Expectile`: r^2 / 2, times ``over`` where r > 0
+* `Quantile`: max((1 - tau) r, -tau r)
+* `Binomial`: half the deviance of pass counts, weighted by the trials
 
-Hoffmann et al. (2022, arXiv:2203.15556) use Huber with delta = 1e-3 on the logarithm of the loss.
+Hoffmann et al. (2022, arXiv:2203.15556) use Huber with delta = 1e-3 on the logarithm of the loss. ``delta="auto"``
+asks `isoloss.fit` to take it from the data instead.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
-from isoloss.errors import DataError, OptionError, did_you_mean
+from isoloss._losses import AsymmetricHuber, Binomial, Cauchy, Expectile, LogCosh, Quantile, SoftL1
+from isoloss._objectivebase import SPACES, Delta, Objective, Space, Wide
+from isoloss.errors import OptionError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
-__all__ = ["AbsoluteError", "Huber", "Objective", "Space", "SquaredError", "resolve"]
-
-Space = Literal["raw", "log", "logit"]
-_SPACES = ("raw", "log", "logit")
-
-
-@dataclass(frozen=True)
-class Objective:
-    """Common base of the objectives; use `Huber`, `SquaredError` or `AbsoluteError`."""
-
-    kind: ClassVar[str] = ""
-    # Fields of the subclasses, declared for type checkers; a kind without a width carries delta = 0.
-    delta: float = field(init=False, repr=False, compare=False, default=0.0)
-    space: Space = "log"
-
-    def __post_init__(self) -> None:
-        if not self.kind:
-            raise TypeError("Objective is abstract; use Huber, SquaredError or AbsoluteError")
-        if self.space not in _SPACES:
-            message = f"space={self.space!r} is none of 'raw', 'log', 'logit'"
-            raise OptionError(message, code="objective-unknown", space=self.space)
-
-    @property
-    def name(self) -> str:
-        """Short name such as ``huber_log``, as `resolve` and the command line take it."""
-        return f"{self.kind}_{self.space}"
-
-    def describe(self) -> str:
-        """The objective in words, for summaries."""
-        unit = {"raw": "the loss", "log": "log loss", "logit": "logit"}[self.space]
-        return f"sum of {self._rho_in_words()} on {unit}"
-
-    def _rho_in_words(self) -> str:
-        raise NotImplementedError
-
-    def rho(self, residual: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The contribution of each residual before weighting; same shape as `residual`."""
-        raise NotImplementedError
-
-    def transform(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Take losses to the space of the residuals.
-
-        Parameters
-        ----------
-        values : array_like
-            Any shape; above 0 for ``log``, strictly between 0 and 1 for ``logit``.
-
-        Returns
-        -------
-        ndarray of float64
-            NaN where a value is outside the domain of the space.
-        """
-        x = np.asarray(values, dtype=np.float64)
-        if self.space == "raw":
-            return x
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.log(x) if self.space == "log" else np.log(x) - np.log1p(-x)
-        return np.where(np.isfinite(t), t, np.nan)
-
-    def residuals(self, prediction: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
-        """T(prediction) - T(target), broadcast."""
-        return np.asarray(self.transform(prediction) - self.transform(target))
-
-    def value(self, prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> float:
-        """The objective in plain NumPy, to check a fit or score a prediction.
-
-        Parameters
-        ----------
-        prediction, target : (n,) array_like
-            Predicted and measured losses.
-        weights : (n,) array_like, optional
-            Zero or above; a run of weight zero counts as absent.
-
-        Returns
-        -------
-        float
-            Weighted sum over runs.
-
-        Raises
-        ------
-        DataError
-            Code ``data-nonpositive``: a value outside the domain of the space carries weight.
-
-        Examples
-        --------
-        >>> import isoloss as iso
-        >>> round(iso.Huber(1e-3, space="log").value([2.0, 3.0], [2.0, 3.3]), 9)
-        9.481e-05
-        """
-        rho = self.rho(self.residuals(prediction, target))
-        if weights is not None:
-            w = np.asarray(weights, dtype=np.float64)
-            rho = np.where(w == 0.0, 0.0, w * rho)
-        total = float(np.sum(rho))
-        if math.isnan(total):
-            rows = np.flatnonzero(np.isnan(np.atleast_1d(rho)))
-            message = f"row {rows[0]}: a prediction or loss lies outside the domain of space={self.space!r}"
-            raise DataError(message, code="data-nonpositive", row=int(rows[0]), space=self.space)
-        return total
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON."""
-        data: dict[str, Any] = {"kind": self.kind, "space": self.space}
-        if self.delta:
-            data["delta"] = self.delta
-        return data
-
-    @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> Objective:
-        """Inverse of `to_dict`.
-
-        Examples
-        --------
-        >>> from isoloss.objective import Huber, Objective
-        >>> Objective.from_dict(Huber(0.01).to_dict())
-        Huber(delta=0.01, space='log')
-        """
-        return resolve(f"{data.get('kind')}_{data.get('space')}", delta=data.get("delta"))
+__all__ = [
+    "AbsoluteError",
+    "AsymmetricHuber",
+    "Binomial",
+    "Cauchy",
+    "Delta",
+    "Expectile",
+    "Huber",
+    "LogCosh",
+    "Objective",
+    "Quantile",
+    "SoftL1",
+    "Space",
+    "SquaredError",
+    "resolve",
+]
 
 
 @dataclass(frozen=True)
-class Huber(Objective):
+class Huber(Wide):
     """Squared near zero, absolute beyond `delta`: ``r^2 / 2``, then ``delta (|r| - delta / 2)``.
 
     Parameters
     ----------
-    delta : float
-        Width of the quadratic part, in units of the residual; above zero.
+    delta : float or "auto"
+        Width of the quadratic part, in units of the residual; above zero. ``"auto"`` takes it from the data: see
+        `isoloss.fit`.
     space : {"log", "raw", "logit"}
         Where residuals are taken.
 
@@ -174,24 +82,18 @@ class Huber(Objective):
     """
 
     kind: ClassVar[str] = "huber"
-    delta: float = 1e-3
-    space: Space = "log"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        delta = self.delta
-        if isinstance(delta, (str, bool)) or not (math.isfinite(delta) and delta > 0.0):
-            message = f"delta={delta!r} is not a number above zero"
-            raise OptionError(message, code="objective-unknown", delta=delta)
-        object.__setattr__(self, "delta", float(delta))
 
     def _rho_in_words(self) -> str:
-        return f"Huber (delta {self.delta:g})"
+        return f"Huber ({self._width_in_words()})"
 
     def rho(self, residual: NDArray[np.float64]) -> NDArray[np.float64]:
         """r^2/2 inside delta, delta (|r| - delta/2) beyond."""
         size = np.abs(residual)
-        return np.where(size <= self.delta, 0.5 * size * size, self.delta * (size - 0.5 * self.delta))
+        return np.where(size <= self.width, 0.5 * size * size, self.width * (size - 0.5 * self.width))
+
+    def _slopes(self, residual: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        inside = np.abs(residual) <= self.width
+        return np.clip(residual, -self.width, self.width), inside.astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -220,6 +122,9 @@ class SquaredError(Objective):
         """r^2."""
         return residual * residual
 
+    def _slopes(self, residual: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return 2.0 * residual, np.full_like(residual, 2.0)
+
 
 @dataclass(frozen=True)
 class AbsoluteError(Objective):
@@ -247,20 +152,41 @@ class AbsoluteError(Objective):
         """|r|."""
         return np.abs(residual)
 
+    def _slopes(self, residual: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return np.sign(residual), np.zeros_like(residual)
 
-_NAMES = tuple(f"{kind}_{space}" for kind in ("huber", "squared", "absolute") for space in _SPACES)
+
+_CLASSES: dict[str, type[Objective]] = {
+    kind.kind: kind
+    for kind in (
+        Huber,
+        SquaredError,
+        AbsoluteError,
+        SoftL1,
+        Cauchy,
+        LogCosh,
+        AsymmetricHuber,
+        Expectile,
+        Quantile,
+        Binomial,
+    )
+}
+_SHAPES = {"asymmetric_huber": "over", "expectile": "over", "quantile": "tau"}
+_NAMES = tuple(f"{kind}_{space}" for kind in _CLASSES for space in SPACES if kind != "binomial" or space == "raw")
 
 
-def resolve(objective: Objective | str, delta: float | None = None) -> Objective:
+def resolve(objective: Objective | str, delta: Delta | None = None) -> Objective:
     """An objective from an object or a short text.
 
     Parameters
     ----------
     objective : Objective or str
-        ``"huber_log"``, ``"huber_raw"``, ``"squared_log"``, ``"absolute_logit"``, ...: kind and space. The kind
-        alone takes its default space (raw for squared, log otherwise).
-    delta : float, optional
-        Width of the Huber objective; 1e-3 if left out.
+        ``"huber_log"``, ``"huber_raw"``, ``"squared_log"``, ``"soft_l1_log"``, ``"absolute_logit"``, ...: kind and
+        space. The kind alone takes its default space (raw for squared and binomial, log otherwise). What one side
+        costs, or which quantile, follows a colon: ``"asymmetric_huber_log:3"``, ``"expectile_raw:2"``,
+        ``"quantile_log:0.9"``.
+    delta : float or "auto", optional
+        Width of an objective that has one; 1e-3 if left out.
 
     Returns
     -------
@@ -276,28 +202,53 @@ def resolve(objective: Objective | str, delta: float | None = None) -> Objective
     >>> from isoloss.objective import resolve
     >>> resolve("huber_log", delta=1e-2), resolve("squared")
     (Huber(delta=0.01, space='log'), SquaredError(space='raw'))
+    >>> resolve("quantile_log:0.9")
+    Quantile(space='log', tau=0.9)
     """
-    if isinstance(objective, Objective):
-        if delta is None or delta == objective.delta:
-            return objective
-        if isinstance(objective, Huber):
-            return Huber(delta, space=objective.space)
-        message = f"delta={delta!r} has no meaning for {objective!r}"
-        raise OptionError(message, code="objective-unknown", delta=delta)
-    if not isinstance(objective, str):
+    made = _from_text(objective) if isinstance(objective, str) else objective
+    if not isinstance(made, Objective):
         message = f"objective={objective!r} is neither an objective nor a text such as 'huber_log'"
         raise OptionError(message, code="objective-unknown")
-    kind, _, space = objective.partition("_")
-    if kind not in ("huber", "squared", "absolute") or (space and space not in _SPACES):
-        message = f"unknown objective {objective!r}{did_you_mean(objective, _NAMES)}; one of {', '.join(_NAMES)}"
-        raise OptionError(message, code="objective-unknown", objective=objective)
-    known = cast("Space", space)
-    if kind == "huber":
-        width = 1e-3 if delta is None else delta
-        return Huber(width, space=known) if space else Huber(width)
-    if delta is not None:
-        message = f"delta={delta!r} has no meaning for {objective!r}"
-        raise OptionError(message, code="objective-unknown", delta=delta)
-    if kind == "squared":
-        return SquaredError(space=known) if space else SquaredError()
-    return AbsoluteError(space=known) if space else AbsoluteError()
+    if delta is None or delta == made.delta:
+        return made
+    if isinstance(made, Wide):
+        return replace(made, delta=delta)
+    message = f"delta={delta!r} has no meaning for {objective!r}"
+    raise OptionError(message, code="objective-unknown", delta=delta)
+
+
+def _from_text(text: str) -> Objective:
+    named, colon, shape = text.partition(":")
+    head, _, last = named.rpartition("_")
+    kind, space = (head, last) if last in SPACES else (named, "")
+    own = _SHAPES.get(kind)
+    if kind not in _CLASSES or (colon and own is None):
+        message = f"unknown objective {text!r}{did_you_mean(named, _NAMES)}; one of {', '.join(_NAMES)}"
+        raise OptionError(message, code="objective-unknown", objective=text)
+    options: dict[str, Any] = {"space": cast("Space", space)} if space else {}
+    if own is not None:
+        try:
+            options[own] = float(shape)
+        except ValueError:
+            message = f"objective {text!r} needs its {own} as a number after a colon, as {named}:0.5"
+            raise OptionError(message, code="objective-unknown", objective=text) from None
+    return _CLASSES[kind](**options)
+
+
+def from_parts(data: Mapping[str, Any]) -> Objective:
+    """An objective from what its `to_dict` gave; see `Objective.from_dict`."""
+    kind = str(data.get("kind"))
+    if kind not in _CLASSES:
+        message = f"unknown objective {kind!r}; one of {', '.join(_CLASSES)}"
+        raise OptionError(message, code="objective-unknown", objective=kind)
+    known = {item.name for item in fields(_CLASSES[kind]) if item.init}
+    options = {name: value for name, value in data.items() if name != "kind"}
+    if not options.keys() <= known or not (_needed(kind) <= options.keys()):
+        message = f"objective {kind!r} has {', '.join(sorted(known))}, not {', '.join(map(str, options))}"
+        raise OptionError(message, code="objective-unknown", objective=kind)
+    return _CLASSES[kind](**options)
+
+
+def _needed(kind: str) -> set[str]:
+    """What a kind cannot do without."""
+    return {_SHAPES[kind]} if kind in _SHAPES else set()

@@ -87,6 +87,8 @@ def pose(law: Law, runs: Runs, settings: Settings) -> Problem:
     weights = settings.weights
     if "weight" in runs.columns:
         weights = runs.columns["weight"] * (1.0 if weights is None else weights)
+    if settings.objective.kind == "binomial" and "trials" in runs.columns:
+        weights = given_weights(runs, "trials") * (1.0 if weights is None else weights)
     problem = Problem(
         expression=expression,
         columns=tuple(np.ascontiguousarray(runs.columns[name], dtype=np.float64) for name in expression.variables),
@@ -118,10 +120,8 @@ def _enough_points(problem: Problem, law: Law) -> None:
         raise DataError(message, code="data-too-few-points", points=distinct, parameters=free)
 
 
-def given_weights(runs: Runs, given: ArrayLike | str | None) -> F64 | None:
-    """Weights as a column of the runs or an array, checked; None for none."""
-    if given is None:
-        return None
+def given_weights(runs: Runs, given: ArrayLike | str) -> F64:
+    """Weights as a column of the runs or an array, checked."""
     if isinstance(given, str):
         if given not in runs.columns:
             message = f"weights={given!r} names no column of the runs (they have {', '.join(runs.columns)})"

@@ -298,7 +298,8 @@ class Problem:
             fixed=own.fixed.tolist(),
             tied=own.tied.tolist(),
             objective=self.objective.kind,
-            delta=self.objective.delta,
+            delta=self.objective.width,
+            shape=self.objective.shape,
             space=self.objective.space,
             max_iterations=max_iterations,
             threads=0 if threads is None else threads,
@@ -330,10 +331,9 @@ def check_target(target: F64, objective: Objective, name: str) -> None:
     DataError
         Code ``data-nonpositive``.
     """
-    bad = ~np.isfinite(objective.transform(target))
+    bad = ~objective.valid(target)
     if bad.any():
         row = int(np.flatnonzero(bad.any(axis=0) if bad.ndim > 1 else bad)[0])
         value = float(target[..., row].ravel()[0])
-        domain = {"log": "above zero", "logit": "strictly between 0 and 1"}.get(objective.space, "finite")
-        message = f"column {name!r}, row {row}: {value!r} is not {domain}, as {objective.describe()} needs"
+        message = f"column {name!r}, row {row}: {value!r} is not {objective.domain}, as {objective.describe()} needs"
         raise DataError(message, code="data-nonpositive", column=name, row=row, value=value)

@@ -370,7 +370,7 @@ def _screen(problem: Problem, points: F64, count: int) -> F64:
     if len(points) <= count:
         return points
     with np.errstate(all="ignore"):
-        rho = problem.objective.rho(problem.objective.residuals(problem.predict(points), problem.target))
+        rho = problem.objective.losses(problem.predict(points), problem.target)
         weights = 1.0 if problem.weights is None else problem.weights
         value = np.where(np.isfinite(rho), rho, np.inf) * weights
     order = np.argsort(np.nan_to_num(value.sum(axis=1), nan=np.inf), kind="stable")

@@ -13,6 +13,7 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +152,7 @@ def fit_to_dict(fit: Fit) -> dict[str, Any]:
             "seed": settings.seed,
         },
         "result": {
+            "objective": fit.objective.to_dict(),
             "params": dict(fit.params),
             "value": fit.value,
             "status": fit.status.name.lower(),
@@ -229,6 +231,8 @@ def _fit(data: Mapping[str, Any]) -> Fit:
         seed=int(asked["seed"]),
     )
     problem = pose(law, runs, settings)
+    if "objective" in found:  # files of older versions hold it in the settings alone
+        problem = replace(problem, objective=Objective.from_dict(found["objective"]))
     p = len(problem.names)
     cov = None if found["cov"] is None else np.array(found["cov"], dtype=np.float64).reshape(p, p)
     made = Fit(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isoloss._objectivebase import AUTO
 from isoloss.judgement import CORRELATED, strong_correlations
 from isoloss.starts import describe
 from isoloss.units import format_number, format_range
@@ -58,6 +59,8 @@ def _head(fit: Fit) -> list[tuple[str, str]]:
     dropped = "; ".join(str(item) for item in runs.dropped) if runs.dropped else "none"
     entries.append(("dropped", dropped))
     entries.append(("objective", f"{fit.objective.describe()} = {format_number(fit.value, 10)}"))
+    if fit.settings.objective.delta == AUTO:
+        entries.append(("", "delta auto: 1.345 times the robust sigma of the residuals"))
     entries.append(("fit quality", _quality(fit)))
     return entries
 

@@ -62,6 +62,7 @@ ROLES: Mapping[str, Role] = MappingProxyType(
             Role("U", "tokens", "unique training tokens"),
             Role("loss", "nats per token", "loss to be explained", positive=False),
             Role("weight", "1", "weight of the run in the objective", positive=False),
+            Role("trials", "1", "trials behind a pass fraction; read by the binomial objective", positive=False),
         )
     }
 )

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import cyclopts
 import numpy as np
@@ -144,7 +144,7 @@ def fit(
     fix: Words = NO_WORDS,
     tie: Words = NO_WORDS,
     objective: str | None = None,
-    delta: float | None = None,
+    delta: float | Literal["auto"] | None = None,
     bootstrap: str | None = None,
     level: float = 0.95,
     seed: int = 0,
@@ -177,9 +177,9 @@ def fit(
     tie
         NAME=OTHER of parameters that are equal, as beta=alpha.
     objective
-        huber_log, squared_raw, absolute_log, ...; the law's own recipe without it.
+        huber_log, squared_raw, soft_l1_log, cauchy_log, quantile_log:0.1, ...; the law's own recipe without it.
     delta
-        Width of the Huber objective.
+        Width of the objective, where it has one; auto takes it from the residuals.
     bootstrap
         Draws for intervals, as 4000; case:4000 resamples rows, run:4000 whole groups.
     level

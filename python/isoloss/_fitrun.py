@@ -1,0 +1,91 @@
+"""One fit from start to end: pose, start, solve, judge. Private; `isoloss.fit` checks the arguments first."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss._autodelta import settle, without_scale
+from isoloss._objectivebase import AUTO
+from isoloss.basins import Basins, census, noise, winner
+from isoloss.inference import Covariance, covariance
+from isoloss.judgement import notices
+from isoloss.law import Law
+from isoloss.posing import Settings, pose
+from isoloss.problem import F64, Parameters, Problem, Progress, Solved
+from isoloss.runs import Runs
+from isoloss.starts import start_points
+from isoloss.status import Status
+
+if TYPE_CHECKING:
+    from isoloss.errors import Notice
+    from isoloss.fit import Fit
+
+__all__ = ["run"]
+
+_RESERVES = 16  # other optima and starts kept for the resamples of a bootstrap
+
+
+def run(law: Law, runs: Runs, settings: Settings, n_threads: int | None, progress: Progress | None) -> Fit:
+    """Fit a law to runs as the settings say."""
+    from isoloss.fit import Fit
+
+    began = perf_counter()
+    problem = pose(law, runs, settings)
+    wanted = law.starts if settings.starts is None else settings.starts
+    points = start_points(without_scale(problem), wanted, seed=settings.seed, threads=n_threads)
+    extra: list[Notice] = []
+    if problem.objective.delta == AUTO:
+        problem, solved, extra = settle(problem, points, threads=n_threads, progress=progress)
+    else:
+        solved = problem.solve(points, threads=n_threads, progress=progress)
+    best = winner(solved)
+    if not solved.ok[best] and np.isfinite(solved.value[best]):
+        # The lowest start stopped early: give it once more the whole number of iterations.
+        again = problem.solve(solved.params[best : best + 1], threads=n_threads)
+        if again.score()[0] <= solved.value[best]:
+            solved = solved.with_row(best, again)
+    params = solved.params[best]
+    basins = census(solved, problem.names, noise(problem))
+    touched = {name: int(side) for name, side in zip(problem.names, solved.at_bound[best], strict=True) if side}
+    spread = _covariance(problem, runs, solved, best)
+    status = Status(int(solved.status[best]))
+    value = float(solved.value[best])
+    found = dict(zip(problem.names, params.tolist(), strict=True))
+    reserve, rivals = _reserve(problem.parameters, basins, points, solved)
+    return Fit(
+        law=law,
+        runs=runs,
+        params=found,
+        value=value,
+        status=status,
+        basins=basins,
+        covariance=spread,
+        at_bound=touched,
+        warnings=(*notices(runs, problem, found, status, basins, spread, touched), *extra),
+        seconds=perf_counter() - began,
+        settings=settings,
+        problem=problem,
+        reserve=reserve,
+        rivals=rivals,
+    )
+
+
+def _covariance(problem: Problem, runs: Runs, solved: Solved, best: int) -> Covariance:
+    if not solved.ok[best]:
+        return Covariance(cov=None, kind="sandwich", reason="the fit did not converge")
+    return covariance(problem, solved.params[best], solved.at_bound[best], runs.group)
+
+
+def _reserve(parameters: Parameters, basins: Basins, points: F64, solved: Solved) -> tuple[F64, int]:
+    """(k, p) other optima, then start points spread over those tried, for resampling; and how many optima."""
+    rivals = [[optimum.params[name] for name in parameters.names] for optimum in basins.optima[1:]][: _RESERVES // 2]
+    found = np.array(rivals, dtype=np.float64).reshape(-1, len(parameters.names))
+    # Thousands of draws will start there: of the start points, those that took the fewest iterations.
+    quick = np.flatnonzero(solved.ok & (solved.iterations <= np.median(solved.iterations)))
+    pool = points[quick] if len(quick) else points
+    spread: NDArray[np.intp] = np.linspace(0, len(pool) - 1, _RESERVES // 2).astype(np.intp)
+    return np.concatenate([found, pool[np.unique(spread)]]), len(rivals)
