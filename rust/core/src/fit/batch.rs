@@ -111,9 +111,10 @@ impl Batch<'_> {
                 Some(index) => {
                     shape(&format!("the index of {what}"), index.len(), problems)?;
                     match index.iter().position(|&i| i >= count) {
-                        Some(b) => {
-                            Err(Error::Option(format!("problem {b} asks for set {} of {count} {what}", index[b])))
-                        }
+                        Some(b) => Err(Error::Option(format!(
+                            "problem {b} asks for set {} of {what}, which have {count}",
+                            index[b]
+                        ))),
                         None => Ok(()),
                     }
                 }

@@ -4,7 +4,7 @@
 //! into coefficients, then the [`Reduction`] adds coefficient × node × node to its sums. Everything here is
 //! inlined into one function that is compiled once per instruction set.
 
-use super::objective::{Head, Sums, add_lanes, add_points};
+use super::head::{Head, Sums, add_lanes, add_points};
 use super::program::{Entry, Program, Sum};
 use crate::expr::{Block, Inputs, Registers, Src, run};
 use crate::simd::Level;

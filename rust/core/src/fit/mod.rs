@@ -8,6 +8,7 @@
 
 mod batch;
 mod explain;
+mod head;
 mod kernel;
 mod lanes;
 mod objective;

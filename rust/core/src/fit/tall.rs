@@ -7,8 +7,8 @@
 
 use rayon::prelude::*;
 
+use super::head::Sums;
 use super::kernel::{LANES, Lanes, POINTS, Workspace, accumulate_blocks, assemble_model, prepare_lanes};
-use super::objective::Sums;
 use super::program::Program;
 use super::solver::{Ending, Solver};
 use crate::expr::Block;

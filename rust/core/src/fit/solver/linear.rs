@@ -1,5 +1,7 @@
 //! Variable projection: the parameters that the residuals are linear in follow the others.
 //!
+//! Linear in the solver's coordinates, that is: a positive amplitude, solved as a logarithm, is not among them.
+//!
 //! For a sum of squares the best values of such parameters, the others given, take one linear solve, and the gradient
 //! and curvature of the point at hand hold all it needs. A trial step is judged with them at their best: the valley
 //! that the others run in is then straight where it was curved (Golub and Pereyra, 1973). Newton's step already treats

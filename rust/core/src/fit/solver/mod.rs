@@ -19,7 +19,7 @@
 //! quadratically convergent step is still taken. Bounds are an active set: a parameter at its bound whose gradient
 //! points outward rests, any other step is cut at the bound and judged by what the model says of the cut step.
 //!
-//! Parameters that the residuals are linear in are taken to their best values before a trial is judged, where that
+//! Parameters that the residuals are linear in, as the solver sees them, are taken to their best values before a trial is judged, where that
 //! gains something (`linear`).
 //!
 //! `step` makes the steps, `stages` leads robust losses to their `delta`; this file judges and keeps the books.
@@ -98,11 +98,16 @@ pub(crate) struct Solver<'p> {
     current: Model,
     pub(crate) fresh: Model,
     step: Vec<Lanes>,
+    /// The diagonal of `D`.
     damping: Vec<Lanes>,
+    /// One for a parameter that rests at its bound, else zero.
     resting: Vec<Lanes>,
+    /// `L` and the pivots of the damped curvature, packed lower triangle.
     factor: Vec<Lanes>,
     lambda: [f64; LANES],
+    /// What `λ` is multiplied with when the next step fails.
     grow: [f64; LANES],
+    /// Amplitudes of the start were raised.
     woken: [bool; LANES],
     /// The majorant is kept for so many more small steps.
     hold: [u8; LANES],
@@ -121,7 +126,9 @@ pub(crate) struct Solver<'p> {
     cuts: [u8; LANES],
     length: [f64; LANES],
     whole: [f64; LANES],
+    /// `gᵀ s` of the step planned.
     slope: [f64; LANES],
+    /// The decrease that the model foretells for the trial.
     predicted: [f64; LANES],
     /// `sᵀ D s` of the step planned; times `λ` it says how much of the step the damping decided.
     extent: [f64; LANES],
@@ -210,7 +217,7 @@ impl<'p> Solver<'p> {
         self.settings.reach[lane] = self.settings.delta[lane];
     }
 
-    /// Frees a lane; its numbers stay finite so that they cost nothing.
+    /// Frees a lane: it is still computed along with the others, and ignored.
     pub(crate) fn rest(&mut self, lane: usize) {
         self.phase[lane] = Phase::Idle;
     }
@@ -315,9 +322,8 @@ impl<'p> Solver<'p> {
                 self.iterations[lane] += 1;
                 let decrease = old - value;
                 let ratio = decrease / self.predicted[lane];
-                // NaN and infinity fail this test and are rejected.
-                // The last step gains less than rounding shows.
                 let closing = self.phase[lane] == Phase::Closing;
+                // NaN and infinity fail this test and are rejected; the last step gains less than rounding shows.
                 let better = value < old || (closing && value - old <= 4.0 * ROUNDING * old);
                 if closing {
                     return (better, self.stage_end(lane, better, Status::Converged));

@@ -68,7 +68,7 @@ impl Solver<'_> {
         (false, Next::Again)
     }
 
-    /// Whether `delta` has not yet fallen.
+    /// Whether every stage so far, if any, was of middling effort: `delta` still falls at its first rate.
     #[inline(always)]
     pub(super) fn in_first_stage(&self, lane: usize) -> bool {
         self.fall[lane] == FALL

@@ -1,0 +1,436 @@
+//! The objective on a block of points: from predictions to the coefficients of gradient and curvature.
+
+use super::kernel::{LANES, Lanes, POINTS};
+use super::objective::{Loss, Objective, Space};
+use crate::expr::Block;
+use crate::simd::math;
+
+/// Per-row quantities of one block, and its contribution to the sums that need no derivative of the law.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    pub(crate) c1: Box<Rows>,
+    pub(crate) c2: Box<Rows>,
+    pub(crate) majorant: Box<Rows>,
+    residual: Box<Rows>,
+    slope: Box<Rows>,
+    bend: Box<Rows>,
+    rho: Box<Rows>,
+}
+
+/// One number per point and lane.
+type Rows = Block<POINTS>;
+
+/// The sums that every objective has, per lane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sums {
+    /// What the solver minimises.
+    pub(crate) merit: Lanes,
+    /// `Σ w |r|`, for quantiles the pinball loss itself; only for losses that go through stages.
+    pub(crate) absolute: Lanes,
+    pub(crate) c1: Lanes,
+    pub(crate) c2: Lanes,
+    pub(crate) majorant: Lanes,
+}
+
+impl Sums {
+    pub(crate) const ZERO: Self =
+        Self { merit: Block::ZERO, absolute: Block::ZERO, c1: Block::ZERO, c2: Block::ZERO, majorant: Block::ZERO };
+}
+
+impl Sums {
+    pub(crate) fn all_mut(&mut self) -> [&mut Lanes; 5] {
+        [&mut self.merit, &mut self.absolute, &mut self.c1, &mut self.c2, &mut self.majorant]
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        add_lanes(&mut self.merit, &other.merit);
+        add_lanes(&mut self.absolute, &other.absolute);
+        add_lanes(&mut self.c1, &other.c1);
+        add_lanes(&mut self.c2, &other.c2);
+        add_lanes(&mut self.majorant, &other.majorant);
+    }
+}
+
+/// Additions that run beside each other in a sum, so that none waits for the one before.
+const CHAINS: usize = 4;
+
+/// Lane by lane.
+#[inline(always)]
+pub(crate) fn add_lanes(to: &mut Lanes, from: &Lanes) {
+    for lane in 0..LANES {
+        to.0[lane] += from.0[lane];
+    }
+}
+
+/// Adds the points of a block to a sum per lane.
+#[inline(always)]
+pub(crate) fn add_points(sum: &mut Lanes, block: &Rows) {
+    let mut totals = [0.0; LANES * CHAINS];
+    for step in 0..POINTS / (LANES * CHAINS) {
+        for j in 0..LANES * CHAINS {
+            totals[j] += block.0[LANES * CHAINS * step + j];
+        }
+    }
+    for j in 0..LANES * CHAINS {
+        sum.0[j % LANES] += totals[j];
+    }
+}
+
+impl Head {
+    pub(crate) fn new() -> Self {
+        let zero = || Box::new(Block::ZERO);
+        Self { c1: zero(), c2: zero(), majorant: zero(), residual: zero(), slope: zero(), bend: zero(), rho: zero() }
+    }
+
+    /// Fills the coefficients of one block. `convex` has all bits set where the majorant is wanted in place of the
+    /// curvature, else none. `reach` is where the quadratic part ends when that is not `delta`: see the solver's stages.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // one argument per operand of the inner loop
+    pub(crate) fn run<const MAJORANT: bool>(
+        &mut self,
+        objective: Objective,
+        prediction: &Rows,
+        target: &Rows,
+        weight: &Rows,
+        (delta, reach): (&Rows, &Rows),
+        convex: &Rows,
+        sums: &mut Sums,
+    ) {
+        let Self { c1, c2, majorant, residual, slope, bend, rho } = self;
+        match objective.space {
+            Space::Raw => raw(prediction, target, residual),
+            Space::Log => log(prediction, target, residual, slope, bend),
+            Space::Logit => logit(prediction, target, residual, slope, bend),
+        }
+        let out = Out { rho, psi: c2, curvature: c1, reweight: majorant };
+        match objective.loss {
+            Loss::Squared => squared::<MAJORANT>(residual, weight, out),
+            Loss::Huber { .. } => huber::<MAJORANT>(residual, weight, (delta, reach), 1.0, out),
+            Loss::AsymmetricHuber { over, .. } => huber::<MAJORANT>(residual, weight, (delta, reach), over, out),
+            Loss::Absolute => absolute::<MAJORANT>(residual, weight, (delta, reach), (1.0, 1.0), out),
+            Loss::Quantile { tau } => absolute::<MAJORANT>(residual, weight, (delta, reach), (1.0 - tau, tau), out),
+            Loss::SoftL1 { .. } => soft_l1::<MAJORANT>(residual, weight, delta, out),
+            Loss::Cauchy { .. } => cauchy::<MAJORANT>(residual, weight, delta, out),
+            Loss::LogCosh { .. } => log_cosh::<MAJORANT>(residual, weight, delta, out),
+            Loss::Expectile { over } => expectile::<MAJORANT>(residual, weight, over, out),
+            Loss::Binomial => binomial::<MAJORANT>(prediction, target, weight, out),
+        }
+        if objective.space != Space::Raw {
+            chain::<MAJORANT>(slope, bend, c1, c2, majorant);
+        }
+        if MAJORANT {
+            choose(convex, majorant, c1);
+            add_points(&mut sums.majorant, majorant);
+        }
+        if objective.loss.is_staged() {
+            let sides = match objective.loss {
+                Loss::Quantile { tau } => (1.0 - tau, tau),
+                _ => (1.0, 1.0),
+            };
+            add_sizes(&mut sums.absolute, residual, weight, sides);
+        }
+        add_points(&mut sums.merit, rho);
+        add_points(&mut sums.c1, c1);
+        add_points(&mut sums.c2, c2);
+    }
+}
+
+// The loops stand in functions of their own because arguments are known not to overlap, which lets them vectorise.
+
+#[inline(always)]
+fn raw(prediction: &Rows, target: &Rows, residual: &mut Rows) {
+    for i in 0..POINTS {
+        residual.0[i] = prediction.0[i] - target.0[i];
+    }
+}
+
+#[inline(always)]
+fn log(prediction: &Rows, target: &Rows, residual: &mut Rows, slope: &mut Rows, bend: &mut Rows) {
+    for i in 0..POINTS {
+        residual.0[i] = math::ln(prediction.0[i]) - target.0[i];
+    }
+    for i in 0..POINTS {
+        let inverse = 1.0 / prediction.0[i];
+        slope.0[i] = inverse;
+        bend.0[i] = -inverse * inverse;
+    }
+}
+
+#[inline(always)]
+fn logit(prediction: &Rows, target: &Rows, residual: &mut Rows, slope: &mut Rows, bend: &mut Rows) {
+    for i in 0..POINTS {
+        residual.0[i] = math::ln(prediction.0[i]) - target.0[i];
+    }
+    for i in 0..POINTS {
+        residual.0[i] -= math::log1p(-prediction.0[i]);
+    }
+    for i in 0..POINTS {
+        let m = prediction.0[i];
+        let inverse = 1.0 / (m * (1.0 - m));
+        slope.0[i] = inverse;
+        bend.0[i] = (2.0 * m - 1.0) * inverse * inverse;
+    }
+}
+
+/// Where a loss writes, each times the weight: `rho`, `rho'`, `rho''` and `rho'/r`.
+struct Out<'a> {
+    rho: &'a mut Rows,
+    psi: &'a mut Rows,
+    curvature: &'a mut Rows,
+    reweight: &'a mut Rows,
+}
+
+/// One loop over the points of a block; the arguments of `write` do not overlap, which the caller's signature says.
+macro_rules! each_row {
+    ($r:ident, $w:ident, $out:ident, |$i:ident| $value:expr) => {{
+        let Out { rho, psi, curvature, reweight } = $out;
+        for $i in 0..POINTS {
+            let ($r, $w) = ($r.0[$i], $w.0[$i]);
+            let (a, b, c, d): (f64, f64, f64, f64) = $value;
+            rho.0[$i] = a;
+            psi.0[$i] = b;
+            curvature.0[$i] = c;
+            if MAJORANT {
+                reweight.0[$i] = d;
+            }
+        }
+    }};
+}
+
+#[inline(always)]
+fn squared<const MAJORANT: bool>(r: &Rows, w: &Rows, out: Out<'_>) {
+    each_row!(r, w, out, |i| (w * r * r, 2.0 * w * r, 2.0 * w, 2.0 * w));
+}
+
+#[inline(always)]
+fn expectile<const MAJORANT: bool>(r: &Rows, w: &Rows, over: f64, out: Out<'_>) {
+    each_row!(r, w, out, |i| {
+        let w = if r > 0.0 { over * w } else { w };
+        (0.5 * w * r * r, w * r, w, w)
+    });
+}
+
+#[inline(always)]
+fn huber<const MAJORANT: bool>(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows), over: f64, out: Out<'_>) {
+    each_row!(r, w, out, |i| {
+        let delta = delta.0[i];
+        let w = if r > 0.0 { over * w } else { w };
+        let size = r.abs();
+        let inside = size <= reach.0[i];
+        (
+            w * if inside { 0.5 * r * r } else { delta * (-0.5f64).mul_add(delta, size) },
+            w * if inside { r } else { delta.copysign(r) },
+            if inside { w } else { 0.0 },
+            if inside { w } else { w * delta / size },
+        )
+    });
+}
+
+/// Huber's loss over `delta`, with a slope of its own on either side.
+#[inline(always)]
+fn absolute<const MAJORANT: bool>(
+    r: &Rows,
+    w: &Rows,
+    (delta, reach): (&Rows, &Rows),
+    (over, under): (f64, f64),
+    out: Out<'_>,
+) {
+    each_row!(r, w, out, |i| {
+        let delta = delta.0[i];
+        let w = w * if r > 0.0 { over } else { under };
+        let size = r.abs();
+        let inside = size <= reach.0[i];
+        let steep = w / if inside { delta } else { size };
+        (
+            if inside { 0.5 * r * r * steep } else { w * (-0.5f64).mul_add(delta, size) },
+            if inside { r * steep } else { w.copysign(r) },
+            if inside { steep } else { 0.0 },
+            steep,
+        )
+    });
+}
+
+#[inline(always)]
+fn soft_l1<const MAJORANT: bool>(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
+    each_row!(r, w, out, |i| {
+        let u = r / delta.0[i];
+        let s = u.mul_add(u, 1.0).sqrt();
+        // r² / (s + 1) is delta² (s - 1) without the cancellation.
+        (w * r * r / (s + 1.0), w * r / s, w / (s * s * s), w / s)
+    });
+}
+
+#[inline(always)]
+fn cauchy<const MAJORANT: bool>(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
+    each_row!(r, w, out, |i| {
+        let delta = delta.0[i];
+        let u = r / delta;
+        let squared = u * u;
+        let shrink = 1.0 / (1.0 + squared);
+        let rho = 0.5 * delta * delta * math::log1p(squared);
+        (w * rho, w * r * shrink, w * (1.0 - squared) * shrink * shrink, w * shrink)
+    });
+}
+
+#[inline(always)]
+fn log_cosh<const MAJORANT: bool>(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
+    each_row!(r, w, out, |i| {
+        let delta = delta.0[i];
+        let u = r / delta;
+        let (size, t) = (u.abs(), math::tanh(u));
+        // Two forms of ln cosh: the first loses digits near zero, the second far from it.
+        let far = size + math::log1p(math::exp(-2.0 * size)) - std::f64::consts::LN_2;
+        let near = -0.5 * math::log1p(-t * t);
+        let rho = delta * delta * if size < 1.0 { near } else { far };
+        (w * rho, w * delta * t, w * (1.0 - t * t), if r == 0.0 { w } else { w * t / u })
+    });
+}
+
+#[inline(always)]
+fn binomial<const MAJORANT: bool>(m: &Rows, y: &Rows, w: &Rows, out: Out<'_>) {
+    each_row!(m, w, out, |i| {
+        let (y, fail) = (y.0[i], 1.0 - m);
+        let passed = if y > 0.0 { y * (math::ln(y) - math::ln(m)) } else { 0.0 };
+        let failed = if y < 1.0 { (1.0 - y) * (math::log1p(-y) - math::log1p(-m)) } else { 0.0 };
+        // A law outside (0, 1) has no likelihood.
+        let possible = m > 0.0 && m < 1.0;
+        (
+            if possible { w * (passed + failed) } else { f64::NAN },
+            w * ((1.0 - y) / fail - y / m),
+            w * ((1.0 - y) / (fail * fail) + y / (m * m)),
+            w / (m * fail),
+        )
+    });
+}
+
+/// From derivatives by the residual to derivatives by the prediction.
+#[inline(always)]
+fn chain<const MAJORANT: bool>(slope: &Rows, bend: &Rows, c1: &mut Rows, c2: &mut Rows, majorant: &mut Rows) {
+    for i in 0..POINTS {
+        let t1 = slope.0[i];
+        let squared = t1 * t1;
+        let psi = c2.0[i];
+        c1.0[i] = c1.0[i].mul_add(squared, psi * bend.0[i]);
+        c2.0[i] = psi * t1;
+        if MAJORANT {
+            majorant.0[i] *= squared;
+        }
+    }
+}
+
+#[inline(always)]
+fn choose(convex: &Rows, majorant: &Rows, c1: &mut Rows) {
+    // By bits: a choice between two loads turns into branches.
+    for i in 0..POINTS {
+        let mask = convex.0[i].to_bits();
+        c1.0[i] = f64::from_bits((c1.0[i].to_bits() & !mask) | (majorant.0[i].to_bits() & mask));
+    }
+}
+
+/// Adds `w |r|`, times a factor for either side.
+#[inline(always)]
+fn add_sizes(sum: &mut Lanes, r: &Rows, w: &Rows, (over, under): (f64, f64)) {
+    let mut totals = [0.0; LANES * CHAINS];
+    for step in 0..POINTS / (LANES * CHAINS) {
+        for j in 0..LANES * CHAINS {
+            let i = LANES * CHAINS * step + j;
+            let side = if r.0[i] > 0.0 { over } else { under };
+            totals[j] = (w.0[i] * side).mul_add(r.0[i].abs(), totals[j]);
+        }
+    }
+    for j in 0..LANES * CHAINS {
+        sum.0[j % LANES] += totals[j];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOSSES: [Loss; 10] = [
+        Loss::Squared,
+        Loss::Huber { delta: 0.3 },
+        Loss::Absolute,
+        Loss::SoftL1 { delta: 0.3 },
+        Loss::Cauchy { delta: 0.3 },
+        Loss::LogCosh { delta: 0.3 },
+        Loss::AsymmetricHuber { delta: 0.3, over: 2.5 },
+        Loss::Expectile { over: 2.5 },
+        Loss::Quantile { tau: 0.8 },
+        Loss::Binomial,
+    ];
+
+    /// Merit, c1, c2 and majorant of one point, as a function of its prediction.
+    fn point(objective: Objective, prediction: f64, target: f64, delta: f64) -> [f64; 4] {
+        let mut head = Head::new();
+        let mut sums = Sums::ZERO;
+        let (m, t) = (Block([prediction; POINTS]), Block([target; POINTS]));
+        let mut weight = Block::ZERO;
+        weight.0[3] = 1.7;
+        let delta = Block([delta; POINTS]);
+        head.run::<true>(objective, &m, &t, &weight, (&delta, &delta), &Block::ZERO, &mut sums);
+        [sums.merit.0[3], sums.c1.0[3], sums.c2.0[3], sums.majorant.0[3]]
+    }
+
+    fn cases() -> Vec<(Objective, f64)> {
+        let mut cases = Vec::new();
+        for loss in LOSSES {
+            for space in [Space::Raw, Space::Log, Space::Logit] {
+                if loss != Loss::Binomial || space == Space::Raw {
+                    cases.push((
+                        Objective { loss, space },
+                        if space == Space::Raw { 0.4 } else { space.transform(0.4) },
+                    ));
+                }
+            }
+        }
+        cases
+    }
+
+    #[test]
+    fn slope_and_curvature_are_those_of_the_merit() {
+        for (objective, target) in cases() {
+            for prediction in [0.11, 0.33, 0.397, 0.41, 0.52, 0.83] {
+                let delta = if objective.loss.delta() > 0.0 { objective.loss.delta() } else { 0.05 };
+                let at = |m: f64| point(objective, m, target, delta);
+                let h = 1e-6;
+                let (below, here, above) = (at(prediction - h), at(prediction), at(prediction + h));
+                let slope = (above[0] - below[0]) / (2.0 * h);
+                let curvature = (above[2] - below[2]) / (2.0 * h);
+                let close = |a: f64, b: f64| (a - b).abs() <= 1e-6 * (1.0 + a.abs().max(b.abs()));
+                assert!(close(slope, here[2]), "{objective:?} at {prediction}: {slope} {}", here[2]);
+                assert!(close(curvature, here[1]), "{objective:?} at {prediction}: {curvature} {}", here[1]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_majorant_is_never_negative() {
+        for (objective, target) in cases() {
+            for prediction in [0.11, 0.397, 0.4, 0.41, 0.83] {
+                let [_, _, _, majorant] = point(objective, prediction, target, 0.05);
+                assert!(majorant >= 0.0, "{objective:?} at {prediction}: {majorant}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_loss_at_a_known_residual_is_what_its_definition_says() {
+        // Raw residuals of 0.5 (prediction 0.9, target 0.4) with weight 1.7.
+        let at = |loss| point(Objective { loss, space: Space::Raw }, 0.9, 0.4, 0.3)[0] / 1.7;
+        let r: f64 = 0.5;
+        for (loss, expected) in [
+            (Loss::Squared, r * r),
+            (Loss::Huber { delta: 0.3 }, 0.3 * (r - 0.15)),
+            (Loss::SoftL1 { delta: 0.3 }, 0.09 * ((1.0 + r * r / 0.09).sqrt() - 1.0)),
+            (Loss::Cauchy { delta: 0.3 }, 0.045 * (1.0 + r * r / 0.09).ln()),
+            (Loss::LogCosh { delta: 0.3 }, 0.09 * (r / 0.3).cosh().ln()),
+            (Loss::AsymmetricHuber { delta: 0.3, over: 2.5 }, 2.5 * 0.3 * (r - 0.15)),
+            (Loss::Expectile { over: 2.5 }, 2.5 * 0.5 * r * r),
+            (Loss::Quantile { tau: 0.8 }, 0.2 * (r - 0.15)),
+            (Loss::Binomial, 0.4 * (0.4f64 / 0.9).ln() + 0.6 * (0.6f64 / 0.1).ln()),
+        ] {
+            assert!((at(loss) - expected).abs() < 1e-14, "{loss:?}: {} {expected}", at(loss));
+        }
+    }
+}
