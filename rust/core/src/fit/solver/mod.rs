@@ -19,8 +19,8 @@
 //! quadratically convergent step is still taken. Bounds are an active set: a parameter at its bound whose gradient
 //! points outward rests, any other step is cut at the bound and judged by what the model says of the cut step.
 //!
-//! Parameters that the residuals are linear in, as the solver sees them, are taken to their best values before a trial is judged, where that
-//! gains something (`linear`).
+//! Parameters that the residuals are linear in, as the solver sees them, are taken to their best values before a trial
+//! is judged, where that gains something (`linear`).
 //!
 //! `step` makes the steps, `stages` leads robust losses to their `delta`; this file judges and keeps the books.
 
