@@ -277,6 +277,14 @@ def test_laws_lists_the_registry():
     assert [row["name"] for row in table] == list(iso.laws.names())
     text = piped("laws").stdout
     assert all(name in text for name in iso.laws.names())
+    assert all(row["expr"] in text for row in table)  # what one chooses a law by
+
+
+@pytest.mark.parametrize("words", [["laws"], *(["laws", name] for name in iso.laws.names())], ids=lambda w: w[-1])
+def test_laws_fit_a_page_of_100_columns(words):
+    lines = piped(*words).stdout.splitlines()
+    assert len(lines) > 1
+    assert [line for line in lines if len(line.rstrip()) > 100] == []
 
 
 def test_laws_describes_one():

@@ -168,6 +168,8 @@ def test_a_compute_column_is_kept_as_given_and_the_difference_noted():
     runs = iso.read({"N": [1e8, 1e8], "D": [2e9, 2e9], "C": [1.2e18, 2.4e18], "loss": [3.0, 3.1]})
     np.testing.assert_array_equal(runs["C"], [1.2e18, 2.4e18])
     assert [notice.code for notice in runs.notices] == ["compute-not-6nd"]
+    assert " times 6ND" in runs.notices[0].message
+    assert " to " not in iso.read({"N": [1e8, 2e8], "D": [1e9, 1e9], "C": [1.2e18, 2.4e18]}).notices[0].message
     assert runs.notices[0].details == pytest.approx({"low": 1.0, "high": 2.0})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ __all__ = ["PLAIN_FIELDS", "card", "plain_law"]
 
 PLAIN_FIELDS = ("name", "family", "kind", "status")
 """Fields of a law that are text as they stand."""
+
+_WIDTH = 100
 
 
 def plain_law(law: Law) -> dict[str, Any]:
@@ -73,16 +76,27 @@ def card(law: Law) -> str:
     fixed += [(name, rule, f"of {name[:-1]} in the fitted runs") for name, rule in law.pivots.items()]
     if fixed:
         lines += ["  constants", *_aligned(fixed)]
-    lines.append(f"  recipe: {law.recipe}")
+    lines += _wrapped(f"recipe: {law.recipe}", 2)
     if law.source is not None:
-        lines.append(f"  source: {law.source}")
+        lines += _wrapped(f"source: {law.source}", 2)
     if law.published:
         lines.append("  published")
         for key, published in law.published.items():
             first, *rest = str(published).splitlines()
-            lines += [f"    {key}: {first}", *(f"      {line}" for line in rest)]
-    lines += [f"  note: {note}" for note in law.notes]
+            lines += _wrapped(f"{key}: {first}", 4)
+            for line in rest:
+                lines += _wrapped(line, 6, hang=0)
+    for note in law.notes:
+        lines += _wrapped(f"note: {note}", 2)
     return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: int, hang: int = 2) -> list[str]:
+    """Lines of a sentence; addresses and arXiv numbers stay whole."""
+    first, more = " " * indent, " " * (indent + hang)
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=first, subsequent_indent=more, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:

@@ -48,8 +48,8 @@ def role_columns(table: Table, given: Mapping[str, str | None]) -> dict[str, str
         found[role] = column
     if not found:
         message = (
-            f"no column of {table.label} has the name of a role; say which is which, e.g. N='...', D='...', "
-            f"loss='...'; columns: {', '.join(table.names)}"
+            f"no column of {table.label} has the name of a role; say which is which, e.g. read(..., N='...', "
+            f"loss='...'), on the command line --role N=... --role loss=...; columns: {', '.join(table.names)}"
         )
         raise DataError(message, code="data-no-roles")
     return found
@@ -183,11 +183,13 @@ def fill_compute(columns: dict[str, F64]) -> tuple[dict[str, F64], dict[str, str
         ratio = columns["C"] / (FLOPS_PER_PARAMETER_TOKEN * columns["N"] * columns["D"])
         low, high = float(ratio.min()), float(ratio.max())
         if low < 0.99 or high > 1.01:
+            least, most = f"{low:.3g}", f"{high:.3g}"
+            span = least if least == most else f"{least} to {most}"
             notices.append(
                 Notice(
                     code="compute-not-6nd",
                     severity="info",
-                    message=f"C is between {low:.3g} and {high:.3g} times 6ND; it is used as given",
+                    message=f"C is {span} times 6ND; it is used as given",
                     details={"low": low, "high": high},
                 )
             )

@@ -145,7 +145,8 @@ class Runs:
                 meaning = f" ({ROLES[name].meaning})" if name in ROLES else ""
                 message = (
                     f"the runs have no {name!r}{meaning}{did_you_mean(name, self.columns)}; they have "
-                    f"{', '.join(self.columns)}{of_source}; name its column in read(..., {name}='...')"
+                    f"{', '.join(self.columns)}{of_source}; name its column in read(..., {name}='...'), "
+                    f"on the command line --role {name}=..."
                 )
                 raise DataError(message, code="data-missing-role", role=name)
         return [self.columns[name] for name in names]

@@ -73,9 +73,11 @@ def _open_file(path: Path) -> Table:
     suffixes = [s.lower() for s in path.suffixes]
     kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes or [""])[-1]
     if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        message = f"{path} {what}{did_you_mean(path.name, beside)}"
+        if path.is_dir():
+            message = f"{path} is a directory; give a file in it"
+        else:
+            beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            message = f"{path} does not exist{did_you_mean(path.name, beside)}"
         raise DataError(message, code="data-unreadable", path=str(path))
     if kind in _CSV:
         return _open_csv(path, "\t" if kind == ".tsv" else None)

@@ -30,6 +30,9 @@ __all__ = [
 COUNTS = frozenset({"N", "D", "batch", "U", "S"})
 """Variables printed with K, M, B, T."""
 
+PROSE = 100
+"""Columns after which sentences go on in the next line, in a pipe too."""
+
 
 def line(text: str) -> None:
     """Print text as it is."""
@@ -53,7 +56,8 @@ def demo(shown: "iso.demo.Demo") -> None:
     console.print(_optimum(shown.allocation, shown.true_optimum))
     console.print()
     for notice in (*fitted.warnings, *draws.warnings, *shown.allocation.warnings):
-        console.print(Text(str(notice), style="dim" if notice.severity == "info" else "yellow"))
+        style = "dim" if notice.severity == "info" else "yellow"
+        console.print(Text(str(notice), style=style), width=min(PROSE, console.width))
     timing = ", ".join(f"{name} {_seconds(value)}" for name, value in shown.seconds.items())
     _labelled(console, "time", timing)
     if shown.figure is not None:
@@ -69,6 +73,8 @@ def demo_record(shown: "iso.demo.Demo") -> dict[str, Any]:
         "simulated": shown.simulated,
         "runs": shown.runs.n,
         **_fit_part(shown.fit, shown.draws, 0.95),
+        # The demonstration chose the cells itself: their count says it, a list of row numbers only buries the result.
+        "dropped": [{"count": record.count, "reason": record.reason} for record in shown.fit.dropped],
         "allocation": allocation_record(shown.allocation),
         "truth": truth,
         "seconds": shown.seconds,
@@ -99,13 +105,13 @@ def predictions(rows: Sequence[Mapping[str, Any]], level: float) -> None:
 
 
 def laws(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the registry."""
+    """Print the registry: what one chooses a law by. `isoloss laws NAME` prints the rest."""
     table = _table()
-    names = ("name", "kind", "family", "paper", "arxiv", "status")
-    for name in names:
-        table.add_column(name, overflow="fold")
+    titles = {"name": "name", "expr": "law", "family": "family", "arxiv": "arxiv"}
+    for name, title in titles.items():
+        table.add_column(title, overflow="fold", no_wrap=name in {"name", "arxiv"})
     for row in rows:
-        table.add_row(*("" if row.get(name) is None else str(row[name]) for name in names))
+        table.add_row(*("" if row.get(name) is None else str(row[name]) for name in titles))
     _console().print(table)
 
 
@@ -198,7 +204,7 @@ def _labelled(console: Console, label: str, text: str) -> None:
     grid.add_column(width=10, style="bold")
     grid.add_column(overflow="fold")
     grid.add_row(label, text)
-    console.print(grid)
+    console.print(grid, width=min(PROSE, console.width))
 
 
 def _quantity(name: str, value: Any) -> str:
