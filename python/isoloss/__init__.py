@@ -24,7 +24,7 @@ from isoloss.config import show_config
 from isoloss.draws import Draws
 from isoloss.errors import DataError, FitError, FitWarning, IsolossError, LawError, Notice
 from isoloss.fit import Fit, fit
-from isoloss.fit_many import FitTable, fit_many
+from isoloss.fit_many import FitTable, fit_many, fit_many_chunks
 from isoloss.law import Law, law
 from isoloss.laws import register
 from isoloss.objective import AbsoluteError, Huber, SquaredError
@@ -57,6 +57,7 @@ __all__ = [
     "errors",
     "fit",
     "fit_many",
+    "fit_many_chunks",
     "law",
     "laws",
     "load",

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from isoloss._objectivebase import AUTO
+from isoloss._watch import Watch
 from isoloss.basins import winner
 from isoloss.errors import Notice
 from isoloss.objective import AbsoluteError
-from isoloss.problem import F64, Problem, Progress, Solved
+from isoloss.problem import F64, Problem, Solved
 
 if TYPE_CHECKING:
     from isoloss._objectivebase import Wide
@@ -74,9 +75,7 @@ def without_scale(problem: Problem) -> Problem:
     return replace(problem, objective=AbsoluteError(space=goal.space)) if goal.delta == AUTO else problem
 
 
-def settle(
-    problem: Problem, points: F64, *, threads: int | None, progress: Progress | None
-) -> tuple[Problem, Solved, list[Notice]]:
+def settle(problem: Problem, points: F64, *, watch: Watch) -> tuple[Problem, Solved, list[Notice]]:
     """Find delta and solve from all starting points with it.
 
     Parameters
@@ -85,6 +84,8 @@ def settle(
         Its objective has ``delta="auto"``.
     points : (S, p) float64
         Starting points.
+    watch : Watch
+        Of the fits from all points; while no delta is known, an interrupt raises.
 
     Returns
     -------
@@ -96,13 +97,15 @@ def settle(
         If the residuals vanish, or delta finds no fixed point.
     """
     goal = cast("Wide", problem.objective)  # only those have a delta
-    floor = _floor(problem)
+    floor, threads = _floor(problem), watch.threads or None
     solved, settled = without_scale(problem).solve(points, threads=threads), False
     delta = _next(problem, solved, floor)
     for _ in range(_PASSES):
         delta = _rounds(problem, goal, solved, delta, floor, threads)
         problem = replace(problem, objective=replace(goal, delta=delta))
-        solved = problem.solve(points, threads=threads, progress=progress)
+        solved = problem.solve(points, watch=watch)
+        if watch.stopped:
+            return problem, solved, []
         # The last fit differs from that of the rounds by rounding, unless it found a better basin.
         settled = abs(_next(problem, solved, floor) - delta) <= 10.0 * _TOLERANCE * delta
         if settled:

@@ -10,18 +10,19 @@ from numpy.typing import NDArray
 
 from isoloss._autodelta import settle, without_scale
 from isoloss._objectivebase import AUTO
+from isoloss._watch import Watch
 from isoloss.basins import Basins, census, noise, winner
+from isoloss.errors import Notice
 from isoloss.inference import Covariance, covariance
 from isoloss.judgement import notices
 from isoloss.law import Law
 from isoloss.posing import Settings, pose
-from isoloss.problem import F64, Parameters, Problem, Progress, Solved
+from isoloss.problem import F64, Parameters, Problem, Solved
 from isoloss.runs import Runs
 from isoloss.starts import start_points
 from isoloss.status import Status
 
 if TYPE_CHECKING:
-    from isoloss.errors import Notice
     from isoloss.fit import Fit
 
 __all__ = ["run"]
@@ -29,29 +30,31 @@ __all__ = ["run"]
 _RESERVES = 16  # other optima and starts kept for the resamples of a bootstrap
 
 
-def run(law: Law, runs: Runs, settings: Settings, n_threads: int | None, progress: Progress | None) -> Fit:
+def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
     """Fit a law to runs as the settings say."""
     from isoloss.fit import Fit
 
     began = perf_counter()
     problem = pose(law, runs, settings)
     wanted = law.starts if settings.starts is None else settings.starts
-    points = start_points(without_scale(problem), wanted, seed=settings.seed, threads=n_threads)
+    points = start_points(without_scale(problem), wanted, seed=settings.seed, threads=watch.threads or None)
     extra: list[Notice] = []
     if problem.objective.delta == AUTO:
-        problem, solved, extra = settle(problem, points, threads=n_threads, progress=progress)
+        problem, solved, extra = settle(problem, points, watch=watch)
     else:
-        solved = problem.solve(points, threads=n_threads, progress=progress)
+        solved = problem.solve(points, watch=watch)
     best = winner(solved)
-    if not solved.ok[best] and np.isfinite(solved.value[best]):
+    if not watch.stopped and not solved.ok[best] and np.isfinite(solved.value[best]):
         # The lowest start stopped early: give it once more the whole number of iterations.
-        again = problem.solve(solved.params[best : best + 1], threads=n_threads)
+        again = problem.solve(solved.params[best : best + 1], threads=watch.threads or None)
         if again.score()[0] <= solved.value[best]:
             solved = solved.with_row(best, again)
     params = solved.params[best]
     basins = census(solved, problem.names, noise(problem))
     touched = {name: int(side) for name, side in zip(problem.names, solved.at_bound[best], strict=True) if side}
-    spread = _covariance(problem, runs, solved, best)
+    spread = _covariance(problem, runs, solved, best, watch.stopped)
+    if watch.stopped:
+        extra.append(_interrupted(solved))
     status = Status(int(solved.status[best]))
     value = float(solved.value[best])
     found = dict(zip(problem.names, params.tolist(), strict=True))
@@ -74,10 +77,20 @@ def run(law: Law, runs: Runs, settings: Settings, n_threads: int | None, progres
     )
 
 
-def _covariance(problem: Problem, runs: Runs, solved: Solved, best: int) -> Covariance:
+def _covariance(problem: Problem, runs: Runs, solved: Solved, best: int, stopped: bool) -> Covariance:
+    if stopped:
+        return Covariance(cov=None, kind="sandwich", reason="the fit was interrupted")
     if not solved.ok[best]:
         return Covariance(cov=None, kind="sandwich", reason="the fit did not converge")
     return covariance(problem, solved.params[best], solved.at_bound[best], runs.group)
+
+
+def _interrupted(solved: Solved) -> Notice:
+    """What an interrupt left undone."""
+    starts = len(solved.status)
+    done = int(np.count_nonzero(solved.status != Status["CANCELLED"]))
+    message = f"interrupted: {done:,} of {starts:,} starts were finished"
+    return Notice(code="interrupted", severity="serious", message=message, details={"finished": done, "starts": starts})
 
 
 def _reserve(parameters: Parameters, basins: Basins, points: F64, solved: Solved) -> tuple[F64, int]:

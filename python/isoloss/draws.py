@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss import _core
+from isoloss._watch import OnInterrupt, Progress, Watch
 from isoloss.errors import DataError, FitError, Notice, OptionError, did_you_mean
 from isoloss.predict import Band, band
-from isoloss.problem import F64, Problem, Progress, Solved, seed_number
+from isoloss.problem import F64, Problem, Solved, seed_number
+from isoloss.status import Status
 from isoloss.units import format_number
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Draws", "bootstrap"]
 
 _MOST_WEIGHTS = 30_000_000  # numbers in one matrix of resampling weights (240 MB)
+_LOOK_UP = 1_000_000  # numbers that NumPy handles between two chances to interrupt it
+_CANCELLED = int(Status["CANCELLED"])
 _METHODS = ("case",)
 RANK_DEFICIENT = 255
 """Stands in `Draws.status` for a resample with fewer distinct points than parameters."""
@@ -48,7 +52,8 @@ class Draws:
     index : (m,) int64
         Number of each among those drawn: draws of two fits with the same index and seed share their resample.
     status : (n,) uint8
-        Code of `Status` of every draw asked for; 255 where the resample had too few distinct points.
+        Code of `Status` of every draw asked for; 255 where the resample had too few distinct points, ``CANCELLED``
+        where an interrupt came first.
     won_by_start : tuple of int
         How often each start gave the least objective; the first is the warm start.
     method, by : str
@@ -215,8 +220,10 @@ def bootstrap(
     starts: int,
     n_threads: int | None,
     progress: Progress | None,
+    on_interrupt: OnInterrupt = "raise",
 ) -> Draws:
     """Refit to resampled runs; see `isoloss.fit.Fit.bootstrap`."""
+    watch = Watch(progress, on_interrupt, n_threads)
     asked: tuple[tuple[str, Any, int], ...] = (("n", n, 1), ("starts", starts, 0))
     for name, value, least in asked:
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
@@ -231,7 +238,7 @@ def bootstrap(
     unit, clusters, units = _clusters(fit.runs, by)
     number = seed_number(seed)
     points = _starting_points(fit, int(starts))
-    solved, deficient = _solve(fit.problem, points, int(n), clusters, units, number, n_threads, progress)
+    solved, deficient = _solve(fit.problem, points, int(n), clusters, units, number, watch)
     return _pick(fit, solved, deficient, method=method, by=unit, units=units, seed=number)
 
 
@@ -274,32 +281,56 @@ def _solve(
     clusters: NDArray[np.int64],
     units: int,
     seed: int,
-    n_threads: int | None,
-    progress: Progress | None,
+    watch: Watch,
 ) -> tuple[Solved, NDArray[np.bool_]]:
     """All draws from all points, draw-major, and which resamples are rank-deficient."""
     each = len(points)
     chunk = max(1, min(n, _MOST_WEIGHTS // max(len(clusters), 1)))
     parts: list[Solved] = []
     lacking: list[NDArray[np.bool_]] = []
-    # One chunk, and so one call of the engine, unless the weights would not fit in memory comfortably.
-    for first in range(0, n, chunk):
-        size = min(chunk, n - first)
-        stream = seed if first == 0 else int(np.random.SeedSequence([seed, first]).generate_state(1, np.uint64)[0])
-        counts = _core.resample_counts(stream, size, clusters, units)
-        lacking.append(_rank_deficient(problem, counts))
-        if problem.weights is not None:
-            counts = counts * problem.weights
-        parts.append(
-            problem.solve(
+    watch.total = n * each
+    try:
+        # One chunk, and so one call of the engine, unless the weights would not fit in memory comfortably.
+        for first in range(0, n, chunk):
+            size = min(chunk, n - first)
+            stream = seed if first == 0 else int(np.random.SeedSequence([seed, first]).generate_state(1, np.uint64)[0])
+            counts = _core.resample_counts(stream, size, clusters, units, threads=watch.threads)
+            deficient = _rank_deficient(problem, counts)
+            if problem.weights is not None:
+                counts *= problem.weights
+            watch.before = first * each
+            solved = problem.solve(
                 np.tile(points, (size, 1)),
                 weights=counts,
                 weight_index=np.repeat(np.arange(size, dtype=np.int64), each),
-                threads=n_threads,
-                progress=_shifted(progress, first * each, n * each),
+                watch=watch,
             )
-        )
+            parts.append(solved)
+            lacking.append(deficient)
+            if watch.stopped:
+                break
+    except KeyboardInterrupt:
+        # Between two calls of the engine; inside of one it is the engine that hears it.
+        if not watch.partial:
+            raise
+    del lacking[len(parts) :], parts[len(lacking) :]
+    missing = n - sum(len(some) for some in lacking)
+    if missing:
+        parts.append(_unfinished(missing, points))
+        lacking.append(np.zeros(missing, dtype=np.bool_))
     return _joined(parts), np.concatenate(lacking)
+
+
+def _unfinished(draws: int, points: F64) -> Solved:
+    """Draws that an interrupt kept from being solved."""
+    rows = draws * len(points)
+    return Solved(
+        params=np.tile(points, (draws, 1)),
+        value=np.full(rows, np.nan),
+        status=np.full(rows, _CANCELLED, dtype=np.uint8),
+        iterations=np.zeros(rows, dtype=np.uint32),
+        at_bound=np.zeros((rows, points.shape[1]), dtype=np.int8),
+    )
 
 
 def _joined(parts: list[Solved]) -> Solved:
@@ -309,23 +340,27 @@ def _joined(parts: list[Solved]) -> Solved:
     return Solved(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
 
 
-def _shifted(progress: Progress | None, done_before: int, total: int) -> Progress | None:
-    """Progress over all chunks from the progress of one."""
-    if progress is None:
-        return None
-    return lambda done, _: progress(done_before + done, total)
-
-
 def _rank_deficient(problem: Problem, counts: F64) -> NDArray[np.bool_]:
     """(draws,) whether a resample has fewer distinct points than there are free parameters."""
     free = int(problem.parameters.free.sum())
-    points = np.column_stack(problem.columns)
-    _, place = np.unique(points, axis=0, return_inverse=True)
-    order = np.argsort(place.ravel(), kind="stable")
-    firsts = np.flatnonzero(np.diff(place.ravel()[order], prepend=-1))
-    present = counts if problem.weights is None else counts * (problem.weights > 0.0)
-    drawn = np.maximum.reduceat(present[:, order], firsts, axis=1) > 0.0
-    return np.asarray(drawn.sum(axis=1) < free)
+    codes = np.zeros(len(problem.target), dtype=np.int64)
+    for column in problem.columns:
+        _, rank = np.unique(column, return_inverse=True)
+        _, codes = np.unique(codes * (int(rank.max()) + 1) + rank, return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    firsts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    alive = None if problem.weights is None else problem.weights > 0.0
+    lacking = np.empty(len(counts), dtype=np.bool_)
+    # Some draws at a time: the copies stay small, and Python looks up between them.
+    step = max(1, _LOOK_UP // max(counts.shape[1], 1))
+    for first in range(0, len(counts), step):
+        present = counts[first : first + step] > 0.0
+        if alive is not None:
+            present &= alive
+        if len(firsts) < present.shape[1]:
+            present = np.logical_or.reduceat(present[:, order], firsts, axis=1)
+        lacking[first : first + step] = np.count_nonzero(present, axis=1) < free
+    return lacking
 
 
 def _pick(
@@ -337,21 +372,29 @@ def _pick(
     best = np.argmin(score, axis=1)
     rows = np.arange(n)
     least = score[rows, best]
-    kept = np.isfinite(least) & ~deficient
+    # A draw that lacks a start may lack its best one.
+    cut = (solved.status == _CANCELLED).reshape(n, -1).any(axis=1)
+    kept = np.isfinite(least) & ~deficient & ~cut
     # Equal to rounding is a tie, which the earlier start wins: only real improvements count for the later ones.
     winner = np.argmax(score <= (least + 1e-9 * np.abs(least))[:, None], axis=1)
     at = rows * score.shape[1] + best
     status = solved.status[at].copy()
     status[deficient] = RANK_DEFICIENT
-    failed = int(n - kept.sum())
+    status[cut] = _CANCELLED
+    undone = int(cut.sum())
+    failed = int(n - kept.sum()) - undone
     warnings: tuple[Notice, ...] = ()
+    if undone:
+        message = f"interrupted: {n - undone:,} of {n:,} draws were finished"
+        counted = {"finished": n - undone, "draws": n}
+        warnings = (Notice(code="interrupted", severity="serious", message=message, details=counted),)
     if failed:
-        few = int(deficient.sum())
+        few = int((deficient & ~cut).sum())
         reason = f", {few:,} of them for too few distinct points" if few else ""
         message = f"{failed:,} of {n:,} draws failed and are left out{reason}"
         details = {"failed": failed, "draws": n, "rank_deficient": few}
         severe = failed > 0.05 * n
-        warnings = (
+        warnings += (
             Notice(code="draws-failed", severity="serious" if severe else "warning", message=message, details=details),
         )
     return Draws(

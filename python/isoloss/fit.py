@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from isoloss._fitrun import run
 from isoloss._objectivebase import Delta
+from isoloss._watch import OnInterrupt, Progress, Watch
 from isoloss.basins import Basins
 from isoloss.draws import Draws, bootstrap
 from isoloss.inference import Covariance, correlation
@@ -24,7 +25,7 @@ from isoloss.objective import Objective, resolve
 from isoloss.plan import Allocation, allocate
 from isoloss.posing import Bounds, Settings, as_law, frozen_starts, given_weights
 from isoloss.predict import predict
-from isoloss.problem import F64, Problem, Progress, seed_number
+from isoloss.problem import F64, Problem, seed_number
 from isoloss.runs import Runs, as_runs
 from isoloss.starts import Starts
 from isoloss.status import Status
@@ -233,6 +234,7 @@ class Fit:
         starts: int = 3,
         n_threads: int | None = None,
         progress: Progress | None = None,
+        on_interrupt: OnInterrupt = "raise",
     ) -> Draws:
         """Refit to resampled runs.
 
@@ -251,7 +253,9 @@ class Fit:
         n_threads : int, optional
             The draws do not depend on it.
         progress : callable, optional
-            Called as ``progress(done, total)``.
+            Called as ``progress(done, total)``; True stops as Ctrl-C does.
+        on_interrupt : {"raise", "partial"}
+            What Ctrl-C does: raise KeyboardInterrupt, or return the draws that are finished.
 
         Returns
         -------
@@ -273,7 +277,15 @@ class Fit:
         (200, 5)
         """
         return bootstrap(
-            self, n, method=method, by=by, seed=seed, starts=starts, n_threads=n_threads, progress=progress
+            self,
+            n,
+            method=method,
+            by=by,
+            seed=seed,
+            starts=starts,
+            n_threads=n_threads,
+            progress=progress,
+            on_interrupt=on_interrupt,
         )
 
     def with_draws(self, draws: Draws) -> Fit:
@@ -324,7 +336,7 @@ class Fit:
 
     def rerun(self, *, n_threads: int | None = None) -> Fit:
         """Fit the same law to the same data with the same settings again; the same bits with the same version."""
-        return run(self.law, self.runs, self.settings, n_threads, None)
+        return run(self.law, self.runs, self.settings, Watch(n_threads=n_threads))
 
     def save(self, path: str | PathLike[str], *, draws: Draws | None = None) -> None:
         """Write the fit, its data and its draws to a JSON file; `isoloss.load` reads it.
@@ -361,6 +373,7 @@ def fit(
     seed: int | np.random.Generator = 0,
     n_threads: int | None = None,
     progress: Progress | None = None,
+    on_interrupt: OnInterrupt = "raise",
 ) -> Fit:
     """Fit a law to runs.
 
@@ -393,7 +406,10 @@ def fit(
     n_threads : int, optional
         The result does not depend on it.
     progress : callable, optional
-        Called as ``progress(done, total)``.
+        Called as ``progress(done, total)``; True stops as Ctrl-C does, an exception comes back unchanged.
+    on_interrupt : {"raise", "partial"}
+        What Ctrl-C does: raise KeyboardInterrupt, or return the best of the starts that are finished, with a warning
+        ``interrupted``. Before the first start is on its way it raises.
 
     Returns
     -------
@@ -419,6 +435,7 @@ def fit(
     >>> {name: round(value, 4) for name, value in fit.params.items()}
     {'E': 1.8169, 'A': 482.0057, 'alpha': 0.3478, 'B': 2085.4342, 'beta': 0.3659}
     """
+    watch = Watch(progress, on_interrupt, n_threads)
     chosen = as_law(law)
     table = as_runs(runs, chosen.variables)
     goal = resolve(chosen.recipe.objective if objective is None else objective, delta)
@@ -432,4 +449,4 @@ def fit(
         weights=given,
         seed=seed_number(seed),
     )
-    return run(chosen, table, settings, n_threads, progress)
+    return run(chosen, table, settings, watch)

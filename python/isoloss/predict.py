@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Band", "band", "predict"]
 
 PREDICTED = "loss_pred"
+_LOOK_UP = 1_000_000  # values that NumPy sorts between two chances to interrupt it
 _COMPLETING = ("N", "D", "C")
 
 
@@ -111,7 +113,14 @@ def band(bound: BoundLaw, params: F64, columns: Mapping[str, ArrayLike | str], l
     expression = bound.law.core(bound.constants)
     shape = np.shape(estimate)
     points = [np.ascontiguousarray(np.broadcast_to(arrays[name], shape)).ravel() for name in expression.variables]
-    low, high = percentiles(expression.evaluate(points, params), level)
+    # Some points at a time: draws times points would not fit in memory, and Python looks up between them.
+    step = max(1, _LOOK_UP // max(len(params), 1))
+    count = max(math.prod(shape), 1)
+    edges = [
+        percentiles(expression.evaluate([at[first : first + step] for at in points], params), level)
+        for first in range(0, count, step)
+    ]
+    low, high = (np.concatenate(side) for side in zip(*edges, strict=True))
     if shape == ():
         return Band(estimate=estimate, low=float(low[0]), high=float(high[0]), level=level, draws=len(params))
     return Band(estimate=estimate, low=low.reshape(shape), high=high.reshape(shape), level=level, draws=len(params))

@@ -9,7 +9,7 @@ then works in its logarithm). All four are handled exactly by the engine, as pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss import _core
+from isoloss._watch import Progress, Watch
 from isoloss.errors import DataError, LawError, OptionError, did_you_mean
 from isoloss.objective import Objective
 from isoloss.status import succeeded
@@ -25,7 +26,6 @@ from isoloss.units import parse_number
 __all__ = ["F64", "Parameters", "Problem", "Progress", "Solved", "arrange", "seed_number"]
 
 F64 = NDArray[np.float64]
-Progress = Callable[[int, int], object]
 
 
 def seed_number(seed: Any) -> int:
@@ -267,7 +267,7 @@ class Problem:
         max_iterations: int = 0,
         threads: int | None = None,
         progress: Progress | None = None,
-        partial: bool = False,
+        watch: Watch | None = None,
     ) -> Solved:
         """Solve a problem for each row of `starts` in one call of the engine.
 
@@ -281,8 +281,11 @@ class Problem:
             Which row of the weights and targets each problem takes.
         offsets : (B + 1,) int64, optional
             Panels: problem b owns rows offsets[b] to offsets[b + 1] of the flat columns.
+        threads, progress, watch
+            A watch brings its own threads and progress, and learns whether the call was stopped.
         """
         own = self.parameters
+        watch = Watch(progress, n_threads=threads) if watch is None else watch
         result = _core.fit_batch(
             self.expression,
             self.columns,
@@ -302,10 +305,11 @@ class Problem:
             shape=self.objective.shape,
             space=self.objective.space,
             max_iterations=max_iterations,
-            threads=0 if threads is None else threads,
-            progress=progress,
-            partial=partial,
+            threads=watch.threads,
+            progress=watch.report,
+            partial=watch.partial,
         )
+        watch.stopped |= result["stopped"]
         return Solved(
             params=result["params"],
             value=result["value"],

@@ -322,9 +322,18 @@ def _unit_terms(problem: Problem, points: F64, fill: NDArray[np.bool_], offsets:
     return unit
 
 
+def sums(values: F64, offsets: NDArray[np.int64]) -> F64:
+    """(B,) the sum of each panel's rows; zero where it has none."""
+    some = np.diff(offsets) > 0
+    total = np.zeros(len(some))
+    if some.any():  # an empty panel ends where the next begins, so leaving it out moves no edge
+        total[some] = np.add.reduceat(values, offsets[:-1][some])
+    return total
+
+
 def _panel_means(values: F64, offsets: NDArray[np.int64]) -> F64:
     """(B,) the mean of each panel's rows."""
-    return np.asarray(np.add.reduceat(values, offsets[:-1]) / np.diff(offsets))
+    return np.asarray(sums(values, offsets) / np.maximum(np.diff(offsets), 1))
 
 
 def _typical(problem: Problem, target_index: NDArray[np.int64] | None, offsets: NDArray[np.int64] | None) -> F64:
