@@ -37,7 +37,7 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
     began = perf_counter()
     problem = pose(law, runs, settings)
     wanted = law.starts if settings.starts is None else settings.starts
-    points = start_points(without_scale(problem), wanted, seed=settings.seed, threads=watch.threads or None)
+    points, screened = start_points(without_scale(problem), wanted, seed=settings.seed, threads=watch.threads or None)
     extra: list[Notice] = []
     if problem.objective.delta == AUTO:
         problem, solved, extra = settle(problem, points, watch=watch)
@@ -50,7 +50,7 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
         if again.score()[0] <= solved.value[best]:
             solved = solved.with_row(best, again)
     params = solved.params[best]
-    basins = census(solved, problem.names, noise(problem))
+    basins = census(solved, problem.names, noise(problem), screened)
     touched = {name: int(side) for name, side in zip(problem.names, solved.at_bound[best], strict=True) if side}
     spread = _covariance(problem, runs, solved, best, watch.stopped)
     if watch.stopped:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.problem import F64, Problem, Solved
+from isoloss.status import Status
 
 __all__ = ["Basins", "Optimum", "census", "noise", "winner"]
 
@@ -57,12 +58,18 @@ class Basins:
         Number of distinct optima, also those not listed.
     failed : int
         Starts that did not converge.
+    hopeless : int
+        Those among the failed at which the law has no value, so that they were never tried.
+    screened : int
+        Points that the start rule set aside after one evaluation, not counted in `starts`; see `isoloss.starts`.
     """
 
     starts: int
     optima: tuple[Optimum, ...]
     distinct: int
     failed: int
+    hopeless: int = 0
+    screened: int = 0
 
     @property
     def share(self) -> float:
@@ -86,7 +93,10 @@ class Basins:
         if self.gap is not None:
             text += f", runner-up {_worse(self.gap)}"
         if self.failed:
-            text += f", {self.failed:,} not converged"
+            without = f" ({self.hopeless:,} without a value)" if self.hopeless else ""
+            text += f", {self.failed:,} not converged{without}"
+        if self.screened:
+            text += f", {self.screened:,} screened out"
         return text
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,6 +105,8 @@ class Basins:
             "starts": self.starts,
             "distinct": self.distinct,
             "failed": self.failed,
+            "hopeless": self.hopeless,
+            "screened": self.screened,
             "optima": [optimum.to_dict() for optimum in self.optima],
         }
 
@@ -105,7 +117,12 @@ class Basins:
             Optimum(value=float(o["value"]), count=int(o["count"]), params=dict(o["params"])) for o in data["optima"]
         )
         return cls(
-            starts=int(data["starts"]), distinct=int(data["distinct"]), failed=int(data["failed"]), optima=optima
+            starts=int(data["starts"]),
+            distinct=int(data["distinct"]),
+            failed=int(data["failed"]),
+            hopeless=int(data.get("hopeless", 0)),
+            screened=int(data.get("screened", 0)),
+            optima=optima,
         )
 
 
@@ -134,7 +151,7 @@ def noise(problem: Problem) -> float:
     return 1e-14 * float(np.sum(np.where(np.isfinite(losses), weights * losses, 0.0)))
 
 
-def census(solved: Solved, names: tuple[str, ...], rounding: float) -> Basins:
+def census(solved: Solved, names: tuple[str, ...], rounding: float, screened: int = 0) -> Basins:
     """Sort the starts of one problem into optima.
 
     Parameters
@@ -145,6 +162,8 @@ def census(solved: Solved, names: tuple[str, ...], rounding: float) -> Basins:
         Parameters.
     rounding : float
         Objective values below this are rounding error, and all the same.
+    screened : int
+        Points set aside before.
     """
     ok = np.flatnonzero(solved.ok)
     order = ok[np.argsort(solved.value[ok], kind="stable")]
@@ -159,7 +178,12 @@ def census(solved: Solved, names: tuple[str, ...], rounding: float) -> Basins:
         for first, last in zip(edges[:-1][:_MOST_LISTED], edges[1:][:_MOST_LISTED], strict=True)
     ]
     return Basins(
-        starts=len(solved.value), optima=tuple(listed), distinct=len(edges) - 1, failed=len(solved.value) - len(ok)
+        starts=len(solved.value),
+        optima=tuple(listed),
+        distinct=len(edges) - 1,
+        failed=len(solved.value) - len(ok),
+        hopeless=int(np.count_nonzero(solved.status == Status["NON_FINITE_START"])),
+        screened=screened,
     )
 
 

@@ -14,33 +14,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from isoloss._fitdata import FitData
 from isoloss._fitrun import run
 from isoloss._objectivebase import Delta
 from isoloss._watch import OnInterrupt, Progress, Watch
-from isoloss.basins import Basins
+from isoloss.decisions import Decisions, decide
 from isoloss.draws import Draws, bootstrap
-from isoloss.inference import Covariance, correlation
-from isoloss.law import BoundLaw, Law
+from isoloss.law import Law
 from isoloss.objective import Objective, resolve
 from isoloss.plan import Allocation, allocate
 from isoloss.posing import Bounds, Settings, as_law, frozen_starts, given_weights
 from isoloss.predict import predict
-from isoloss.problem import F64, Problem, seed_number
-from isoloss.runs import Runs, as_runs
-from isoloss.starts import Starts
-from isoloss.status import Status
+from isoloss.problem import seed_number
+from isoloss.profiles import Profile, profile
+from isoloss.runs import as_runs
+from isoloss.starts import AnyStarts
 from isoloss.summary import summarise
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from isoloss.errors import Notice
 
 __all__ = ["Fit", "fit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
-class Fit:
+class Fit(FitData):
     """A fitted law; made by `isoloss.fit` or `isoloss.load`.
 
     Attributes
@@ -67,89 +66,6 @@ class Fit:
     draws : Draws or None
         Bootstrap draws attached by `with_draws`, or read from a file.
     """
-
-    law: Law
-    runs: Runs
-    params: Mapping[str, float]
-    value: float
-    status: Status
-    basins: Basins
-    covariance: Covariance
-    at_bound: Mapping[str, int]
-    warnings: tuple[Notice, ...]
-    seconds: float
-    settings: Settings
-    problem: Problem
-    reserve: F64
-    rivals: int
-    draws: Draws | None = None
-
-    # What it found ---------------------------------------------------------------------------------------------
-
-    @property
-    def objective(self) -> Objective:
-        """The objective that was minimised; a delta that was asked for as ``"auto"`` is a number here."""
-        return self.problem.objective
-
-    @property
-    def success(self) -> bool:
-        """Whether the parameters are an optimum to working precision."""
-        return self.status.success
-
-    @property
-    def n(self) -> int:
-        """Number of runs that carry weight."""
-        weights = self.problem.weights
-        return self.runs.n if weights is None else int(np.count_nonzero(weights > 0.0))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Parameters in the order of all arrays."""
-        return self.problem.names
-
-    @property
-    def vector(self) -> F64:
-        """(p,) the parameters as an array."""
-        return np.array([self.params[name] for name in self.names], dtype=np.float64)
-
-    @property
-    def dropped(self) -> Any:
-        """Rows that were left out when the runs were read, with the reasons."""
-        return self.runs.dropped
-
-    @property
-    def cov(self) -> F64 | None:
-        """(p, p) covariance of the parameters, or None."""
-        return self.covariance.cov
-
-    @property
-    def cov_reason(self) -> str | None:
-        """Why there is no covariance; None where there is one."""
-        return self.covariance.reason
-
-    @property
-    def stderr(self) -> dict[str, float]:
-        """Standard errors by name: zero where fixed, NaN where there is none."""
-        if self.cov is None:
-            return dict.fromkeys(self.names, float("nan"))
-        return dict(zip(self.names, np.sqrt(np.diag(self.cov)).tolist(), strict=True))
-
-    @property
-    def correlations(self) -> F64 | None:
-        """(p, p) correlations of the parameters, or None; NaN for fixed ones."""
-        return None if self.cov is None else correlation(self.cov)
-
-    @property
-    def residuals(self) -> F64:
-        """(n,) T(prediction) - T(loss) of every run, in the space of the objective."""
-        return self.objective.residuals(self.problem.predict(self.vector)[0], self.problem.target)
-
-    @property
-    def bound(self) -> BoundLaw:
-        """The law with the fitted parameters: a function of its variables."""
-        constants = self.law.resolve_constants(self.runs.columns)
-        pivots = {name: constants[name] for name in self.law.pivots}
-        return self.law.bind({**self.params, **pivots})
 
     def summary(self, *, level: float = 0.95, width: int = 88) -> str:
         """The fit in words and numbers, for a terminal.
@@ -334,6 +250,76 @@ class Fit:
         """
         return allocate(self, C, flops=flops, draws=self.draws if draws is None else draws, level=level, fixed=fixed)
 
+    def decisions(self, C: float | str | None = None, **columns: ArrayLike | str) -> Decisions:
+        """One decision under each optimum of the census, which tells whether the rivals of the best matter.
+
+        Parameters
+        ----------
+        C : float or text such as ``"1e24"``, optional
+            Compute in FLOPs: the decision is the compute-optimal allocation.
+        **columns
+            Variables by role: without `C` the decision is the prediction there, by default at the largest run; with
+            it, these are the further variables of the law.
+
+        Returns
+        -------
+        Decisions
+            The best optimum first.
+
+        Raises
+        ------
+        LawError, DataError
+            As `allocate` and `predict`.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> N, D = [1e8, 1e9, 1e10] * 3, [1e9, 1e10, 1e11, 1e10, 1e11, 1e9, 1e11, 1e9, 1e10]
+        >>> loss = iso.laws.get("chinchilla").bind("besiroglu2024")(N=N, D=D)
+        >>> print(iso.fit("chinchilla", {"N": N, "D": D, "loss": loss}).decisions(C=1e24))
+        compute-optimal at C = 1e+24
+          best, 100 % of starts: N 96.0B, D 1.74T, tokens_per_parameter 18.08, loss 1.959
+        """
+        return decide(self, C, columns)
+
+    def profile(
+        self, name: str, values: ArrayLike | None = None, *, level: float = 0.95, n_threads: int | None = None
+    ) -> Profile:
+        """The least objective when one parameter is held at each of many values.
+
+        Parameters
+        ----------
+        name : str
+            A parameter that is not fixed.
+        values : (m,) array_like, optional
+            Values to hold it at. By default values around the estimate, far enough to hold the interval.
+        level : float
+            Of the interval.
+        n_threads : int, optional
+            The result does not depend on it.
+
+        Returns
+        -------
+        Profile
+            With a likelihood-ratio interval where the objective is a likelihood: squared errors, taken as normal with
+            an unknown variance, and pass counts.
+
+        Raises
+        ------
+        LawError
+            Code ``law-unknown-name`` for a name that is no parameter, ``law-bounds`` for a fixed one.
+        OptionError
+            Code ``option``: values that the parameter cannot take, or a level outside (0, 1).
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
+        >>> print(iso.fit("chinchilla", runs, objective="squared_log").profile("alpha"))
+        alpha 0.350437, 95 % profile interval [0.3439, 0.3570]
+        """
+        return profile(self, name, values, level=level, n_threads=n_threads)
+
     def rerun(self, *, n_threads: int | None = None) -> Fit:
         """Fit the same law to the same data with the same settings again; the same bits with the same version."""
         return run(self.law, self.runs, self.settings, Watch(n_threads=n_threads))
@@ -365,7 +351,7 @@ def fit(
     *,
     objective: Objective | str | None = None,
     delta: Delta | None = None,
-    starts: Starts = None,
+    starts: AnyStarts = None,
     fix: Mapping[str, float] | None = None,
     tie: Mapping[str, str] | None = None,
     bounds: Bounds | None = None,
@@ -389,9 +375,10 @@ def fit(
         Width of the objective, where it has one. ``"auto"``, here or in the objective, is 1.345 times the robust sigma
         of the residuals (from their median absolute deviation), iterated to a fixed point; it ends up in
         ``Fit.objective.delta``.
-    starts : int, mapping, array_like, optional
-        Number of automatic starts; values by name, of which the product is taken (parameters left out are found
-        automatically); one point (p,) or several (S, p). By default the law's own rule.
+    starts : int, mapping, Box, array_like, optional
+        Number of automatic starts; values by name, of which the product is taken, or a box from
+        `isoloss.starts.halton` or `isoloss.starts.sobol` (parameters left out are found automatically); one point (p,)
+        or several (S, p). By default the law's own rule.
     fix : mapping of str to float, optional
         Parameters to hold at a value.
     tie : mapping of str to str, optional

@@ -239,7 +239,7 @@ def residuals(fit: "Fit", *, against: str = "C", ax: "Axes | None" = None) -> "A
         raise OptionError(
             f"the runs have no column {against!r}; they have {', '.join(fit.runs.names)}",
         )
-    axes = _new_axes() if ax is None else ax
+    axes = new_axes() if ax is None else ax
     columns = {name: np.asarray(fit.runs[name]) for name in fit.law.variables}
     fitted = np.asarray(fit.predict(**columns))
     error = 100.0 * (np.asarray(fit.runs["loss"]) / fitted - 1.0)
@@ -323,7 +323,8 @@ def _require_matplotlib() -> None:
         raise missing_extra("matplotlib", "plot") from error
 
 
-def _new_axes() -> "Axes":
+def new_axes() -> "Axes":
+    """Axes of a new figure."""
     _require_matplotlib()
     from matplotlib import pyplot as plt
 
@@ -335,7 +336,7 @@ def _axes(fit: "Fit", ax: "Axes | None") -> "Axes":
         raise OptionError(
             f"this figure needs a law of N and D; {fit.law.name} is one of {', '.join(fit.law.variables)}",
         )
-    axes = _new_axes() if ax is None else ax
+    axes = new_axes() if ax is None else ax
     _plain(axes)
     return axes
 

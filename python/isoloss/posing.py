@@ -16,7 +16,7 @@ from isoloss.law import law as make_law
 from isoloss.objective import Objective
 from isoloss.problem import F64, Problem, arrange, check_target
 from isoloss.runs import Runs
-from isoloss.starts import Starts
+from isoloss.starts import AnyStarts, Box
 
 __all__ = ["Bounds", "Settings", "as_law", "frozen_starts", "given_weights", "pose"]
 
@@ -30,7 +30,7 @@ class Settings:
     Attributes
     ----------
     objective : Objective
-    starts : Starts
+    starts : AnyStarts
     fix, tie, bounds : mapping
     weights : (n,) float64 or None
         Weights given to the fit; those of the runs are in the runs.
@@ -38,7 +38,7 @@ class Settings:
     """
 
     objective: Objective
-    starts: Starts = None
+    starts: AnyStarts = None
     fix: Mapping[str, float] = field(default_factory=dict)
     tie: Mapping[str, str] = field(default_factory=dict)
     bounds: Bounds = field(default_factory=dict)
@@ -140,9 +140,9 @@ def given_weights(runs: Runs, given: ArrayLike | str) -> F64:
     return weights
 
 
-def frozen_starts(starts: Starts) -> Starts:
+def frozen_starts(starts: AnyStarts) -> AnyStarts:
     """A copy that later changes to the caller's arrays cannot reach."""
-    if starts is None or isinstance(starts, int):
+    if starts is None or isinstance(starts, (int, Box)):
         return starts
     if isinstance(starts, Mapping):
         return {name: np.atleast_1d(np.array(values, dtype=np.float64)) for name, values in starts.items()}

@@ -5,6 +5,11 @@ therefore spreads only the parameters that enter nonlinearly, over their bounds,
 2018: the additive recurrence of the generalised golden ratio), and finds the others by weighted least squares, one
 batch of small linear problems on the same engine (variable projection; Golub and Pereyra 1973). Positive parameters
 that come out as zero are lifted to where their term is a thousandth of the loss, so that logarithms exist.
+
+Hopeless starts are screened by one evaluation each. The rule makes four times as many points as it solves: those at
+which the law has no value are set aside, of the others the better half by objective is kept, and as many spread over
+the rest, where rival optima are. Of boxes (`halton`, `sobol`) only points without a value are set aside; grids and
+points given by the user are all solved. `Fit.basins` counts what was set aside, and what could not be evaluated.
 """
 
 from __future__ import annotations
@@ -17,38 +22,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isoloss._boxes import Box, halton, sobol
 from isoloss.errors import LawError, OptionError
 from isoloss.objective import SquaredError
 from isoloss.problem import F64, Parameters, Problem
 
-__all__ = ["Starts", "candidates", "project", "start_points"]
+__all__ = ["AnyStarts", "Box", "Starts", "candidates", "halton", "project", "sobol", "start_points"]
 
 Starts = int | Mapping[str, ArrayLike] | ArrayLike | None
 """A number of automatic points; a grid by name; one point (p,) or several (S, p); None for the law's own rule."""
+AnyStarts = Starts | Box
 
 _FLOOR = 1e-3  # of the typical target: a term this small is present but decides nothing
 _MOST_GRID_POINTS = 1_000_000
 _ENOUGH_ROWS = 5_000
+_AT_ONCE = 2_000_000  # predictions held while screening
 _VANISHING = 1e-100  # a term this small at amplitude one has no amplitude at which it could matter
 
 
-def start_points(problem: Problem, starts: Starts, *, seed: int = 0, threads: int | None = None) -> F64:
+def start_points(problem: Problem, starts: AnyStarts, *, seed: int = 0, threads: int | None = None) -> tuple[F64, int]:
     """The starting points of one problem.
 
     Parameters
     ----------
     problem : Problem
         With one target row.
-    starts : int, mapping, array_like or None
-        A number of automatic points; a mapping from names to lists of values, of which the product is taken (names
-        left out follow the automatic rule); one point (p,) or several (S, p) in the order of ``law.parameters``.
+    starts : int, mapping, Box, array_like or None
+        A number of automatic points; a mapping from names to lists of values, of which the product is taken, or a box
+        (names left out follow the automatic rule); one point (p,) or several (S, p) in the order of ``law.parameters``.
     seed : int
         Shifts the sequence of the automatic points.
     threads : int, optional
 
     Returns
     -------
-    (S, p) float64
+    points : (S, p) float64
+    screened : int
+        Number of points set aside after one evaluation.
 
     Raises
     ------
@@ -67,7 +77,8 @@ def start_points(problem: Problem, starts: Starts, *, seed: int = 0, threads: in
         count = int(starts)
     else:
         points = candidates(problem, starts, seed=seed)
-        return project(problem, points, threads=threads) if np.isnan(points).any() else own.settle(points)
+        points = project(problem, points, threads=threads) if np.isnan(points).any() else own.settle(points)
+        return _screen(problem, points, len(points)) if isinstance(starts, Box) else (points, 0)
     # Candidates cost one small linear problem each, full fits many iterations: try four times as many, keep the good.
     many = count if spread.sum() == 0 else 4 * count
     points = project(problem, candidates(problem, many, seed=seed), threads=threads)
@@ -106,7 +117,7 @@ def _spread_parameters(problem: Problem) -> NDArray[np.bool_]:
     return np.asarray(problem.parameters.free & ~_linear(problem))
 
 
-def candidates(problem: Problem, starts: Starts, *, seed: int = 0) -> F64:
+def candidates(problem: Problem, starts: AnyStarts, *, seed: int = 0) -> F64:
     """Starting points as asked for, with NaN where the linear projection is to fill in.
 
     Parameters and errors as in `start_points`.
@@ -125,6 +136,11 @@ def candidates(problem: Problem, starts: Starts, *, seed: int = 0) -> F64:
         return _automatic(problem, int(starts), {}, seed)
     if isinstance(starts, Mapping):
         return _grid(problem, starts, seed)
+    if isinstance(starts, Box):
+        index = {name: own.index(name, "starts") for name in starts.ranges}
+        columns = starts.columns(dict(zip(own.names, own.positive.tolist(), strict=True)))
+        given = {j: columns[name] for name, j in index.items() if own.free[j]}
+        return _checked(_automatic(problem, starts.n, given, seed), own)
     points = np.array(starts, dtype=np.float64, ndmin=2)
     if points.ndim != 2 or points.shape[1] != len(own.names) or len(points) == 0:
         message = (
@@ -374,19 +390,26 @@ def _relative_weights(
     return weights[pairs[0]] * relative[pairs[1]], index.ravel().astype(np.int64)
 
 
-def _screen(problem: Problem, points: F64, count: int) -> F64:
-    """The better half by objective, and as many spread over the rest for rival optima."""
-    if len(points) <= count:
-        return points
-    with np.errstate(all="ignore"):
-        rho = problem.objective.losses(problem.predict(points), problem.target)
-        weights = 1.0 if problem.weights is None else problem.weights
-        value = np.where(np.isfinite(rho), rho, np.inf) * weights
-    order = np.argsort(np.nan_to_num(value.sum(axis=1), nan=np.inf), kind="stable")
+def _screen(problem: Problem, points: F64, count: int) -> tuple[F64, int]:
+    """At most `count` points, in two halves, the best by objective and some of the rest; and how many are left out."""
+    value = np.empty(len(points))
+    step = max(1, _AT_ONCE // len(problem.target))
+    for first in range(0, len(points), step):
+        with np.errstate(all="ignore"):
+            losses = problem.objective.losses(problem.predict(points[first : first + step]), problem.target)
+            if problem.weights is not None:
+                losses = np.where(problem.weights > 0.0, problem.weights * losses, 0.0)
+            value[first : first + step] = losses.sum(axis=1)
+    usable = np.flatnonzero(np.isfinite(value))
+    if len(usable) == 0:  # the engine shall say why
+        return points[:count], len(points[count:])
+    if len(usable) <= count:
+        return np.ascontiguousarray(points[usable]), len(points) - len(usable)
+    order = usable[np.argsort(value[usable], kind="stable")]
     best = order[: (count + 1) // 2]
     rest = order[(count + 1) // 2 :]
     spread = rest[np.linspace(0, len(rest) - 1, count - len(best)).astype(np.intp)]
-    return np.ascontiguousarray(points[np.concatenate([best, spread])])
+    return np.ascontiguousarray(points[np.concatenate([best, spread])]), len(points) - count
 
 
 def describe(starts: Any) -> str:
@@ -397,4 +420,6 @@ def describe(starts: Any) -> str:
         return f"{int(starts)} automatic"
     if isinstance(starts, Mapping):
         return f"a grid over {', '.join(starts)}"
+    if isinstance(starts, Box):
+        return str(starts)
     return "given points"

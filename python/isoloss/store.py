@@ -28,6 +28,7 @@ from isoloss.law import Law
 from isoloss.objective import Objective
 from isoloss.posing import Settings, pose
 from isoloss.runs import Runs
+from isoloss.starts import Box
 from isoloss.status import Status
 
 if TYPE_CHECKING:
@@ -258,6 +259,8 @@ def _plain_starts(starts: Any) -> Any:
     """Starts with their kind, since a grid by name and an array look alike in JSON."""
     if starts is None or isinstance(starts, int):
         return starts
+    if isinstance(starts, Box):
+        return {"box": starts.to_dict()}
     if isinstance(starts, Mapping):
         return {"grid": dict(starts)}
     return {"points": starts}
@@ -266,6 +269,8 @@ def _plain_starts(starts: Any) -> Any:
 def _starts(stored: Any) -> Any:
     if stored is None or isinstance(stored, int):
         return stored
+    if "box" in stored:
+        return Box.from_dict(stored["box"])
     if "grid" in stored:
         return {name: np.array(values, dtype=np.float64) for name, values in stored["grid"].items()}
     return np.array(stored["points"], dtype=np.float64)

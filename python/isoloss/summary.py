@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isoloss._objectivebase import AUTO
-from isoloss.judgement import CORRELATED, strong_correlations
+from isoloss.judgement import CORRELATED, NEAR, strong_correlations
 from isoloss.starts import describe
 from isoloss.units import format_number, format_range
 
@@ -144,6 +144,10 @@ def _judgement(fit: Fit) -> list[tuple[str, str]]:
     hit = ", ".join(f"{name} {'upper' if side > 0 else 'lower'}" for name, side in fit.at_bound.items())
     entries.append(("bounds hit", hit or "none"))
     entries.append(("basins", f"{fit.basins} ({describe(fit.settings.starts)})"))
+    if fit.basins.gap is not None and fit.basins.gap < NEAR:
+        made = fit.decisions()
+        losses = made.quantities["loss"]
+        entries.append(("", f"{made.question}: {losses[0]:.4g} at the best, {losses[1]:.4g} at the runner-up"))
     verdict = "" if fit.success else "NOT CONVERGED: "
     entries.append(("status", f"{verdict}{fit.status.message} ({fit.seconds:.2g} s)"))
     return entries
