@@ -115,6 +115,15 @@ def test_optima_are_counted_as_the_single_fit_counts_them():
     assert np.isnan(gap[1])
 
 
+def test_a_box_of_starts_serves_every_row():
+    from isoloss.starts import halton
+
+    box = halton(6, {"E": (1.0, 2.0), "A": (100.0, 900.0), "alpha": (0.1, 0.6)})
+    table = iso.fit_many(LAW, FLAT, LOSSES, offsets=OFFSETS, starts=box)
+    assert table.starts == 6
+    assert table.value == pytest.approx(iso.fit_many(LAW, FLAT, LOSSES, offsets=OFFSETS).value, rel=1e-7)
+
+
 # Streams ------------------------------------------------------------------------------------------------------
 
 

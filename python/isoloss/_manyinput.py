@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isoloss._boxes import Box
 from isoloss.errors import DataError, LawError, OptionError, did_you_mean
 from isoloss.law import Law
 from isoloss.objective import Objective
@@ -131,7 +132,7 @@ def align(
 
 def given_starts(batch: Batch, starts: Starts) -> F64 | None:
     """(B, S, p) explicit starts, or None where they are found from the law."""
-    if starts is None or isinstance(starts, (int, np.integer, Mapping)):
+    if starts is None or isinstance(starts, (int, np.integer, Mapping, Box)):
         return None
     p = len(batch.problem.names)
     points = np.asarray(starts, dtype=np.float64)
@@ -289,7 +290,7 @@ def _agree(arrays: Mapping[str, F64], axis: int, what: str) -> int:
 
 def _stated(starts: Starts) -> int:
     """How many problems the starts speak of, where no other array says it."""
-    if starts is None or isinstance(starts, (int, np.integer, Mapping)):
+    if starts is None or isinstance(starts, (int, np.integer, Mapping, Box)):
         return 1
     shape = np.shape(starts)
     return shape[0] if len(shape) in (2, 3) else 1
