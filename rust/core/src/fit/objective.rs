@@ -14,7 +14,7 @@
 //! the scale of the damping.
 //!
 //! The absolute loss has no curvature, so it is approached through Huber losses of falling `delta`, divided by
-//! `delta`; at the last `delta`, a billionth of the residuals' size, the rows inside it are the ones that an exact
+//! `delta`; at the last `delta`, a hundred-millionth of the residuals' size, the rows inside it are the ones that an exact
 //! least-absolute-deviation fit interpolates (Madsen and Nielsen, 1993), and `r / delta` are their multipliers.
 
 use crate::simd::math;
