@@ -319,3 +319,18 @@ def test_weighted_median_counts_repeats():
         present = counts > 0
         assert weighted_median(values[present], counts[present].astype(float)) == np.median(repeated)
         assert robust_sigma(values, counts.astype(float)) == robust_sigma(repeated)
+
+
+def test_losses_and_auto_delta_from_the_command_line(tmp_path, capsys):
+    from isoloss.cli import main
+
+    N, loss = sample(5)
+    rows = "\n".join(f"{x!r},{y!r}" for x, y in zip(N.tolist(), loss.tolist(), strict=True))
+    (tmp_path / "runs.csv").write_text(f"N,loss\n{rows}\n")
+    call = ["fit", str(tmp_path / "runs.csv"), "--law", "E + A / N**alpha", "--json"]
+    assert main([*call, "--objective", "cauchy_log", "--delta", "auto"]) == 0
+    found = json.loads(capsys.readouterr().out)["objective"]
+    expected = iso.fit("E + A / N**alpha", {"N": N, "loss": loss}, objective=Cauchy("auto"))
+    assert found == expected.objective.to_dict()
+    assert main([*call, "--objective", "quantile_log:0.2"]) == 0
+    assert json.loads(capsys.readouterr().out)["objective"]["tau"] == 0.2
