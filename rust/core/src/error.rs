@@ -42,5 +42,15 @@ pub enum Error {
     Interrupted,
 }
 
+/// `rows × columns` zeros, or an error where that is more than memory holds.
+pub(crate) fn zeros(what: &str, rows: usize, columns: usize) -> Result<Vec<f64>> {
+    let refuse = || Error::Option(format!("{what}: {rows} × {columns} numbers are more than memory holds"));
+    let count = rows.checked_mul(columns).ok_or_else(refuse)?;
+    let mut values = Vec::new();
+    values.try_reserve_exact(count).map_err(|_| refuse())?;
+    values.resize(count, 0.0);
+    Ok(values)
+}
+
 /// `Result` with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;

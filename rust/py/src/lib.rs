@@ -168,13 +168,8 @@ mod _core {
         let target_index = target_index.as_ref().map(|i| indices("target_index", i)).transpose()?;
         let weight_index = weight_index.as_ref().map(|i| indices("weight_index", i)).transpose()?;
         let offsets = offsets.as_ref().map(|i| indices("offsets", i)).transpose()?;
-        let constraints = Constraints {
-            log_scale,
-            lower: lower.to_vec().map_err(|_| option("lower is not contiguous"))?,
-            upper: upper.to_vec().map_err(|_| option("upper is not contiguous"))?,
-            fixed,
-            tied,
-        };
+        let constraints =
+            Constraints { log_scale, lower: lower.as_array().to_vec(), upper: upper.as_array().to_vec(), fixed, tied };
         let loss = match objective {
             "squared" => Loss::Squared,
             "huber" => Loss::Huber { delta },

@@ -126,7 +126,7 @@ impl Expression {
         let sets = if several { parameters.len() / p } else { 1 };
         let rows = self.check(columns, if several { &parameters[..p] } else { parameters })?;
         let tape = self.tape(&[self.root]);
-        let mut out = vec![0.0; sets * rows];
+        let mut out = crate::error::zeros("the values", sets, rows)?;
         // Pieces, taken in turn: some whole sets where rows are few, stretches of one set where they are many.
         let size = (PIECE / rows.max(1)).max(1);
         let span = if size > 1 { size * rows } else { PIECE };

@@ -64,6 +64,7 @@ impl<'a> Lanes8<'a> {
         }
         let weight = |row: usize| weights.map_or(1.0, |w| w[row]);
         let total = rows.iter().map(|&row| weight(row)).sum();
+        let size = rows.iter().map(|&row| weight(row) * shared.target_size(targets[row])).sum();
         self.counts[lane] = count;
         let width = shared.program.columns.len() + 2;
         self.reserve(width);
@@ -85,7 +86,7 @@ impl<'a> Lanes8<'a> {
         }
         let p = shared.program.parameters;
         let start = shared.internal(&batch.starts[problem * p..(problem + 1) * p]);
-        self.solver.load(lane, &start, total);
+        self.solver.load(lane, &start, (total, size));
         self.problem[lane] = problem;
         true
     }

@@ -11,7 +11,7 @@ pub enum Status {
     Stalled = 1,
     /// The limit of iterations was reached.
     MaxIterations = 2,
-    /// The objective is not a finite number at the start.
+    /// The objective or a derivative of it is not a finite number at the start.
     NonFiniteStart = 3,
     /// Fewer rows with weight than free parameters.
     TooFewRows = 4,
@@ -47,7 +47,9 @@ impl Status {
             Self::Converged => "converged: the gradient and the predicted decrease vanish",
             Self::Stalled => "converged to the limit of floating point: no step decreases the objective",
             Self::MaxIterations => "not converged: the limit of iterations was reached",
-            Self::NonFiniteStart => "not started: the objective is not finite at the starting point",
+            Self::NonFiniteStart => {
+                "not started: the objective or a derivative of it is not finite at the starting point"
+            }
             Self::TooFewRows => "not started: fewer rows with weight than free parameters",
             Self::Cancelled => "not finished: the caller asked to stop",
         }

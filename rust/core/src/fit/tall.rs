@@ -56,17 +56,17 @@ impl Rows<'_> {
     }
 }
 
-/// Fits one problem from an internal start; none if the job was told to stop. Returns the solver, lane 0 of which
+/// Fits one problem from an internal start; `size` is the squared size of its targets, weighted; none if the job was told to stop. Returns the solver, lane 0 of which
 /// holds the solution.
 pub(crate) fn solve<'p>(
     (program, level): (&'p Program, Level),
     mut solver: Solver<'p>,
-    (rows, start): (&Rows<'_>, &[f64]),
+    (rows, start, size): (&Rows<'_>, &[f64], f64),
     parallel: bool,
     control: &Control<'_>,
 ) -> Option<(Solver<'p>, Ending)> {
     let (_, weight, good) = rows.census();
-    solver.load(0, start, weight);
+    solver.load(0, start, (weight, size));
     let mut work = Workspace::new(program);
     loop {
         for value in &mut solver.trial {

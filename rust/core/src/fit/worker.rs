@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::batch::{Batch, Fits};
 use super::kernel::LANES;
 use super::lanes::Lanes8;
+use super::objective::Space;
 use super::program::Program;
 use super::solver::{Ending, Solver};
 use super::status::Status;
@@ -68,6 +69,14 @@ impl<'a> Shared<'a> {
         }
     }
 
+    /// The square of the size that a target's rounding is measured by; a logarithm near zero rounds like one.
+    pub(super) fn target_size(&self, target: f64) -> f64 {
+        match self.batch.objective.space {
+            Space::Raw => target * target,
+            Space::Log | Space::Logit => (target * target).max(1.0),
+        }
+    }
+
     pub(super) fn size(&self, problem: usize) -> usize {
         let (first, last) = self.range(problem);
         last - first
@@ -103,8 +112,9 @@ impl<'a> Shared<'a> {
             self.record(part, problem, None);
         } else {
             let start = self.internal(&self.batch.starts[problem * p..(problem + 1) * p]);
+            let size = (first..last).map(|row| weights.map_or(1.0, |w| w[row]) * self.target_size(targets[row])).sum();
             let machine = (&self.program, self.level);
-            let Some((solver, ending)) = tall::solve(machine, self.solver(), (&rows, &start), parallel, progress)
+            let Some((solver, ending)) = tall::solve(machine, self.solver(), (&rows, &start, size), parallel, progress)
             else {
                 return false;
             };

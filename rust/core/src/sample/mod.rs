@@ -71,7 +71,8 @@ impl Stream {
 /// `cluster[row]` is below `count`.
 ///
 /// # Errors
-/// [`Error::Interrupted`](crate::Error::Interrupted) when `control` was told to stop.
+/// [`Error::Interrupted`](crate::Error::Interrupted) when `control` was told to stop,
+/// [`Error::Option`](crate::Error::Option) when the weights do not fit in memory.
 pub fn resample_counts(
     seed: u64,
     draws: usize,
@@ -81,9 +82,9 @@ pub fn resample_counts(
     control: &Control<'_>,
 ) -> Result<Vec<f64>> {
     let rows = cluster.len();
-    let mut weights = vec![0.0; draws * rows];
+    let mut weights = crate::error::zeros("the resampling weights", draws, rows)?;
     let lines = Mutex::new(weights.chunks_mut(rows.max(1)).enumerate());
-    job.run(control, draws, draws * (rows + count), |control| {
+    job.run(control, draws, draws.saturating_mul(rows + count), |control| {
         let mut hits = vec![0u32; count];
         while !control.is_cancelled() {
             let Some((draw, line)) = lines.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };

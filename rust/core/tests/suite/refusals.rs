@@ -90,10 +90,10 @@ fn options_that_contradict() {
     option(&refusal(|c| c.constraints.upper[0] = 0.0), &["E", "positive"]);
     option(&refusal(|c| c.constraints.tied[4] = 9), &["beta", "tied"]);
     option(&refusal(|c| (c.constraints.tied[2], c.constraints.tied[4]) = (4, 2)), &["alpha", "tied"]);
-    option(&refusal(|c| c.target_index = Some(vec![1])), &["set 1 of 1", "targets"]);
+    option(&refusal(|c| c.target_index = Some(vec![1])), &["set 1", "targets", "have 1"]);
     option(
         &refusal(|c| (c.weights, c.weight_index) = (Some(vec![1.0; 60]), Some(vec![2]))),
-        &["set 2 of 2", "weights"],
+        &["set 2", "weights", "have 2"],
     );
     let falling = |c: &mut Case| {
         c.starts = c.starts.repeat(2);

@@ -44,6 +44,8 @@ const STAGE_TOLERANCE: f64 = 1e-3;
 const KINK_TOLERANCE: f64 = 1e-8;
 /// Predicted relative decrease that rounding hides.
 const ROUNDING: f64 = 1e-15;
+/// Residuals up to this share of their targets are rounding.
+const EXACT: f64 = 4.0 * f64::EPSILON;
 /// Ratio of actual to predicted decrease above which a step is taken.
 const ACCEPTED: f64 = 1e-4;
 /// First damping, relative to the curvature.
@@ -119,6 +121,8 @@ pub(crate) struct Solver<'p> {
     attempt: [u8; LANES],
     /// How fast delta falls, and when the present stage began.
     fall: [f64; LANES],
+    /// How many stages are behind.
+    stage: [u32; LANES],
     stage_start: [u32; LANES],
     /// The point is evaluated again, for the majorant.
     restart: [bool; LANES],
@@ -134,6 +138,8 @@ pub(crate) struct Solver<'p> {
     extent: [f64; LANES],
     linear: Linear,
     weight: [f64; LANES],
+    /// `Σ w t²`, `t` the size of a target: what rounding is measured against.
+    target: [f64; LANES],
     final_delta: [f64; LANES],
     iterations: [u32; LANES],
 }
@@ -167,6 +173,7 @@ impl<'p> Solver<'p> {
             origin_value: [f64::INFINITY; LANES],
             attempt: [0; LANES],
             fall: [FALL; LANES],
+            stage: [0; LANES],
             stage_start: [0; LANES],
             restart: [false; LANES],
             cuts: [0; LANES],
@@ -177,13 +184,15 @@ impl<'p> Solver<'p> {
             extent: [0.0; LANES],
             linear: Linear::new(program),
             weight: [1.0; LANES],
+            target: [1.0; LANES],
             final_delta: [0.0; LANES],
             iterations: [0; LANES],
         }
     }
 
     /// Puts a problem into a lane. `start` is internal and within bounds; `weight` is the sum of its weights.
-    pub(crate) fn load(&mut self, lane: usize, start: &[f64], weight: f64) {
+    pub(crate) fn load(&mut self, lane: usize, start: &[f64], (weight, target): (f64, f64)) {
+        self.target[lane] = target;
         for (j, &value) in start.iter().enumerate() {
             self.theta[j].0[lane] = value;
             self.trial[j].0[lane] = value;
@@ -205,6 +214,7 @@ impl<'p> Solver<'p> {
         self.woken[lane] = false;
         self.hold[lane] = 0;
         self.fall[lane] = FALL;
+        self.stage[lane] = 0;
         self.stage_start[lane] = 0;
         for damping in &mut self.damping {
             damping.0[lane] = 0.0;
@@ -270,6 +280,8 @@ impl<'p> Solver<'p> {
                                 self.theta[j].0[lane] = self.origin[j].0[lane];
                             }
                             ending.value = self.origin_value[lane];
+                            ending.gradient = f64::NAN;
+                            ending.status = Status::MaxIterations;
                         }
                         Some(ending)
                     }
@@ -294,7 +306,12 @@ impl<'p> Solver<'p> {
         match self.phase[lane] {
             Phase::Idle => (false, Next::Idle),
             Phase::Start => {
-                if !value.is_finite() {
+                if !self.is_sound(lane) {
+                    if self.woken[lane] && self.attempt[lane] == 0 {
+                        // Waking went too far: the start as it was given.
+                        self.begin_again(lane);
+                        return (false, Next::Again);
+                    }
                     return (true, Next::End(Status::NonFiniteStart));
                 }
                 if self.program.free.is_empty() {
@@ -324,7 +341,13 @@ impl<'p> Solver<'p> {
                 let ratio = decrease / self.predicted[lane];
                 let closing = self.phase[lane] == Phase::Closing;
                 // NaN and infinity fail this test and are rejected; the last step gains less than rounding shows.
-                let better = value < old || (closing && value - old <= 4.0 * ROUNDING * old);
+                let better = self.is_sound(lane) && (value < old || (closing && value - old <= 4.0 * ROUNDING * old));
+                if better && self.is_exact(lane) {
+                    return (true, Next::End(Status::Converged));
+                }
+                if closing && !self.in_last_stage(lane) && self.iterations[lane] >= self.max_iterations {
+                    return (better, self.give_up(lane, better));
+                }
                 if closing {
                     return (better, self.stage_end(lane, better, Status::Converged));
                 }
@@ -423,6 +446,27 @@ impl<'p> Solver<'p> {
             return;
         }
         self.phase[lane] = if !loose && self.is_closing(lane) { Phase::Closing } else { Phase::Trial };
+    }
+
+    /// Whether what was just evaluated is finite: a point without derivatives leads nowhere.
+    #[inline(always)]
+    fn is_sound(&self, lane: usize) -> bool {
+        let n = self.program.free.len();
+        let finite = |values: &[Lanes]| values.iter().all(|value| value.0[lane].is_finite());
+        self.fresh.value.0[lane].is_finite()
+            && finite(&self.fresh.gradient[..n])
+            && finite(&self.fresh.hessian[..n * (n + 1) / 2])
+    }
+
+    /// Whether the residuals just evaluated are no more than rounding of the targets.
+    #[inline(always)]
+    fn is_exact(&self, lane: usize) -> bool {
+        let noise = EXACT * EXACT * self.target[lane];
+        if self.program.objective.loss.has_kink() {
+            self.fresh.absolute.0[lane] <= (noise * self.weight[lane]).sqrt()
+        } else {
+            self.fresh.value.0[lane] <= noise
+        }
     }
 
     /// Whether the step at hand gains next to nothing, and not because of damping.

@@ -6,7 +6,7 @@
 //! rows inside `delta` change one by one, so `delta` falls slowly where a stage was hard and faster where it was easy,
 //! and the first step of a stage still counts the rows of the old one as inside.
 
-use super::{Next, Phase, Solver};
+use super::{EXACT, Next, Phase, Solver};
 use crate::fit::status::Status;
 
 /// Share of the largest term below which a term's amplitude is raised before the first step, and to where.
@@ -54,7 +54,7 @@ impl Solver<'_> {
             return (true, Next::End(Status::Converged));
         }
         if self.program.objective.loss.has_kink() {
-            self.final_delta[lane] = KINK_DELTA * size;
+            self.final_delta[lane] = self.kink_delta(lane, size);
         }
         // A second attempt stays near its start.
         let size = if self.attempt[lane] == 0 { size } else { NEARBY * size };
@@ -68,10 +68,17 @@ impl Solver<'_> {
         (false, Next::Again)
     }
 
-    /// Whether every stage so far, if any, was of middling effort: `delta` still falls at its first rate.
+    /// Whether `delta` is still where the stages began.
     #[inline(always)]
     pub(super) fn in_first_stage(&self, lane: usize) -> bool {
-        self.fall[lane] == FALL
+        self.stage[lane] == 0
+    }
+
+    /// Where a loss with a kink ends: far below the residuals, but not below the rounding of the targets.
+    #[inline(always)]
+    fn kink_delta(&self, lane: usize, size: f64) -> f64 {
+        let rounding = 4.0 * EXACT * (self.target[lane] / self.weight[lane]).sqrt();
+        (KINK_DELTA * size).max(rounding)
     }
 
     /// A stage is over: on to the next `delta`, or the end.
@@ -86,12 +93,13 @@ impl Solver<'_> {
         }
         let size = self.current.absolute.0[lane] / self.weight[lane];
         if self.program.objective.loss.has_kink() {
-            self.final_delta[lane] = KINK_DELTA * size;
+            self.final_delta[lane] = self.kink_delta(lane, size);
         }
         // The first step of the new stage keeps the rows of the old one inside: the solutions lie on a path along
         // which the rows inside rarely change, and this step follows it.
         self.settings.reach[lane] = delta;
         // Slowly where the stage was hard, faster where it was easy: the rows inside delta should change one by one.
+        self.stage[lane] += 1;
         let effort = self.iterations[lane] - self.stage_start[lane];
         self.stage_start[lane] = self.iterations[lane];
         let fall = self.fall[lane];
