@@ -11,7 +11,7 @@ def run(quick: bool = False) -> Report:
     sizes = (10**3, 10**4, 10**5) if quick else (10**3, 10**4, 10**5, 10**6)
     repeats = 3 if quick else 5
 
-    def work(size: int, threads: int):
+    def work(size: int, threads: int | None):
         # The draws come round again: memory for a million of them would measure something else.
         draws = np.arange(size) % len(given.counts)
         starts = np.repeat(given.warm[None, :], size, axis=0)
@@ -23,7 +23,7 @@ def run(quick: bool = False) -> Report:
 
         return fit, size * again
 
-    made = {size: work(size, 0) for size in sizes}
+    made = {size: work(size, None) for size in sizes}
     for fit, _ in list(made.values())[:2]:
         fit()
     seconds = rounds({str(size): fit for size, (fit, _) in made.items()}, repeats, time.perf_counter)

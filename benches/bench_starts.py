@@ -48,13 +48,13 @@ def run(quick: bool = False) -> Report:
     ones = np.ones((1, len(given.data.loss)))
     none = np.zeros(len(starts), dtype=np.int64)
 
-    def solve(threads: int):
+    def solve(threads: int | None):
         return given.problem.solve(starts, weights=ones, weight_index=none, threads=threads)
 
     peers, absent = contenders(given, quick)
     chosen = np.random.default_rng(0).permutation(len(starts))
     jobs = {"isoloss": lambda: solve(1)}
-    found = {"isoloss": to_log(solve(0).params)}
+    found = {"isoloss": to_log(solve(None).params)}
     for peer in peers:
         name, count, fit = peer.name, peer.count, peer.fit
         some = to_log(starts[chosen[:count]])
@@ -66,7 +66,7 @@ def run(quick: bool = False) -> Report:
     share = {name: float(np.mean(value <= best * (1.0 + CLOSE))) for name, value in values.items()}
     seconds = rounds(jobs, 2 if quick else 5, time.process_time)
     each = {name: [1e6 * s / len(found[name]) for s in seconds[name]] for name in jobs}
-    wall = Spread.of(rounds({"": lambda: solve(0)}, 3 if quick else 9, time.perf_counter)[""])
+    wall = Spread.of(rounds({"": lambda: solve(None)}, 3 if quick else 9, time.perf_counter)[""])
     ratios = {name: ratio(each[name], each["isoloss"]) for name in jobs}
     rows = [
         (name, Spread.of(each[name]).show(), percent(share[name]), "1" if name == "isoloss" else ratios[name].show())

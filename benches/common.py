@@ -218,7 +218,7 @@ class Case:
         """(5,) the optimum of the full data as peers take it: ln E, ln A, alpha, ln B, beta."""
         return to_log(self.warm)
 
-    def solve(self, starts: F64, draws: NDArray[np.int64], *, threads: int = 1) -> Solved:
+    def solve(self, starts: F64, draws: NDArray[np.int64], *, threads: int | None = 1) -> Solved:
         """isoloss on draws, each from its row of natural starts."""
         return self.problem.solve(starts, weights=self.counts, weight_index=draws, threads=threads)
 
