@@ -7,7 +7,7 @@
 //! that the others run in is then straight where it was curved (Golub and Pereyra, 1973). Newton's step already treats
 //! both kinds together near the minimum, so this costs one evaluation more only where it gains something.
 
-use super::{ACCEPTED, Phase, Solver, WORTH};
+use super::{ACCEPTED, NUMB, Phase, Solver, WORTH};
 use crate::fit::kernel::Model;
 use crate::fit::objective::{Loss, Space};
 use crate::fit::program::Program;
@@ -81,11 +81,19 @@ impl Linear {
 }
 
 impl Solver<'_> {
+    /// Whether the trial took a parameter to where the law hardly depends on it: a saturated curve, a dead
+    /// exponential, a peak between the points. The objective may be lower there, but no gradient leads back.
+    #[inline(always)]
+    pub(super) fn is_numb(&self, lane: usize) -> bool {
+        let mut pairs = self.fresh.diagonal.iter().zip(&self.current.diagonal);
+        !self.lenient[lane] && pairs.any(|(fresh, current)| fresh.0[lane] < NUMB * current.0[lane])
+    }
+
     /// Takes the trial to the best values of its linear parameters, to be evaluated there, if the step is then good
     /// and much of that is their doing.
     #[inline(always)]
     pub(super) fn project(&mut self, lane: usize, old: f64, value: f64) -> bool {
-        if self.linear.members.is_empty() || !value.is_finite() {
+        if self.linear.members.is_empty() || !value.is_finite() || self.is_numb(lane) {
             return false;
         }
         let gain = self.linear.solve(&self.fresh, lane);

@@ -52,6 +52,8 @@ const ACCEPTED: f64 = 1e-4;
 const FIRST_DAMPING: f64 = 1e-3;
 /// Relative decrease below which a step counts as near the minimum, where the true curvature leads.
 const NEAR: f64 = 0.03;
+/// A step after which a parameter has less than this share of its curvature was too long.
+const NUMB: f64 = 1e-8;
 /// After a step that failed, damping shortens the next one at least so much, relative to what stops it.
 const BITE: f64 = 0.3;
 /// Gain from the linear parameters, relative to the change of the objective, that is worth another evaluation.
@@ -137,6 +139,9 @@ pub(crate) struct Solver<'p> {
     /// `sᵀ D s` of the step planned; times `λ` it says how much of the step the damping decided.
     extent: [f64; LANES],
     linear: Linear,
+    /// Steps that would leave a parameter numb: one was refused since the last that was taken; they are let pass.
+    refused: [bool; LANES],
+    lenient: [bool; LANES],
     weight: [f64; LANES],
     /// `Σ w t²`, `t` the size of a target: what rounding is measured against.
     target: [f64; LANES],
@@ -183,6 +188,8 @@ impl<'p> Solver<'p> {
             predicted: [0.0; LANES],
             extent: [0.0; LANES],
             linear: Linear::new(program),
+            refused: [false; LANES],
+            lenient: [false; LANES],
             weight: [1.0; LANES],
             target: [1.0; LANES],
             final_delta: [0.0; LANES],
@@ -221,6 +228,8 @@ impl<'p> Solver<'p> {
         }
         self.settings.convex[lane] = true;
         self.probing[lane] = true;
+        self.refused[lane] = false;
+        self.lenient[lane] = false;
         self.final_delta[lane] = self.program.objective.loss.delta();
         let loss = self.program.objective.loss;
         self.settings.delta[lane] = if loss.delta() > 0.0 { loss.delta() } else { 1.0 };
@@ -340,8 +349,13 @@ impl<'p> Solver<'p> {
                 let decrease = old - value;
                 let ratio = decrease / self.predicted[lane];
                 let closing = self.phase[lane] == Phase::Closing;
-                // NaN and infinity fail this test and are rejected; the last step gains less than rounding shows.
-                let better = self.is_sound(lane) && (value < old || (closing && value - old <= 4.0 * ROUNDING * old));
+                // NaN and infinity fail this test and are rejected. The last step gains less than rounding shows, which
+                // is that of the targets where the residuals nearly vanish.
+                let slack = 4.0 * ROUNDING * old + 10.0 * self.predicted[lane];
+                let lower = self.is_sound(lane) && (value < old || (closing && value - old <= slack));
+                let numb = lower && self.is_numb(lane);
+                self.refused[lane] = numb || (!lower && self.refused[lane]);
+                let better = lower && !numb;
                 if better && self.is_exact(lane) {
                     return (true, Next::End(Status::Converged));
                 }
@@ -360,6 +374,14 @@ impl<'p> Solver<'p> {
                     self.lambda[lane] = (self.lambda[lane] * self.grow[lane]).max(bite);
                     self.grow[lane] *= 2.0;
                     if self.predicted[lane] <= ROUNDING * old || self.grow[lane] > 1e30 {
+                        if self.refused[lane] {
+                            // Whatever moves at all leaves it numb: then so be it.
+                            self.refused[lane] = false;
+                            self.lenient[lane] = true;
+                            self.lambda[lane] = FIRST_DAMPING;
+                            self.grow[lane] = 2.0;
+                            return (false, Next::Step);
+                        }
                         return (false, self.stage_end(lane, false, Status::Stalled));
                     }
                 } else {

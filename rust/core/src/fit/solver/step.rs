@@ -3,7 +3,8 @@
 use super::{LANES, Phase, Solver};
 use crate::expr::Block;
 
-/// Relative predicted decrease below which a start counts as near a minimum.
+/// Relative predicted decrease below which a start counts as near a minimum. Only where no parameter has a unit:
+/// in logarithms and exponents a step that small is short, elsewhere it may lead anywhere.
 const NEAR_START: f64 = 0.3;
 /// First damping of a start that turns out to be near a minimum.
 const NEAR_DAMPING: f64 = 1e-6;
@@ -52,6 +53,7 @@ impl Solver<'_> {
                 if std::mem::take(&mut self.probing[lane])
                     && descends
                     && self.predicted[lane] <= NEAR_START * self.current.value.0[lane]
+                    && self.program.unitless.iter().all(|&unitless| unitless)
                 {
                     // The start is near a minimum: hardly any damping.
                     self.lambda[lane] = NEAR_DAMPING;
