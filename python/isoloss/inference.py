@@ -96,12 +96,18 @@ def covariance(
             reason = f"{count} groups cannot give the covariance of {q} parameters"
             return Covariance(cov=None, kind=kind, reason=reason)
 
-    gram, bread, meat = _moments(problem, params, selection, weight, present, codes, count)
+    # Where the law is steep beyond what a double holds, the moments are not finite, which is refused below.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        gram, bread, meat = _moments(problem, params, selection, weight, present, codes, count)
     # Unit scale for each parameter: A may be 1e3 and alpha 0.3, and neither should decide what is singular.
     scale = np.sqrt(np.diag(gram))
-    if not np.all(np.isfinite(scale)) or np.any(scale == 0.0):
+    if not np.all(np.isfinite(scale)):
+        return Covariance(cov=None, kind=kind, reason="a derivative of the law is not finite at the optimum")
+    if np.any(scale == 0.0):
         flat = ", ".join(own.names[j] for j, s in zip(estimated, scale, strict=True) if not s > 0.0)
         return Covariance(cov=None, kind=kind, reason=f"the loss does not respond to {flat or 'the parameters'}")
+    if not (np.all(np.isfinite(bread)) and np.all(np.isfinite(meat))):
+        return Covariance(cov=None, kind=kind, reason="a derivative of the law is not finite at the optimum")
     bread = bread / scale / scale[:, None]
     meat = meat / scale / scale[:, None]
     spectrum = np.linalg.eigvalsh(bread)

@@ -148,8 +148,12 @@ def _judgement(fit: Fit) -> list[tuple[str, str]]:
         made = fit.decisions()
         losses = made.quantities["loss"]
         entries.append(("", f"{made.question}: {losses[0]:.4g} at the best, {losses[1]:.4g} at the runner-up"))
-    verdict = "" if fit.success else "NOT CONVERGED: "
-    entries.append(("status", f"{verdict}{fit.status.message} ({fit.seconds:.2g} s)"))
+    # The messages of failures begin with what failed; capitals make it hard to miss.
+    message = fit.status.message
+    if not fit.success:
+        head, colon, rest = message.partition(":")
+        message = head.upper() + colon + rest
+    entries.append(("status", f"{message} ({fit.seconds:.2g} s)"))
     return entries
 
 
