@@ -114,7 +114,8 @@ def _enough_points(problem: Problem, law: Law) -> None:
     if distinct < free:
         names = [name for name, is_free in zip(problem.names, problem.parameters.free, strict=True) if is_free]
         message = (
-            f"{distinct} distinct point{'s' if distinct != 1 else ''} ({', '.join(problem.expression.variables)}) cannot determine the {free} free "
+            f"{distinct} distinct point{'s' if distinct != 1 else ''} "
+            f"({', '.join(problem.expression.variables)}) cannot determine the {free} free "
             f"parameters of {law.name!r}: {', '.join(names)}"
         )
         raise DataError(message, code="data-too-few-points", points=distinct, parameters=free)
