@@ -18,7 +18,7 @@ def peers(case: Case, quick: bool) -> list[Peer]:
     # One scale for the objective, as for SciPy: tolerances are partly absolute.
     scale = 1.0 / float(case.value(case.start, np.ones(len(case.data.loss)))[0])
     tolerances = {"rtol": 1e-6, "atol": 1e-6}
-    limits = {"max_steps": 2000, "throw": False}
+    limits = {"max_steps": 500, "throw": False}
 
     def least_squares(x, counts):
         solver = optx.Dogleg(**tolerances, linear_solver=lineax.Normal(lineax.Cholesky()))
@@ -33,5 +33,5 @@ def peers(case: Case, quick: bool) -> list[Peer]:
 
     return [
         Peer("Optimistix Dogleg, vmap", count, batched(least_squares, 64)),
-        Peer("Optimistix BFGS, vmap", count, batched(bfgs, 256)),
+        Peer("Optimistix BFGS, vmap", count, batched(bfgs, 16)),
     ]
