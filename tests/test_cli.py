@@ -230,7 +230,7 @@ def test_no_convergence_is_exit_1_and_still_prints_the_result(runs_csv, tmp_path
     nowhere = ["--law", "b * log(a - N)", "--bounds", "a=0:1", "--bootstrap", "10", "-o", out]
     done = piped("fit", runs_csv, *ROLES, *nowhere)
     assert done.returncode == 1
-    assert "NOT CONVERGED" in done.stdout
+    assert "NOT STARTED" in done.stdout
     (line,) = done.stderr.splitlines()
     assert line.startswith("isoloss: error [fit-not-converged]: ")
     record = json.loads(piped("fit", runs_csv, *ROLES, *nowhere, "--json").stdout)

@@ -250,7 +250,7 @@ def test_a_fit_that_cannot_start_is_a_status_and_not_an_exception():
     assert not fit.success
     assert not fit.status.success
     assert "fit-failed" in {notice.code for notice in fit.warnings}
-    assert "NOT CONVERGED" in fit.summary()
+    assert "NOT STARTED" in fit.summary()
 
 
 # Prediction ---------------------------------------------------------------------------------------------------------

@@ -121,11 +121,10 @@ def test_points_given_by_the_user_are_solved_and_the_hopeless_counted():
 
 
 def rivals():
-    """A wave whose frequency has many optima."""
-    rng = np.random.default_rng(0)
+    """A law with two valleys, neither of which comes down to the data."""
     N = np.linspace(0.1, 10.0, 40)
-    loss = 3.0 + np.tanh(1.5 * (N - 5.0)) + 0.6 * rng.standard_normal(40)
-    return iso.fit("3 + tanh(k * (N - m))", {"N": N, "loss": loss}, objective="squared_raw", starts=64)
+    loss = 1.0 + 0.01 * np.sin(7.0 * N)
+    return iso.fit("3 + (k**2 - 4)**2 + 0.5*k + 0.001*N", {"N": N, "loss": loss}, objective="squared_raw", starts=64)
 
 
 def test_decisions_are_those_of_each_optimum():

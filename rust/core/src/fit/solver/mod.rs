@@ -353,7 +353,7 @@ impl<'p> Solver<'p> {
                 // is that of the targets where the residuals nearly vanish.
                 let slack = 4.0 * ROUNDING * old + 10.0 * self.predicted[lane];
                 let lower = self.is_sound(lane) && (value < old || (closing && value - old <= slack));
-                let numb = lower && self.is_numb(lane);
+                let numb = lower && !self.program.objective.loss.is_staged() && self.is_numb(lane);
                 self.refused[lane] = numb || (!lower && self.refused[lane]);
                 let better = lower && !numb;
                 if better && self.is_exact(lane) {
