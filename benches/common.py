@@ -124,7 +124,7 @@ def bar_table(bars: Sequence[Bar]) -> str:
 
 def show(report: Report) -> str:
     """The report as Markdown."""
-    parts = [f"### {report.name}"]
+    parts = [f"## {report.name}"]
     if report.bars:
         parts.append(bar_table(report.bars))
     parts += [f"{table.title}\n\n{markdown(table.columns, table.rows)}" for table in report.tables]
