@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -210,6 +211,9 @@ def test_refused_data_as_json(tmp_path):
         (["predict", "fit.json", "--at", "N=1e9,D=2e10,Q=3"], "Q"),
         (["predict", "fit.json", "--at", "N=seven,D=1e10"], "'seven'"),
         (["laws", "chinchila"], "chinchilla"),
+        (["laws", "compound_scalin"], "compound_scaling"),
+        (["laws", "chinchilla", "--table"], "--table"),
+        (["laws", "--family", "optimal"], "compute_optimal"),
         (["ft"], "ft"),
     ],
 )
@@ -272,19 +276,39 @@ def test_allocate_spends_the_budget(saved_fit):
     assert 6 * plan["N"] * plan["D"] == pytest.approx(1e24, rel=1e-9)
 
 
-def test_laws_lists_the_registry():
+def test_laws_lists_the_registry_by_family():
     table = json.loads(piped("laws", "--json").stdout)["laws"]
-    assert [row["name"] for row in table] == list(iso.laws.names())
-    text = piped("laws").stdout
-    assert all(name in text for name in iso.laws.names())
-    assert all(row["expr"] in text for row in table)  # what one chooses a law by
+    assert [row["name"] for row in table] == [*iso.laws.names(), *iso.rules.names()]
+    lines = [line.rstrip() for line in piped("laws").stdout.splitlines()]
+    heads = [line for line in lines if line and not line.startswith(" ")]
+    assert heads == list(dict.fromkeys(row["family"] for row in table))
+    listed = [line.split()[:2] for line in lines if re.match(r"  \S", line)]
+    assert sorted(listed) == sorted([row["name"], row["kind"]] for row in table)
+    text = "".join("".join(lines).split())
+    # What one chooses a law by, wherever the line is folded.
+    assert all("".join(row["expr"].split())[:30] in text for row in table if row["kind"] == "law")
+    assert [line for line in lines if len(line) > 100] == []
 
 
-@pytest.mark.parametrize("words", [["laws"], *(["laws", name] for name in iso.laws.names())], ids=lambda w: w[-1])
-def test_laws_fit_a_page_of_100_columns(words):
-    lines = piped(*words).stdout.splitlines()
-    assert len(lines) > 1
-    assert [line for line in lines if len(line.rstrip()) > 100] == []
+def test_laws_lists_one_family():
+    rows = json.loads(piped("laws", "--family", "compute_optimal", "--json").stdout)["laws"]
+    assert {row["family"] for row in rows} == {"compute_optimal"}
+    assert "chinchilla" in [row["name"] for row in rows]
+
+
+def test_laws_writes_the_table_of_papers():
+    lines = piped("laws", "--table").stdout.splitlines()
+    assert lines[0].startswith("| paper | laws | rules |")
+    assert all(line.startswith("| ") and line.endswith(" |") for line in lines[2:])
+    listed = json.loads(piped("laws", "--table", "--json").stdout)["papers"]
+    assert len(listed) == len(lines) - 2
+    assert sum("2203.15556" in line for line in lines) == 1
+
+
+def test_laws_describes_a_rule():
+    described = json.loads(piped("laws", "compound_scaling", "--json").stdout)["rule"]
+    assert described["name"] == "compound_scaling"
+    assert "states no fitted law" in piped("laws", "compound_scaling").stdout
 
 
 def test_laws_describes_one():

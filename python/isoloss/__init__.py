@@ -8,8 +8,8 @@ A law is an expression; everything else is a batch of fits or a grid, and a summ
     >>> fit.success
     True
 
-The names below are the whole public surface; the modules `simulate`, `plot`, `demo`, `config`,
-`errors` and `units` are reached as attributes and imported when first used. `objective` holds the
+The names below are the whole public surface; the modules `rules`, `simulate`, `plot`, `demo`,
+`config`, `errors` and `units` are reached as attributes and imported when first used. `objective` holds the
 losses beyond the three common ones, `starts` the boxes of starting points.
 """
 
@@ -33,7 +33,7 @@ from isoloss.runs import Runs, read
 from isoloss.store import load
 
 if TYPE_CHECKING:
-    from isoloss import config, demo, errors, plot, simulate, units
+    from isoloss import config, demo, errors, plot, rules, simulate, units
 
 __all__ = [
     "AbsoluteError",
@@ -65,13 +65,14 @@ __all__ = [
     "plot",
     "read",
     "register",
+    "rules",
     "show_config",
     "simulate",
     "starts",
     "units",
 ]
 
-_MODULES = frozenset({"config", "demo", "errors", "plot", "simulate", "units"})
+_MODULES = frozenset({"config", "demo", "errors", "plot", "rules", "simulate", "units"})
 
 
 def __getattr__(name: str) -> Any:

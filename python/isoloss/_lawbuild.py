@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,9 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from isoloss._lawparts import Bound, Parameter, Published, Recipe
 from isoloss.errors import DataError, LawError, did_you_mean
 from isoloss.objective import Objective, resolve
-from isoloss.units import ROLES, parse_number
+from isoloss.units import ROLES, complete_compute, parse_number
 
-__all__ = ["Starts", "build", "free_names", "pivot_value", "resolved_bounds"]
+if TYPE_CHECKING:
+    from isoloss.law import Law
+
+__all__ = ["Starts", "build", "checked_variables", "free_names", "pivot_value", "resolved_bounds"]
 
 F64 = NDArray[np.float64]
 Starts = Mapping[str, tuple[float, ...]] | tuple[tuple[float, ...], ...] | None
@@ -263,3 +266,37 @@ def resolved_bounds(
                 name=name,
             )
     return numbers[:, 0].copy(), numbers[:, 1].copy()
+
+
+def checked_variables(law: Law, values: Mapping[str, float | str | ArrayLike]) -> dict[str, F64]:
+    """The law's variables as arrays; N, D and C complete each other."""
+    arrays: dict[str, F64] = {}
+    for name, value in values.items():
+        try:
+            arrays[name] = np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, DataError):
+                raise
+            message = f"variable {name!r}: {value!r} is not a number or an array of numbers"
+            raise DataError(message, code="data-nonnumeric", column=name) from None
+    completed = cast("dict[str, F64]", complete_compute(arrays)) if {*arrays} & {"N", "D", "C"} else arrays
+    for name in values:
+        if name not in law.variables and not (name in ("N", "D", "C") and {"N", "D", "C"} & {*law.variables}):
+            message = f"law {law.name!r} has no variable {name!r}{did_you_mean(name, law.variables)}"
+            raise LawError(message, code="law-unknown-name", name=name)
+    missing = [name for name in law.variables if name not in completed]
+    if missing:
+        message = f"law {law.name!r}: no value for {', '.join(missing)}"
+        raise LawError(message, code="law-missing-name", names=missing)
+    for name in law.variables:
+        array = completed[name]
+        if not np.all(np.isfinite(array)):
+            raise DataError(
+                f"variable {name!r} holds a NaN or infinite value",
+                code="data-nonfinite",
+                column=name,
+            )
+        if name in ROLES and ROLES[name].positive and not np.all(array > 0.0):
+            message = f"variable {name!r}: {array.min():g} is not above zero"
+            raise DataError(message, code="data-nonpositive", column=name, value=float(array.min()))
+    return {name: completed[name] for name in law.variables}

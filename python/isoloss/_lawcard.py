@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from isoloss.units import ROLES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from isoloss._lawparts import Published, Source
     from isoloss.law import Law
 
-__all__ = ["PLAIN_FIELDS", "card", "plain_law"]
+__all__ = ["PLAIN_FIELDS", "aligned", "card", "plain_law", "provenance", "wrapped"]
 
-PLAIN_FIELDS = ("name", "family", "kind", "status")
+PLAIN_FIELDS = ("name", "family", "kind", "status", "target", "target_unit")
 """Fields of a law that are text as they stand."""
 
 _WIDTH = 100
@@ -62,36 +65,42 @@ def plain_law(law: Law) -> dict[str, Any]:
 def card(law: Law) -> str:
     """The text a law prints: everything known about it."""
     lines = [law.name] if law.name != law.expr else []
-    lines.append(f"  L = {law.expr}")
+    lines += wrapped(f"{law.target} = {law.expr}", 2, hang=4)
+    if law.target_unit:
+        lines.append(f"  {law.target} in {law.target_unit}")
     rows: list[tuple[str, str, str]] = []
     for name in law.variables:
         unit = law.units.get(name, "")
         rows.append((name, f"[{unit}]" if unit else "", ROLES[name].meaning if name in ROLES else ""))
-    lines += ["  variables", *_aligned(rows)]
+    lines += ["  variables", *aligned(rows)]
     lines += [
         "  parameters",
-        *_aligned([(p.name, p.domain, p.meaning) for p in law.parameters.values()]),
+        *aligned([(p.name, p.domain, p.meaning) for p in law.parameters.values()]),
     ]
     fixed = [(name, f"{value:g}", "constant") for name, value in law.constants.items()]
     fixed += [(name, rule, f"of {name[:-1]} in the fitted runs") for name, rule in law.pivots.items()]
     if fixed:
-        lines += ["  constants", *_aligned(fixed)]
-    lines += _wrapped(f"recipe: {law.recipe}", 2)
-    if law.source is not None:
-        lines += _wrapped(f"source: {law.source}", 2)
-    if law.published:
+        lines += ["  constants", *aligned(fixed)]
+    lines += wrapped(f"recipe: {law.recipe}", 2)
+    return "\n".join(lines + provenance(law.source, law.published, law.notes))
+
+
+def provenance(source: Source | None, sets: Mapping[str, Published], notes: Iterable[str]) -> list[str]:
+    """The end of a card: source, published sets, notes."""
+    lines = [] if source is None else wrapped(f"source: {source}", 2)
+    if sets:
         lines.append("  published")
-        for key, published in law.published.items():
+        for key, published in sets.items():
             first, *rest = str(published).splitlines()
-            lines += _wrapped(f"{key}: {first}", 4)
+            lines += wrapped(f"{key}: {first}", 4)
             for line in rest:
-                lines += _wrapped(line, 6, hang=0)
-    for note in law.notes:
-        lines += _wrapped(f"note: {note}", 2)
-    return "\n".join(lines)
+                lines += wrapped(line, 6, hang=0)
+    for note in notes:
+        lines += wrapped(f"note: {note}", 2)
+    return lines
 
 
-def _wrapped(text: str, indent: int, hang: int = 2) -> list[str]:
+def wrapped(text: str, indent: int, hang: int = 2) -> list[str]:
     """Lines of a sentence; addresses and arXiv numbers stay whole."""
     first, more = " " * indent, " " * (indent + hang)
     return textwrap.wrap(
@@ -99,6 +108,7 @@ def _wrapped(text: str, indent: int, hang: int = 2) -> list[str]:
     )
 
 
-def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
+def aligned(rows: list[tuple[str, str, str]]) -> list[str]:
+    """Three columns under each other."""
     widths = [max((len(row[i]) for row in rows), default=0) for i in (0, 1)]
     return [f"    {a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows]

@@ -53,6 +53,8 @@ CODES: dict[str, str] = {
     "compute-not-6nd": "The compute column differs from 6ND; check what it counts.",
     # laws
     "law-unknown": "Use a name from isoloss.laws.names(), or pass the text of a law.",
+    "rule-unknown": "Use a name from isoloss.rules.names().",
+    "rule-domain": "Give the rule's input within the range that its card states.",
     "law-syntax": "Correct the expression at the marked position.",
     "law-unknown-name": "Use the names of the law's own variables and parameters.",
     "law-missing-name": "Give a value for every parameter and variable of the law.",

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isoloss._lawbuild import Starts, build, pivot_value, resolved_bounds
+from isoloss._lawbuild import Starts, build, checked_variables, pivot_value, resolved_bounds
 from isoloss._lawcard import PLAIN_FIELDS, card, plain_law
 from isoloss._lawparts import Bound, Parameter, Published, Recipe, Source, frozen
-from isoloss.errors import DataError, LawError, did_you_mean
+from isoloss._lawview import View
+from isoloss.errors import LawError, did_you_mean
 from isoloss.objective import Objective
-from isoloss.units import ROLES, complete_compute, parse_number
+from isoloss.units import parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +37,7 @@ Value = float | str | ArrayLike
 
 
 @dataclass(frozen=True, repr=False)
-class Law:
+class Law(View):
     """A law; make one with `isoloss.law` or take one from `isoloss.laws`.
 
     Attributes
@@ -44,6 +45,10 @@ class Law:
     name : str
     expr : str
         Text of the expression.
+    target : str
+        What the law gives, ``"L"`` if a loss. Whatever it is, runs to fit hold it under the role ``loss``.
+    target_unit : str
+        Its unit.
     variables : tuple of str
         Names that are columns of data.
     parameters : mapping of str to Parameter
@@ -91,6 +96,8 @@ class Law:
     source: Source | None = None
     notes: tuple[str, ...] = ()
     published: Mapping[str, Published] = field(default_factory=dict)
+    target: str = "L"
+    target_unit: str = ""
 
     def __post_init__(self) -> None:
         for name in ("parameters", "constants", "pivots", "units", "published"):
@@ -258,11 +265,15 @@ class Law:
     def __repr__(self) -> str:
         return f"Law({self.name!r}, {self.expr!r}, variables={self.variables}, parameters={tuple(self.parameters)})"
 
-    def __str__(self) -> str:
+    def card(self) -> str:
+        """What `print` shows: everything known about the law."""
         return card(self)
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
+    def latex(self) -> str:
+        """The equation in LaTeX, without delimiters; notebooks show it typeset."""
+        from isoloss._latex import typeset
+
+        return typeset(f"{self.target} = {self.expr}")
 
     def __hash__(self) -> int:
         return hash((self.name, self.expr, self.variables))
@@ -298,7 +309,7 @@ class Law:
             source=None if data["source"] is None else Source(**data["source"]),
             notes=data["notes"],
             published={key: Published(**value) for key, value in data["published"].items()},
-            **{name: data[name] for name in PLAIN_FIELDS},
+            **{name: data[name] for name in PLAIN_FIELDS if name in data},
         )
         names = [p["name"] for p in parameters]
         if names != list(made.parameters):
@@ -349,7 +360,7 @@ class BoundLaw:
         DataError
             Codes ``data-nonfinite``, ``data-nonpositive``: a value that the variable cannot take.
         """
-        arrays = _checked_variables(self.law, values)
+        arrays = checked_variables(self.law, values)
         shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
         expression = self.law.core(self.constants)
         columns = [np.ascontiguousarray(np.broadcast_to(arrays[v], shape)).reshape(-1) for v in expression.variables]
@@ -363,39 +374,6 @@ class BoundLaw:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return BoundLaw, (self.law, dict(self.params), dict(self.constants))
-
-
-def _checked_variables(law_: Law, values: Mapping[str, Value]) -> dict[str, F64]:
-    arrays: dict[str, F64] = {}
-    for name, value in values.items():
-        try:
-            arrays[name] = np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, DataError):
-                raise
-            message = f"variable {name!r}: {value!r} is not a number or an array of numbers"
-            raise DataError(message, code="data-nonnumeric", column=name) from None
-    completed = cast("dict[str, F64]", complete_compute(arrays)) if {*arrays} & {"N", "D", "C"} else arrays
-    for name in values:
-        if name not in law_.variables and not (name in ("N", "D", "C") and {"N", "D", "C"} & {*law_.variables}):
-            message = f"law {law_.name!r} has no variable {name!r}{did_you_mean(name, law_.variables)}"
-            raise LawError(message, code="law-unknown-name", name=name)
-    missing = [name for name in law_.variables if name not in completed]
-    if missing:
-        message = f"law {law_.name!r}: no value for {', '.join(missing)}"
-        raise LawError(message, code="law-missing-name", names=missing)
-    for name in law_.variables:
-        array = completed[name]
-        if not np.all(np.isfinite(array)):
-            raise DataError(
-                f"variable {name!r} holds a NaN or infinite value",
-                code="data-nonfinite",
-                column=name,
-            )
-        if name in ROLES and ROLES[name].positive and not np.all(array > 0.0):
-            message = f"variable {name!r}: {array.min():g} is not above zero"
-            raise DataError(message, code="data-nonpositive", column=name, value=float(array.min()))
-    return {name: completed[name] for name in law_.variables}
 
 
 @lru_cache(maxsize=512)
@@ -425,6 +403,8 @@ def law(
     source: Source | None = None,
     notes: Sequence[str] = (),
     published: Mapping[str, Published] | None = None,
+    target: str = "L",
+    target_unit: str = "",
 ) -> Law:
     """Make a law from its text.
 
@@ -450,7 +430,7 @@ def law(
         Units of the variables; what the parameters stand for.
     objective : Objective or str, optional
         The objective `isoloss.fit` uses by default; short for `recipe`.
-    recipe, family, kind, status, source, notes, published
+    recipe, family, kind, status, source, notes, published, target, target_unit
         As in `Law`.
 
     Returns
@@ -496,5 +476,7 @@ def law(
         status=status,
         source=source,
         notes=tuple(notes),
+        target=target,
+        target_unit=target_unit,
         **parts,
     )

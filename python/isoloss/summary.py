@@ -24,7 +24,8 @@ _LABEL = 13
 def summarise(fit: Fit, *, level: float, width: int) -> str:
     """The summary as text of at most `width` columns; see `isoloss.fit.Fit.summary`."""
     name = fit.law.name
-    title = f"L = {fit.law.expr}" if name == fit.law.expr else f"{name}: L = {fit.law.expr}"
+    equation = f"{fit.law.target} = {fit.law.expr}"
+    title = equation if name == fit.law.expr else f"{name}: {equation}"
     blocks = [
         [title],
         _entries(_head(fit), width),

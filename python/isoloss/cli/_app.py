@@ -20,6 +20,7 @@ import isoloss as iso
 from isoloss.cli import _parse, _render
 from isoloss.cli._parse import UsageError
 from isoloss.errors import DataError, FitError, IsolossError
+from isoloss.laws._markdown import markdown, papers
 from isoloss.progress import bar
 
 __all__ = ["app", "run"]
@@ -290,28 +291,48 @@ def allocate(saved: Path, /, *, compute: Words, json: Json = False) -> int:
 
 
 @app.command
-def laws(name: str | None = None, /, *, json: Json = False) -> int:
-    """List the laws of the registry, or describe one.
+def laws(
+    name: str | None = None,
+    /,
+    *,
+    family: str | None = None,
+    table: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    json: Json = False,
+) -> int:
+    """List the laws and rules of the registry by family, or describe one.
 
     Parameters
     ----------
     name
-        A law to describe.
+        A law or rule to describe.
+    family
+        List this family only.
+    table
+        Write the table of papers as Markdown: their laws and rules, and what works.
     json
         Print the result as JSON and nothing else.
     """
-    if name is None:
-        table = iso.laws.table()
+    if name is not None:
+        if table or family is not None:
+            raise UsageError("--table and --family list the registry; they take no name")
+        entry = iso.rules.get(name) if name in iso.rules.names() else iso.laws.get(name)
         if json:
-            _print_json({"command": "laws", "laws": table})
+            _print_json({"command": "laws", entry.kind: entry.to_dict()})
         else:
-            _render.laws(table)
+            _render.entry(entry)
         return DONE
-    law = iso.laws.get(name)
+    rows = iso.laws.table()
+    if family is not None:
+        known = sorted({row["family"] for row in rows})
+        if family not in known:
+            raise UsageError(f"no family {family!r}; families: {', '.join(known)}")
+        rows = [row for row in rows if row["family"] == family]
     if json:
-        _print_json({"command": "laws", "law": law.to_dict()})
+        _print_json({"command": "laws", "papers": papers(rows)} if table else {"command": "laws", "laws": rows})
+    elif table:
+        _render.line(markdown(rows))
     else:
-        _render.law(law)
+        _render.laws(rows)
     return DONE
 
 

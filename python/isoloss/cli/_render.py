@@ -19,9 +19,9 @@ __all__ = [
     "allocation_record",
     "demo",
     "demo_record",
+    "entry",
     "fit",
     "fit_record",
-    "law",
     "laws",
     "line",
     "predictions",
@@ -105,18 +105,28 @@ def predictions(rows: Sequence[Mapping[str, Any]], level: float) -> None:
 
 
 def laws(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the registry: what one chooses a law by. `isoloss laws NAME` prints the rest."""
-    table = _table()
-    titles = {"name": "name", "expr": "law", "family": "family", "arxiv": "arxiv"}
-    for name, title in titles.items():
-        table.add_column(title, overflow="fold", no_wrap=name in {"name", "arxiv"})
+    """Print the registry by family: what one chooses a law by. `isoloss laws NAME` prints the rest."""
+    console = _console()
+    families: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        table.add_row(*("" if row.get(name) is None else str(row[name]) for name in titles))
-    _console().print(table)
+        families.setdefault(str(row["family"]), []).append(row)
+    width = max(len(str(row["name"])) for row in rows)
+    for family, members in families.items():
+        console.print(Text(family, style="bold"))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        table.add_column(min_width=width + 2, no_wrap=True)
+        table.add_column(min_width=4, no_wrap=True)
+        table.add_column(min_width=10, no_wrap=True)
+        table.add_column(overflow="fold")
+        for row in members:
+            # A law is known by its expression, a rule by what it gives.
+            what = f"{row['gives']} = {row['expr']}" if row["kind"] == "law" else row["gives"]
+            table.add_row(f"  {row['name']}", row["kind"], row["arxiv"], Text(str(what)))
+        console.print(table, width=min(PROSE, console.width))
 
 
-def law(described: "iso.Law") -> None:
-    """Print one law: text, parameters, published sets."""
+def entry(described: "iso.Law | iso.rules.Rule") -> None:
+    """Print the card of one law or rule."""
     line(str(described))
 
 

@@ -1,45 +1,49 @@
 """The registry of scaling laws: one module per family, and the laws a user adds.
 
-``names()`` lists them, ``get(name)`` gives one, ``table()`` describes all. A law is built when it is first asked for,
-so importing the registry parses nothing. A family is a module of this package that lists its laws as ``ENTRIES``.
+``names()`` lists them, ``get(name)`` gives one, ``table()`` describes all, the rules of `isoloss.rules` among them. A
+family is a module of this package that lists its laws as ``ENTRIES``; it is imported, and a law built, when first
+asked for.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
-from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from isoloss._lawparts import Source
-from isoloss.errors import LawError, did_you_mean
+from isoloss._registry import Shelf
+from isoloss.errors import LawError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Mapping
     from types import ModuleType
 
     from isoloss.law import Law
+    from isoloss.rules import Rule
 
-__all__ = ["get", "names", "register", "table"]
+__all__ = ["STATUS", "get", "names", "register", "table"]
 
-_FAMILIES = ("compute_optimal",)
+STATUS: Mapping[str, str] = MappingProxyType(
+    {
+        "verified": "form and coefficients read in the authors' text or code, or reproduced from their data",
+        "form verified": "form read in the authors' text or code; no coefficients of theirs could be read",
+        "form verified, coefficients second hand": "coefficients from another's account of the paper",
+        "second hand": "form and coefficients, if any, from another's account of the paper",
+        "form only": "a standard form; no coefficients come with it",
+        "derived": "our algebra on a form that is verified",
+        "own": "ours: no paper states it",
+        "user": "added by the user of this process",
+    }
+)
+"""What the status of an entry means."""
+
+_shelf: Shelf[Law] = Shelf(__name__, __path__, "law")
 _user: dict[str, Law] = {}
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in _FAMILIES:
-        return import_module(f"isoloss.laws.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def _builders() -> Iterator[tuple[str, Callable[[], Law]]]:
-    for family in _FAMILIES:
-        yield from import_module(f"isoloss.laws.{family}").ENTRIES.items()
-
-
-@cache
-def _built(name: str) -> Law:
-    return dict(_builders())[name]()
+    return _shelf.module(name)
 
 
 def names() -> list[str]:
@@ -51,7 +55,7 @@ def names() -> list[str]:
     >>> "chinchilla" in iso.laws.names()
     True
     """
-    return [name for name, _ in _builders()] + list(_user)
+    return _shelf.names() + list(_user)
 
 
 def get(name: str) -> Law:
@@ -78,11 +82,7 @@ def get(name: str) -> Law:
     """
     if name in _user:
         return _user[name]
-    known = names()
-    if name not in known:
-        message = f"unknown law {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
-        raise LawError(message, code="law-unknown", name=name)
-    return _built(name)
+    return _shelf.get(name, also=_user)
 
 
 def register(law: Law, *, name: str | None = None, cite: str | None = None, replace: bool = False) -> Law:
@@ -116,7 +116,7 @@ def register(law: Law, *, name: str | None = None, cite: str | None = None, repl
     True
     """
     named = _renamed(law, name or law.name, cite)
-    if any(named.name == built_in for built_in, _ in _builders()):
+    if named.name in _shelf.names():
         raise LawError(f"{named.name!r} is the name of a built-in law", code="law-name-taken", name=named.name)
     present = _user.get(named.name)
     if present is not None and present != named and not replace:
@@ -135,13 +135,13 @@ def _renamed(law: Law, name: str, cite: str | None) -> Law:
 
 
 def table() -> list[dict[str, Any]]:
-    """One row per law, as plain data.
+    """One row per law and per rule, as plain data.
 
     Returns
     -------
     list of dict
-        Keys ``name``, ``kind`` (law or rule), ``family``, ``paper`` (title), ``arxiv``, ``status`` (what was checked of
-        its published coefficients), ``expr``, ``variables``, ``parameters``, ``published``.
+        Keys ``name``, ``kind`` (law or rule), ``family``, ``paper`` (title), ``arxiv``, ``status`` (what was checked, a
+        key of `STATUS`), ``expr``, ``gives``, ``variables``, ``parameters``, ``published``.
 
     Examples
     --------
@@ -149,21 +149,28 @@ def table() -> list[dict[str, Any]]:
     >>> next(row["arxiv"] for row in iso.laws.table() if row["name"] == "chinchilla")
     '2203.15556'
     """
-    rows = []
-    for name in names():
-        law = get(name)
-        rows.append(
-            {
-                "name": name,
-                "kind": law.kind,
-                "family": law.family,
-                "paper": law.source.paper if law.source else "",
-                "arxiv": law.source.arxiv if law.source else "",
-                "status": law.status,
-                "expr": law.expr,
-                "variables": list(law.variables),
-                "parameters": list(law.parameters),
-                "published": list(law.published),
-            }
-        )
-    return rows
+    from isoloss import rules
+
+    return [_row(get(name)) for name in names()] + [_row(rules.get(name)) for name in rules.names()]
+
+
+def _row(entry: Law | Rule) -> dict[str, Any]:
+    from isoloss.rules import Rule
+
+    if isinstance(entry, Rule):
+        expr, gives = "; ".join(entry.formula), entry.gives
+    else:
+        expr, gives = entry.expr, entry.target
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "family": entry.family,
+        "paper": entry.source.paper if entry.source else "",
+        "arxiv": entry.source.arxiv if entry.source else "",
+        "status": entry.status,
+        "expr": expr,
+        "gives": gives,
+        "variables": list(entry.variables),
+        "parameters": list(entry.parameters),
+        "published": list(entry.published),
+    }
