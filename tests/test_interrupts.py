@@ -90,11 +90,13 @@ for delay in map(float, sys.argv[2:]):
 
 @pytest.mark.parametrize("which", ["tall", "many", "bootstrap", "band", "evaluate", "counts"])
 def test_ctrl_c_ends_every_long_call_within_half_a_second(which):
-    moments = np.random.default_rng().uniform(0.0, 0.8, 3)
-    for _ in range(3):  # a loaded machine may be late; a call that does not look up is late every time
-        late = [float(line) for line in run(LONG, which, *map(str, moments)).split()]
-        assert len(late) == 3
-        if max(late) < 0.5:
+    # Other work on the machine delays any one call, now and then; one that does not look up is late most of the time.
+    rng, late = np.random.default_rng(), []
+    for _ in range(4):
+        moments = rng.uniform(0.0, 0.8, 3)
+        late += [float(line) for line in run(LONG, which, *map(str, moments)).split()]
+        assert len(late) % 3 == 0
+        if np.median(late) < 0.5:
             return
     pytest.fail(f"{late} seconds from the signal to the exception")
 

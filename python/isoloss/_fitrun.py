@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from isoloss._autodelta import settle, without_scale
 from isoloss._objectivebase import AUTO
 from isoloss._watch import Watch
-from isoloss.basins import Basins, census, noise, winner
+from isoloss.basins import Basins, Optimum, census, noise, winner
+from isoloss.challenge import challenge
 from isoloss.errors import Notice
 from isoloss.inference import Covariance, covariance
 from isoloss.judgement import notices
@@ -49,8 +50,13 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
         again = problem.solve(solved.params[best : best + 1], threads=watch.threads or None)
         if again.score()[0] <= solved.value[best]:
             solved = solved.with_row(best, again)
-    params = solved.params[best]
     basins = census(solved, problem.names, noise(problem), screened)
+    if not watch.stopped and np.isfinite(solved.value[best]):
+        trial = challenge(problem, solved.row(best), given=wanted is not None, seed=settings.seed, watch=watch)
+        basins = basins.challenged(trial.tried, None if trial.better is None else _optimum(problem, trial.better))
+        if trial.better is not None:
+            solved = solved.with_row(best, trial.better)
+    params = solved.params[best]
     touched = {name: int(side) for name, side in zip(problem.names, solved.at_bound[best], strict=True) if side}
     spread = _covariance(problem, runs, solved, best, watch.stopped)
     if watch.stopped:
@@ -75,6 +81,12 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
         reserve=reserve,
         rivals=rivals,
     )
+
+
+def _optimum(problem: Problem, found: Solved) -> Optimum:
+    """What a challenger found, as the census lists it: reached by none of the starts."""
+    params = dict(zip(problem.names, found.params[0].tolist(), strict=True))
+    return Optimum(value=float(found.value[0]), count=0, params=params)
 
 
 def _covariance(problem: Problem, runs: Runs, solved: Solved, best: int, stopped: bool) -> Covariance:

@@ -7,7 +7,7 @@ guide, since scaling laws have long flat valleys. Starts that did not converge a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,9 @@ class Basins:
         Those among the failed at which the law has no value, so that they were never tried.
     screened : int
         Points that the start rule set aside after one evaluation, not counted in `starts`; see `isoloss.starts`.
+    challengers : int
+        Further points tried afterwards, around the best optimum and, where the starts were given, by the automatic
+        rule; not counted in `starts`. An optimum that only they reached is listed with a count of zero.
     """
 
     starts: int
@@ -70,6 +73,7 @@ class Basins:
     failed: int
     hopeless: int = 0
     screened: int = 0
+    challengers: int = 0
 
     @property
     def share(self) -> float:
@@ -99,6 +103,21 @@ class Basins:
             text += f", {self.screened:,} screened out"
         return text
 
+    @property
+    def challenge(self) -> str:
+        """What became of the best optimum when it was challenged, in words."""
+        if not self.challengers:
+            return "by no further point"
+        outcome = "one of which found the best optimum" if self.optima[0].count == 0 else "none better"
+        return f"by {self.challengers:,} further points, {outcome}"
+
+    def challenged(self, tried: int, better: Optimum | None) -> Basins:
+        """The same census with the challengers told of, and the optimum that one of them found put first."""
+        if better is None:
+            return replace(self, challengers=tried)
+        optima = (better, *self.optima)[:_MOST_LISTED]
+        return replace(self, challengers=tried, optima=optima, distinct=self.distinct + 1)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         return {
@@ -107,6 +126,7 @@ class Basins:
             "failed": self.failed,
             "hopeless": self.hopeless,
             "screened": self.screened,
+            "challengers": self.challengers,
             "optima": [optimum.to_dict() for optimum in self.optima],
         }
 
@@ -122,6 +142,7 @@ class Basins:
             failed=int(data["failed"]),
             hopeless=int(data.get("hopeless", 0)),
             screened=int(data.get("screened", 0)),
+            challengers=int(data.get("challengers", 0)),
             optima=optima,
         )
 

@@ -43,9 +43,11 @@ def notices(
         code = "fit-not-converged" if any(np.isfinite(list(params.values()))) and basins.optima else "fit-failed"
         message = f"the best of {basins.starts:,} starts did not converge: {status.message}"
         found.append(Notice(code=code, severity="serious", message=message, details={"status": status.name.lower()}))
-    if basins.starts >= 8 and basins.optima and basins.share < _FEW:
+    unreached = bool(basins.optima) and basins.optima[0].count == 0  # but by a challenger
+    if unreached or (basins.starts >= 8 and basins.optima and basins.share < _FEW):
         count = basins.optima[0].count
-        message = f"only {count:,} of {basins.starts:,} starts reached the best optimum"
+        only = "none" if count == 0 else f"only {count:,}"
+        message = f"{only} of {basins.starts:,} starts reached the best optimum"
         counts = {"count": count, "starts": basins.starts}
         found.append(Notice(code="few-starts-at-best", severity="warning", message=message, details=counts))
     found += _rival(basins)

@@ -221,6 +221,10 @@ class Solved:
         """(B,) the objective for choosing a winner: infinite where it is not a number."""
         return np.where(np.isfinite(self.value), self.value, np.inf)
 
+    def row(self, row: int) -> Solved:
+        """One row, as a result of its own."""
+        return Solved(**{name: getattr(self, name)[row : row + 1].copy() for name in self.__dataclass_fields__})
+
     def with_row(self, row: int, other: Solved) -> Solved:
         """A copy in which one row comes from the first of another result."""
         copies = {name: getattr(self, name).copy() for name in self.__dataclass_fields__}

@@ -27,7 +27,19 @@ from isoloss.errors import LawError, OptionError
 from isoloss.objective import SquaredError
 from isoloss.problem import F64, Parameters, Problem
 
-__all__ = ["AnyStarts", "Box", "Starts", "candidates", "halton", "project", "sobol", "start_points"]
+__all__ = [
+    "AnyStarts",
+    "Box",
+    "Starts",
+    "candidates",
+    "default_count",
+    "halton",
+    "project",
+    "sobol",
+    "spread_parameters",
+    "start_points",
+    "thinned",
+]
 
 Starts = int | Mapping[str, ArrayLike] | ArrayLike | None
 """A number of automatic points; a grid by name; one point (p,) or several (S, p); None for the law's own rule."""
@@ -69,10 +81,10 @@ def start_points(problem: Problem, starts: AnyStarts, *, seed: int = 0, threads:
         Code ``option``: a number of starts below one.
     """
     own = problem.parameters
-    problem = _thinned(problem)
-    spread = _spread_parameters(problem)
+    problem = thinned(problem)
+    spread = spread_parameters(problem)
     if starts is None:
-        count = _default_count(int(spread.sum()))
+        count = default_count(int(spread.sum()))
     elif isinstance(starts, (int, np.integer)):
         count = int(starts)
     else:
@@ -85,7 +97,7 @@ def start_points(problem: Problem, starts: AnyStarts, *, seed: int = 0, threads:
     return _screen(problem, points, count)
 
 
-def _thinned(problem: Problem) -> Problem:
+def thinned(problem: Problem) -> Problem:
     """The same problem on a few thousand of its rows: starts need no more."""
     step = len(problem.target) // _ENOUGH_ROWS
     if step < 2:
@@ -98,7 +110,7 @@ def _thinned(problem: Problem) -> Problem:
     )
 
 
-def _default_count(k: int) -> int:
+def default_count(k: int) -> int:
     """Number of automatic starts for k parameters that enter nonlinearly."""
     return (4, 16, 32, 48)[k] if k < 4 else 64
 
@@ -112,7 +124,7 @@ def _linear(problem: Problem) -> NDArray[np.bool_]:
     return np.asarray(linear & own.free)
 
 
-def _spread_parameters(problem: Problem) -> NDArray[np.bool_]:
+def spread_parameters(problem: Problem) -> NDArray[np.bool_]:
     """(p,) which parameters the automatic rule spreads over their range."""
     return np.asarray(problem.parameters.free & ~_linear(problem))
 
@@ -128,7 +140,7 @@ def candidates(problem: Problem, starts: AnyStarts, *, seed: int = 0) -> F64:
     """
     own = problem.parameters
     if starts is None:
-        starts = _default_count(int(_spread_parameters(problem).sum()))
+        starts = default_count(int(spread_parameters(problem).sum()))
     if isinstance(starts, (int, np.integer)):
         if starts < 1:
             message = f"starts={starts!r} is not a number of starts from one up"
@@ -169,10 +181,10 @@ def _grid(problem: Problem, by_name: Mapping[str, ArrayLike], seed: int) -> F64:
         raise LawError(message, code="law-starts")
     mesh = np.meshgrid(*axes.values(), indexing="ij") if axes else []
     grid = {j: values.ravel() for j, values in zip(axes, mesh, strict=True)}
-    missing = _spread_parameters(problem)
+    missing = spread_parameters(problem)
     missing[list(grid)] = False
     # A grid that leaves nonlinear parameters open is repeated with a few values of those.
-    repeats = 1 if not missing.any() else max(1, math.ceil(_default_count(int(missing.sum())) / total))
+    repeats = 1 if not missing.any() else max(1, math.ceil(default_count(int(missing.sum())) / total))
     points = _automatic(problem, total * repeats, {j: np.tile(v, repeats) for j, v in grid.items()}, seed)
     return _checked(points, own)
 
@@ -183,7 +195,7 @@ def _automatic(problem: Problem, count: int, given: Mapping[int, F64], seed: int
     points = np.full((count, len(own.names)), np.nan)
     for j, values in given.items():
         points[:, j] = values
-    spread = _spread_parameters(problem)
+    spread = spread_parameters(problem)
     spread[list(given)] = False
     open_ones = np.flatnonzero(spread)
     cube = _low_discrepancy(count, len(open_ones), seed)

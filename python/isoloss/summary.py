@@ -149,6 +149,8 @@ def _judgement(fit: Fit) -> list[tuple[str, str]]:
         made = fit.decisions()
         losses = made.quantities["loss"]
         entries.append(("", f"{made.question}: {losses[0]:.4g} at the best, {losses[1]:.4g} at the runner-up"))
+    if fit.basins.challengers:
+        entries.append(("challenged", fit.basins.challenge))
     # The messages of failures begin with what failed; capitals make it hard to miss.
     message = fit.status.message
     if not fit.success:
