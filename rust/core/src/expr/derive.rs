@@ -2,7 +2,7 @@
 //!
 //! Each rule states the derivative with the node itself where that saves work (`d exp(x) = exp(x) dx` is one more
 //! product, not one more exponential), so value, gradient and curvature end up sharing every transcendental.
-//! Second derivatives are first derivatives of first derivatives. At kinks (`abs`, `min`, `max`, `where`) the
+//! Second derivatives are first derivatives of first derivatives. At kinks (`abs`, `min`, `max`, `where`) and steps (`floor`, `%`) the
 //! derivative of the branch taken is used.
 
 use std::collections::HashMap;
@@ -111,6 +111,7 @@ fn unary_rule(g: &mut Graph, op: Unary, y: Id, a: Id, da: Id) -> Id {
             let twice = g.mul(two, a);
             product(g, twice, da)
         }
+        Unary::Floor => g.constant(0.0),
     }
 }
 
@@ -149,6 +150,13 @@ fn binary_rule(g: &mut Graph, op: Binary, y: Id, (a, da): (Id, Id), (b, db): (Id
         Binary::Min | Binary::Max => {
             let first = if op == Binary::Min { g.binary(Binary::Le, a, b) } else { g.binary(Binary::Le, b, a) };
             g.select(first, da, db)
+        }
+        Binary::Mod => {
+            // a - q b with the whole quotient q, which is constant between its steps.
+            let whole = g.sub(a, y);
+            let quotient = g.div(whole, b);
+            let pull = product(g, quotient, db);
+            g.sub(da, pull)
         }
         Binary::Lt | Binary::Le | Binary::Eq => g.constant(0.0),
     }

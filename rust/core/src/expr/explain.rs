@@ -34,6 +34,7 @@ impl Unary {
             Self::Erf => "erf",
             Self::Abs => "abs",
             Self::Square => "square",
+            Self::Floor => "floor",
         }
     }
 
@@ -51,6 +52,7 @@ impl Binary {
             Self::Pow => "power",
             Self::Min => "min",
             Self::Max => "max",
+            Self::Mod => "remainder",
             Self::Lt | Self::Le | Self::Eq => "comparison",
         }
     }
@@ -64,6 +66,7 @@ impl Binary {
             Self::Pow => format!("{a}**{b}"),
             Self::Min => format!("min({a}, {b})"),
             Self::Max => format!("max({a}, {b})"),
+            Self::Mod => format!("{a} % {b}"),
             Self::Lt => format!("{a} < {b}"),
             Self::Le => format!("{a} <= {b}"),
             Self::Eq => format!("{a} == {b}"),
@@ -77,7 +80,7 @@ impl Binary {
             Self::Add => (1, 1, 1),
             Self::Sub => (1, 1, 2),
             Self::Mul => (2, 2, 2),
-            Self::Div => (2, 2, 3),
+            Self::Div | Self::Mod => (2, 2, 3),
             Self::Pow => (4, 5, 3),
             Self::Min | Self::Max => (5, 0, 0),
         }
@@ -204,6 +207,7 @@ mod tests {
             "(a**b)**x",
             "a**b**x",
             "where(x < y, a, min(b, 2.5))",
+            "x % (y * a) + floor(x)",
             "log1p(exp(-a * x)) + 1e-9",
         ] {
             assert_eq!(again(text), text);

@@ -29,6 +29,7 @@ pub(crate) enum Unary {
     Erf,
     Abs,
     Square,
+    Floor,
 }
 
 /// Functions of two arguments. Comparisons give 1 or 0.
@@ -41,6 +42,8 @@ pub(crate) enum Binary {
     Pow,
     Min,
     Max,
+    /// Remainder with the sign of the divisor, as Python's `%`.
+    Mod,
     Lt,
     Le,
     Eq,
@@ -80,6 +83,7 @@ impl Unary {
             Self::Erf => math::erf(x),
             Self::Abs => x.abs(),
             Self::Square => x * x,
+            Self::Floor => math::floor(x),
         }
     }
 }
@@ -109,6 +113,7 @@ impl Binary {
             Self::Pow => math::pow(a, b),
             Self::Min => minimum(a, b),
             Self::Max => maximum(a, b),
+            Self::Mod => math::modulo(a, b),
             Self::Lt => f64::from(u8::from(a < b)),
             Self::Le => f64::from(u8::from(a <= b)),
             Self::Eq => f64::from(u8::from(a == b)),
@@ -248,6 +253,27 @@ impl Graph {
             return yes;
         }
         self.intern(Node::Select(condition, yes, no))
+    }
+
+    /// Python's `left and right`: the right one where the left one is not zero, else the left one.
+    pub(crate) fn and(&mut self, left: Id, right: Id) -> Id {
+        self.select(left, right, left)
+    }
+
+    /// 1 where `condition` is zero, else 0.
+    pub(crate) fn not(&mut self, condition: Id) -> Id {
+        let (zero, one) = (self.constant(0.0), self.constant(1.0));
+        self.select(condition, zero, one)
+    }
+
+    /// Python's `a // b`: what is left of `a` without its remainder, so that both together give `a` again.
+    pub(crate) fn floor_divide(&mut self, a: Id, b: Id) -> Id {
+        let rest = self.binary(Binary::Mod, a, b);
+        let whole = self.binary(Binary::Sub, a, rest);
+        let quotient = self.binary(Binary::Div, whole, b);
+        let half = self.constant(0.5);
+        let nearest = self.binary(Binary::Add, quotient, half);
+        self.unary(Unary::Floor, nearest)
     }
 
     // The shorthands below belong to derivation and rewriting: a zero there is structural ("does not depend"),

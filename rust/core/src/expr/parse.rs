@@ -1,13 +1,19 @@
 //! Text to graph: a tokenizer and a precedence-climbing parser. Nothing is ever evaluated as code.
 //!
 //! ```text
-//! comparison := sum (("<" | "<=" | ">" | ">=" | "==" | "!=") sum)?
+//! condition  := both ("or" both)*
+//! both       := inverse ("and" inverse)*
+//! inverse    := "not" inverse | comparison
+//! comparison := sum (("<" | "<=" | ">" | ">=" | "==" | "!=") sum)*      a < b < c is a < b and b < c
 //! sum        := product (("+" | "-") product)*
-//! product    := signed (("*" | "/") signed)*
+//! product    := signed (("*" | "/" | "//" | "%") signed)*
 //! signed     := ("-" | "+") signed | power
 //! power      := atom ("**" signed)?                      right-associative, binds tighter than a sign on its left
-//! atom       := number | name | name "(" comparison ("," comparison)* ")" | "(" comparison ")"
+//! atom       := number | name | name "(" condition ("," condition)* ")" | "(" condition ")"
 //! ```
+//!
+//! Operators mean what they mean in Python: a condition is 1 or 0, whatever is not zero counts as true, `a and b` is `b`
+//! where `a` is true and else `a`, and `a % b` has the sign of `b`.
 //!
 //! Limits keep hostile text harmless: [`MAX_LENGTH`] characters, [`MAX_DEPTH`] levels of nesting, [`MAX_CHAIN`] links in
 //! a chain, [`MAX_NODES`] nodes.
@@ -42,7 +48,7 @@ enum Token {
     End,
 }
 
-const FUNCTIONS: [(&str, Unary); 12] = [
+const FUNCTIONS: [(&str, Unary); 13] = [
     ("exp", Unary::Exp),
     ("log", Unary::Log),
     ("log2", Unary::Log2),
@@ -55,9 +61,15 @@ const FUNCTIONS: [(&str, Unary); 12] = [
     ("erf", Unary::Erf),
     ("abs", Unary::Abs),
     ("square", Unary::Square),
+    ("floor", Unary::Floor),
 ];
 
-const PUNCTUATION: [&str; 14] = ["**", "<=", ">=", "==", "!=", "+", "-", "*", "/", "(", ")", ",", "<", ">"];
+/// Functions of another number of arguments.
+const FURTHER: [&str; 4] = ["ceil", "min", "max", "where"];
+/// Names that are operators.
+const WORDS: [&str; 3] = ["and", "or", "not"];
+
+const PUNCTUATION: [&str; 16] = ["**", "//", "<=", ">=", "==", "!=", "+", "-", "*", "/", "%", "(", ")", ",", "<", ">"];
 
 fn syntax(position: usize, message: impl Into<String>) -> Error {
     Error::Syntax { message: message.into(), position }
@@ -91,7 +103,14 @@ fn tokenize(text: &str) -> Result<Vec<(Token, usize)>> {
         } else {
             let rest: String = chars[i..chars.len().min(i + 2)].iter().collect();
             let Some(punct) = PUNCTUATION.iter().find(|p| rest.starts_with(**p)) else {
-                let hint = if c == '^' { "; write ** for a power" } else { "" };
+                let hint = match c {
+                    '^' => "; write ** for a power",
+                    '&' => "; write and",
+                    '|' => "; write or",
+                    '~' | '!' => "; write not",
+                    '=' => "; write == for equal",
+                    _ => "",
+                };
                 return Err(syntax(i, format!("unexpected character '{c}'{hint}")));
             };
             i += punct.len();
@@ -149,7 +168,7 @@ pub fn names(text: &str) -> Result<Vec<String>> {
 pub(crate) fn parse(text: &str, graph: &mut Graph, resolve: &mut dyn FnMut(&str) -> Option<Symbol>) -> Result<Id> {
     let tokens = tokenize(text)?;
     let mut parser = Parser { tokens: &tokens, at: 0, depth: 0, graph, resolve };
-    let root = parser.comparison()?;
+    let root = parser.condition()?;
     match parser.peek() {
         Token::End => Ok(root),
         Token::Punct(")") => Err(syntax(parser.position(), "this ')' closes nothing")),
@@ -209,38 +228,83 @@ impl<'a> Parser<'a> {
         result
     }
 
-    fn comparison(&mut self) -> Result<Id> {
+    fn word(&mut self, word: &str) -> bool {
+        let hit = matches!(self.peek(), Token::Name(name) if name == word);
+        self.at += usize::from(hit);
+        hit
+    }
+
+    fn condition(&mut self) -> Result<Id> {
         self.nested(|p| {
-            let left = p.sum()?;
-            let Token::Punct(op @ ("<" | "<=" | ">" | ">=" | "==" | "!=")) = p.peek() else {
-                return Ok(left);
-            };
-            p.at += 1;
-            let right = p.sum()?;
-            Ok(match *op {
-                "<" => p.graph.binary(Binary::Lt, left, right),
-                "<=" => p.graph.binary(Binary::Le, left, right),
-                ">" => p.graph.binary(Binary::Lt, right, left),
-                ">=" => p.graph.binary(Binary::Le, right, left),
-                "==" => p.graph.binary(Binary::Eq, left, right),
-                _ => {
-                    let same = p.graph.binary(Binary::Eq, left, right);
-                    let (zero, one) = (p.graph.constant(0.0), p.graph.constant(1.0));
-                    p.graph.select(same, zero, one)
-                }
-            })
+            let mut left = p.both()?;
+            while p.word("or") {
+                let right = p.both()?;
+                left = p.graph.select(left, left, right);
+                p.check_chain(left)?;
+            }
+            Ok(left)
         })
+    }
+
+    fn both(&mut self) -> Result<Id> {
+        let mut left = self.inverse()?;
+        while self.word("and") {
+            let right = self.inverse()?;
+            left = self.graph.and(left, right);
+            self.check_chain(left)?;
+        }
+        Ok(left)
+    }
+
+    fn inverse(&mut self) -> Result<Id> {
+        if self.word("not") {
+            return self.nested(|p| {
+                let inner = p.inverse()?;
+                Ok(p.graph.not(inner))
+            });
+        }
+        self.comparison()
+    }
+
+    fn comparison(&mut self) -> Result<Id> {
+        let mut left = self.sum()?;
+        let mut all = None;
+        while let Token::Punct(op @ ("<" | "<=" | ">" | ">=" | "==" | "!=")) = self.peek() {
+            self.at += 1;
+            let right = self.sum()?;
+            let holds = match *op {
+                "<" => self.graph.binary(Binary::Lt, left, right),
+                "<=" => self.graph.binary(Binary::Le, left, right),
+                ">" => self.graph.binary(Binary::Lt, right, left),
+                ">=" => self.graph.binary(Binary::Le, right, left),
+                "==" => self.graph.binary(Binary::Eq, left, right),
+                _ => {
+                    let same = self.graph.binary(Binary::Eq, left, right);
+                    self.graph.not(same)
+                }
+            };
+            let joined = all.map_or(holds, |before| self.graph.and(before, holds));
+            self.check_chain(joined)?;
+            all = Some(joined);
+            left = right;
+        }
+        Ok(all.unwrap_or(left))
     }
 
     /// One more operation in a chain of them.
     fn link(&mut self, op: Binary, left: Id, right: Id) -> Result<Id> {
         let id = self.graph.binary(op, left, right);
+        self.check_chain(id)?;
+        Ok(id)
+    }
+
+    fn check_chain(&self, id: Id) -> Result<()> {
         if self.graph.height(id) as usize > MAX_CHAIN {
             let message =
                 format!("more than {MAX_CHAIN} operations in one chain; brackets around parts of it shorten it");
             return Err(syntax(self.position(), message));
         }
-        Ok(id)
+        Ok(())
     }
 
     fn sum(&mut self) -> Result<Id> {
@@ -265,6 +329,13 @@ impl<'a> Parser<'a> {
                 Binary::Mul
             } else if self.take("/") {
                 Binary::Div
+            } else if self.take("%") {
+                Binary::Mod
+            } else if self.take("//") {
+                let right = self.signed()?;
+                left = self.graph.floor_divide(left, right);
+                self.check_chain(left)?;
+                continue;
             } else {
                 return Ok(left);
             };
@@ -300,11 +371,14 @@ impl<'a> Parser<'a> {
             }
             Token::Name(name) => {
                 self.at += 1;
-                if self.peek() == &Token::Punct("(") {
+                if self.peek() == &Token::Punct("(") && !WORDS.contains(&name.as_str()) {
                     return self.call(name, position);
                 }
-                if FUNCTIONS.iter().any(|(known, _)| known == name) || matches!(name.as_str(), "min" | "max" | "where")
-                {
+                if WORDS.contains(&name.as_str()) {
+                    let message = format!("expected a number, a name or '(', found '{name}', which is an operator");
+                    return Err(syntax(position, message));
+                }
+                if FUNCTIONS.iter().any(|(known, _)| known == name) || FURTHER.contains(&name.as_str()) {
                     return Err(syntax(position, format!("'{name}' is a function: write {name}(...)")));
                 }
                 match (self.resolve)(name) {
@@ -316,7 +390,7 @@ impl<'a> Parser<'a> {
             }
             Token::Punct("(") => {
                 self.at += 1;
-                let inner = self.comparison()?;
+                let inner = self.condition()?;
                 self.expect(")")?;
                 Ok(inner)
             }
@@ -326,9 +400,9 @@ impl<'a> Parser<'a> {
 
     fn call(&mut self, name: &str, position: usize) -> Result<Id> {
         self.expect("(")?;
-        let mut arguments = vec![self.comparison()?];
+        let mut arguments = vec![self.condition()?];
         while self.take(",") {
-            arguments.push(self.comparison()?);
+            arguments.push(self.condition()?);
         }
         self.expect(")")?;
         let wrong = |wanted: &str| {
@@ -342,6 +416,14 @@ impl<'a> Parser<'a> {
             };
         }
         match name {
+            "ceil" => match arguments[..] {
+                [x] => {
+                    let minus = self.graph.unary(Unary::Neg, x);
+                    let floor = self.graph.unary(Unary::Floor, minus);
+                    Ok(self.graph.unary(Unary::Neg, floor))
+                }
+                _ => wrong("one argument"),
+            },
             "min" | "max" => {
                 let op = if name == "min" { Binary::Min } else { Binary::Max };
                 let [first, rest @ ..] = &arguments[..] else { return wrong("two or more arguments") };
@@ -355,8 +437,7 @@ impl<'a> Parser<'a> {
                 _ => wrong("three arguments (condition, value if true, value if false)"),
             },
             _ => {
-                let known: Vec<&str> =
-                    FUNCTIONS.iter().map(|(known, _)| *known).chain(["min", "max", "where"]).collect();
+                let known: Vec<&str> = FUNCTIONS.iter().map(|(known, _)| *known).chain(FURTHER).collect();
                 Err(syntax(position, format!("unknown function '{name}'; there are {}", known.join(", "))))
             }
         }
@@ -395,6 +476,19 @@ mod tests {
             ("where(2 > 1, 10, 20)", 10.0),
             ("where(1 != 1, 10, 20)", 20.0),
             ("max(1, 5, 3) + min(4, 2)", 7.0),
+            ("1 < 2 < 3", 1.0),
+            ("1 < 3 < 2", 0.0),
+            ("not 1 < 2 or 2 < 3 and 0", 0.0),
+            ("not (1 < 2) or 2 < 3 and 5", 5.0),
+            ("0 or 7", 7.0),
+            ("4 and 0", 0.0),
+            ("not not 3", 1.0),
+            ("7 // 2 * 2 + 7 % 2", 7.0),
+            ("-7 // 2", -4.0),
+            ("-7 % 3", 2.0),
+            ("7 % -3", -2.0),
+            ("1 // 0.1", 9.0),
+            ("floor(-1.5) + ceil(1.2)", 0.0),
         ] {
             assert_eq!(value(text), expected, "{text}");
         }
@@ -422,6 +516,11 @@ mod tests {
             ("1e999", 0, "too large"),
             ("", 0, "expected a number"),
             ("a # b", 2, "unexpected character"),
+            ("a & b", 2, "write and"),
+            ("a = b", 2, "write =="),
+            ("a and", 5, "expected a number"),
+            ("a + not b", 4, "which is an operator"),
+            ("or(a, b)", 0, "which is an operator"),
         ] {
             let (message, at) = failure(text);
             assert!(message.contains(part), "{text:?}: {message}");

@@ -324,10 +324,10 @@ pub(crate) fn run<const N: usize>(instrs: &[Instr], inputs: &Inputs<'_, N>, regi
         }
         match instr.op {
             Op::Unary(op, a) => {
-                unary!(op, a, Neg, Exp, Log, Log2, Log10, Log1p, Expm1, Sqrt, Tanh, Expit, Erf, Abs, Square);
+                unary!(op, a, Neg, Exp, Log, Log2, Log10, Log1p, Expm1, Sqrt, Tanh, Expit, Erf, Abs, Square, Floor);
             }
             Op::Binary(op, a, b) => {
-                binary!(op, a, b, Add, Sub, Mul, Div, Pow, Min, Max, Lt, Le, Eq);
+                binary!(op, a, b, Add, Sub, Mul, Div, Pow, Min, Max, Mod, Lt, Le, Eq);
             }
             Op::MulAdd(a, b, c) => each!(a, b, c => a.mul_add(b, c)),
             Op::MulSub(a, b, c) => each!(a, b, c => a.mul_add(b, -c)),

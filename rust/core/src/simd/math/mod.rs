@@ -20,7 +20,8 @@
 //! | [`log2`], [`log10`] | 0.51 | double-double logarithm; exact at powers of two and of ten |
 //! | [`erf`] | 2 | odd polynomial below 1, `1 - exp(polynomial)` above |
 //! | [`pow`] | 1.1 | double-double logarithm and product, exponential with a correction |
-//! | [`sqrt`] | 0.5 | the instruction |
+//! | [`sqrt`], [`floor`] | 0.5, 0 | the instruction |
+//! | [`modulo`] | 0.5 | fused remainder of the rounded quotient; while the quotient is below 2^53 |
 //!
 //! Special values are those of IEEE 754-2019 §9.2: infinities, signed zeros, `pow(0, 0) = 1`, a negative base
 //! with an integer exponent, gradual underflow. A NaN result always has the bits of [`f64::NAN`], whatever NaN
@@ -57,6 +58,7 @@ macro_rules! polynomial {
 mod erf;
 mod exp;
 mod log;
+mod modulo;
 #[cfg(test)]
 mod oracle;
 mod pow;
@@ -68,6 +70,7 @@ mod tests;
 pub use erf::erf;
 pub use exp::{exp, expit, expm1, tanh};
 pub use log::{ln, log1p, log2, log10};
+pub use modulo::{floor, modulo};
 pub use pow::{pow, pow_each};
 
 /// Square root, correctly rounded; NaN below zero.

@@ -2,7 +2,7 @@
 
 use super::oracle::{self, Double, Reference};
 use super::special_values::same;
-use super::{erf, exp, expit, expm1, ln, log1p, log2, log10, pow, pow_each, sqrt, tanh};
+use super::{erf, exp, expit, expm1, floor, ln, log1p, log2, log10, modulo, pow, pow_each, sqrt, tanh};
 use crate::simd::{Kernel, Level};
 
 const INF: f64 = f64::INFINITY;
@@ -61,6 +61,8 @@ kernels! {
     Erf = |x: f64, _: f64| erf(x);
     Sqrt = |x: f64, _: f64| sqrt(x);
     Pow = pow;
+    Floor = |x: f64, _: f64| floor(x);
+    Modulo = modulo;
 }
 
 /// Values of a kernel on columns of arguments, at a level.
@@ -165,6 +167,22 @@ fn the_others_are_within_their_bounds() {
 }
 
 #[test]
+fn remainders_are_those_of_whole_numbers() {
+    let mut random = Random(13);
+    for _ in 0..200_000 {
+        let (a, b) = (random.bits().cast_signed() >> 12, random.bits().cast_signed() >> (12 + random.bits() % 40));
+        if b == 0 {
+            continue;
+        }
+        let exact = a.rem_euclid(b.abs());
+        let exact = if b < 0 && exact != 0 { exact + b } else { exact };
+        assert_eq!(modulo(a as f64, b as f64), exact as f64, "{a} % {b}");
+    }
+    assert!(modulo(1.0, 0.0).is_nan() && modulo(INF, 2.0).is_nan() && modulo(NAN, 2.0).is_nan());
+    assert_eq!((floor(-0.5), floor(2.0), floor(1e300)), (-1.0, 2.0, 1e300));
+}
+
+#[test]
 fn every_level_gives_the_same_bits() {
     let mut random = Random(3);
     let (mut x, mut y) = (Vec::new(), Vec::new());
@@ -191,7 +209,7 @@ fn every_level_gives_the_same_bits() {
             }
         )*};
     }
-    compare!(Exp Expm1 Tanh Expit Ln Log1p Log2 Log10 Erf Sqrt Pow);
+    compare!(Exp Expm1 Tanh Expit Ln Log1p Log2 Log10 Erf Sqrt Pow Floor Modulo);
 }
 
 #[test]
