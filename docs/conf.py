@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "codes_page",
+    "law_pages",
 ]
 exclude_patterns = ["_build"]
 root_doc = "index"

@@ -250,6 +250,14 @@ def test_papers_are_listed_once_with_all_their_entries():
     assert len(known) == len(set(known))
 
 
+def test_every_entry_stands_on_one_page_of_the_documentation():
+    pages = (Path(__file__).parents[1] / "docs" / "laws").glob("*.md")
+    told = [
+        found for page in pages for found in re.findall(r"^```\{isoloss-(law|rule)\} (\w+)$", page.read_text(), re.M)
+    ]
+    assert sorted(told) == sorted([*(("law", name) for name in NAMES), *(("rule", name) for name in RULES)])
+
+
 def test_unknown_rules_are_refused_with_the_nearest_names():
     with pytest.raises(LawError, match="did you mean 'compound_scaling'") as caught:
         iso.rules.get("compound_scalin")

@@ -126,6 +126,9 @@ class _Writer:
         match node:
             case ast.Name():
                 return symbol(self.name(node)), _ATOM
+            case ast.Attribute(value=ast.Name() as table, attr=attr):
+                # A column of an inner table: one value for each point that is summed.
+                return f"{{{symbol(self.names[int(attr[1:])])}}}_{{{symbol(self.name(table))}}}", _ATOM
             case ast.Constant(value=int() | float() as value):
                 return _number(value)
             case ast.UnaryOp(op=op, operand=operand):
@@ -170,6 +173,12 @@ class _Writer:
         return f"{self.within(base, _ATOM)}^{{{self.raised(exponent)}}}"
 
     def call(self, name: str, arguments: list[ast.expr]) -> tuple[str, int]:
+        if name == "sum_over" and len(arguments) == 2:
+            return rf"\sum_{{{self.write(arguments[0])[0]}}} {self.within(arguments[1], _PRODUCT)}", _PRODUCT
+        if name == "root" and len(arguments) == 4:
+            unknown, equation, low, high = (self.write(argument)[0] for argument in arguments)
+            text = rf"\left[{unknown}\colon\ {equation} = 0,\ {unknown} \in \left({low}, {high}\right)\right]"
+            return text, _ATOM
         if name == "where" and len(arguments) == 3:
             condition, yes, no = (self.write(argument)[0] for argument in arguments)
             return rf"\begin{{cases}} {yes} & {condition} \\ {no} & \text{{otherwise}} \end{{cases}}", _PRODUCT
