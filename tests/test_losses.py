@@ -334,3 +334,20 @@ def test_losses_and_auto_delta_from_the_command_line(tmp_path, capsys):
     assert found == expected.objective.to_dict()
     assert main([*call, "--objective", "quantile_log:0.2"]) == 0
     assert json.loads(capsys.readouterr().out)["objective"]["tau"] == 0.2
+
+
+# Trials behind pass fractions ------------------------------------------------------------------------------------
+
+
+def test_a_column_of_trials_is_taken_by_its_name_and_missing_ones_are_told_of():
+    k = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    fraction = np.array([0.05, 0.09, 0.2, 0.3, 0.55])
+    trials = np.array([1000.0, 10.0, 10.0, 1000.0, 10.0])
+    law = iso.law("1 - exp(-a * k**b)", vars=["k"], positive=["a", "b"])
+    named = iso.fit(law, iso.read({"k": k, "loss": fraction, "trials": trials}, k="k"), objective="binomial")
+    weighted = iso.fit(law, iso.read({"k": k, "loss": fraction}, k="k"), objective="binomial", weights=trials)
+    assert named.params == weighted.params
+    assert "no-trials" not in [notice.code for notice in (*named.warnings, *weighted.warnings)]
+    bare = iso.fit(law, iso.read({"k": k, "loss": fraction}, k="k"), objective="binomial")
+    assert bare.params != named.params
+    assert "no-trials" in [notice.code for notice in bare.warnings]

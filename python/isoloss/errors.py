@@ -75,6 +75,7 @@ CODES: dict[str, str] = {
     "delta-not-settled": "delta='auto' found no fixed point; look at the basins, or give delta as a number.",
     "delta-at-floor": "The residuals vanish, so delta='auto' took the least width that can be told from rounding.",
     "few-starts-at-best": "Few starts reached the best optimum; add starts before trusting it.",
+    "no-trials": "Name the column of trials behind each pass fraction (`trials=`), or give weights.",
     "rival-optimum": "A different optimum is nearly as good; report a profile rather than a point.",
     "not-identified": "Vary the settings that are the same in all runs, or fix or tie the named parameters.",
     "at-bound": "A parameter sits on its bound; its error bar does not apply there.",

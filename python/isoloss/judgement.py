@@ -39,6 +39,9 @@ def notices(
 ) -> tuple[Notice, ...]:
     """All notices about one fit, those of its runs first."""
     found = [*runs.notices]
+    if problem.objective.kind == "binomial" and problem.weights is None:
+        message = "the runs have no trials: every pass fraction counts as that of one trial"
+        found.append(Notice(code="no-trials", severity="warning", message=message))
     if not status.success:
         code = "fit-not-converged" if any(np.isfinite(list(params.values()))) and basins.optima else "fit-failed"
         message = f"the best of {basins.starts:,} starts did not converge: {status.message}"
