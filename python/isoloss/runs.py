@@ -59,8 +59,9 @@ def read(
         CSV (also TSV, and gzipped) or Parquet; a pandas, polars or pyarrow table; a dict of (n,) arrays.
     N, D, C, loss, lr, batch, group : str, optional
         Column of each role: parameters, training tokens seen, FLOPs, loss in nats per token, peak learning rate, batch
-        size, group of the run. Left out, the column with the role's own name is taken if there is one; so are S (steps),
-        U (unique tokens) and trials (behind a pass fraction). Two of N, D and C complete the third by C = 6 N D.
+        size, group of the run. Left out, the column with the role's own name is taken if there is one; so are S
+        (steps), U (unique tokens) and trials (behind a pass fraction). Two of N, D
+        and C complete the third by C = 6 N D.
     batch_unit : {"tokens", "sequences"}
         Unit of the batch column; the batch is held in tokens.
     seq_len : float or str, optional
