@@ -34,6 +34,7 @@ import isoloss as iso
 from isoloss import _core
 from isoloss.laws.compute_optimal import hoffmann_starts
 from isoloss.problem import Problem, Solved
+from isoloss.resampling import units_of
 
 F64 = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parent.parent
@@ -258,7 +259,8 @@ def case(delta: float, draws: int = 4000, seed: int = 0) -> Case:
     objective = iso.Huber(delta, space="log") if delta else iso.SquaredError(space="log")
     runs = iso.read({"N": data.N, "D": data.D, "loss": data.loss})
     fit = iso.fit("chinchilla", runs, objective=objective, seed=0)
-    counts = _core.resample_counts(seed, draws, np.arange(len(data.loss), dtype=np.int64), len(data.loss))
+    units = units_of(fit.runs, fit.problem, "row")
+    counts = _core.resample_counts(seed, draws, units.codes, units.count)
     return Case(data, fit.problem, delta, fit.vector, counts)
 
 

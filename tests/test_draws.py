@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import isoloss as iso
+from isoloss import _core
 from isoloss.draws import RANK_DEFICIENT
 from isoloss.errors import DataError, FitError, OptionError
+from isoloss.resampling import units_of
 
 TRUTH = {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 1500.0, "beta": 0.36}
 LEVELS = 8
@@ -44,12 +46,11 @@ def test_shapes_and_names(fit, draws):
     assert len(draws.won_by_start) == 4
 
 
-def test_each_draw_is_the_fit_to_its_resample(fit, draws):
-    from isoloss import _core
-
-    n = fit.runs.n
-    counts = _core.resample_counts(1, 1000, np.arange(n, dtype=np.int64), n)
+def test_each_draw_is_the_fit_to_its_resample(fit):
+    n, units = fit.runs.n, units_of(fit.runs, fit.problem, "row")
+    counts = _core.resample_counts(1, 1000, units.codes, n)
     assert counts.sum(axis=1).tolist() == [n] * 1000
+    draws = fit.bootstrap(1000, seed=1, method="case")
     for k in (0, 1, 999):
         refit = iso.fit("chinchilla", fit.runs, objective="squared_log", weights=counts[k])
         assert draws.value[k] == pytest.approx(refit.value, rel=1e-9)
@@ -70,7 +71,8 @@ def test_spread_agrees_with_the_sandwich(fit, draws):
     assert np.log(draws.params).std(axis=0) == pytest.approx(errors, rel=0.2)
 
 
-def test_percentile_intervals(draws):
+def test_percentile_intervals(fit):
+    draws = fit.bootstrap(1000, seed=1, method="case")
     intervals = draws.conf_int(0.9)
     assert intervals["alpha"] == pytest.approx(tuple(np.quantile(draws["alpha"], [0.05, 0.95])))
     wider = draws.conf_int(0.99)
@@ -115,7 +117,7 @@ def test_resamples_with_too_few_points_are_counted_and_left_out():
     N = np.array([1e7, 1e8, 1e9, 1e10, 1e8, 1e9])
     D = np.array([1e9, 1e11, 1e10, 1e12, 1e12, 1e9])
     fit = iso.fit("chinchilla", {"N": N, "D": D, "loss": iso.laws.get("chinchilla").bind(TRUTH)(N=N, D=D)})
-    draws = fit.bootstrap(500, seed=0)
+    draws = fit.bootstrap(500, seed=0, method="case")
     deficient = int((draws.status == RANK_DEFICIENT).sum())
     # Chance that six draws of six show five or six distinct ones: (6! + 15 * 6!) / 6**6.
     assert 1 - deficient / 500 == pytest.approx(16 * 720 / 6**6, abs=0.06)
@@ -177,7 +179,7 @@ def test_progress_counts_all_starts_of_all_draws(fit):
 
 
 def test_large_resamples_are_cut_into_chunks_without_losing_any(fit, monkeypatch):
-    monkeypatch.setattr("isoloss.draws._MOST_WEIGHTS", 64 * fit.runs.n)
+    monkeypatch.setattr("isoloss._bootrun._MOST_NUMBERS", 64 * fit.runs.n)
     chunked = fit.bootstrap(150, seed=1)
     assert chunked.params.shape == (150, 5)
     assert np.unique(chunked.value).size == 150
@@ -185,7 +187,7 @@ def test_large_resamples_are_cut_into_chunks_without_losing_any(fit, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "options", [{"n": 0}, {"n": 1.5}, {"starts": -1}, {"method": "jacknife"}, {"seed": -4}, {"seed": "x"}]
+    "options", [{"n": 0}, {"n": 1.5}, {"n": 2**70}, {"starts": -1}, {"method": "jacknife"}, {"seed": -4}, {"seed": "x"}]
 )
 def test_nonsense_options_are_refused(fit, options):
     with pytest.raises(OptionError) as caught:
@@ -203,7 +205,7 @@ def test_there_is_nothing_to_resample_around_without_an_optimum():
 
 def test_the_summary_says_what_was_resampled(draws):
     text = draws.summary()
-    assert "1,000 case bootstrap draws of 64 runs, seed 1" in text
+    assert "1,000 wild bootstrap draws of 64 runs, seed 1" in text
     assert "warm start best in" in text
     assert all(name in text for name in draws.names)
     assert max(map(len, text.splitlines())) <= 88

@@ -56,7 +56,7 @@ def test_flops_may_be_counted_otherwise(fit):
 
 
 def test_intervals_come_from_the_optimum_of_every_draw(fit):
-    draws = fit.bootstrap(500, seed=0)
+    draws = fit.bootstrap(500, seed=0, method="case")
     plan = fit.allocate(C=1e24, draws=draws)
     each = [closed_form(dict(zip(draws.names, row, strict=True)), 1e24) for row in draws.params]
     assert plan.intervals["N"] == pytest.approx(tuple(np.quantile(each, [0.025, 0.975])), rel=1e-6)

@@ -24,7 +24,7 @@ def fitted():
 
 @pytest.fixture(scope="module")
 def draws(fitted):
-    return fitted.bootstrap(200, seed=0)
+    return fitted.bootstrap(200, seed=0, method="case")
 
 
 @pytest.fixture

@@ -1,41 +1,103 @@
-"""Bootstrap draws: the law refitted to resampled runs, all in one batch.
+"""Draws: the law refitted to resampled runs, with the intervals and bands that follow.
 
-A draw is a vector of counts: how often each run (or group of runs) was drawn with replacement. Every draw is solved
-from the optimum of the full data and from a few different points, because a warm start alone hides second basins; the
-least objective among the converged ones is the draw. Draws of which none converged, or whose distinct points are fewer
-than the parameters, are counted and left out, never averaged over (Efron and Tibshirani 1993, chapters 6 and 13).
+A draw is a fit to other weights or other losses (`isoloss.resampling`). Draws that did not converge, or whose distinct
+points are fewer than the parameters, are counted and left out, never averaged over (Efron and Tibshirani 1993, chapters
+6 and 13). What kinds of intervals there are, `isoloss.intervals` says.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isoloss import _core
-from isoloss._watch import OnInterrupt, Progress, Watch
-from isoloss.errors import DataError, FitError, Notice, OptionError, did_you_mean
+from isoloss.errors import Notice, OptionError, did_you_mean
+from isoloss.intervals import check_interval, ends, jackknife_error
+from isoloss.noise import NoiseModel
+from isoloss.objective import Objective, SquaredError
 from isoloss.predict import Band, band
-from isoloss.problem import F64, Problem, Solved, seed_number
-from isoloss.status import Status
+from isoloss.problem import F64
 from isoloss.units import format_number
 
 if TYPE_CHECKING:
-    from isoloss.fit import Fit
     from isoloss.law import BoundLaw
-    from isoloss.runs import Runs
 
-__all__ = ["Draws", "bootstrap"]
+__all__ = ["RANK_DEFICIENT", "Basis", "Draws", "from_parts"]
 
-_MOST_WEIGHTS = 30_000_000  # numbers in one matrix of resampling weights (240 MB)
-_LOOK_UP = 1_000_000  # numbers that NumPy handles between two chances to interrupt it
-_CANCELLED = int(Status["CANCELLED"])
-_METHODS = ("case",)
 RANK_DEFICIENT = 255
 """Stands in `Draws.status` for a resample with fewer distinct points than parameters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Basis:
+    """What intervals need to know beside the draws.
+
+    Attributes
+    ----------
+    interval : str
+        The kind of interval by default, one of `isoloss.intervals.INTERVALS`.
+    df : float
+        Degrees of freedom behind the size of the noise: units beyond the parameters fitted.
+    calibrated : bool
+        False where the draws are known to be too much alike, or too few units: then their percentiles are no confidence
+        interval, and are not called one.
+    positive : (p,) bool
+        Parameters above zero.
+    left_out : (units, p) float64 or None
+        Parameters without each unit; NaN where that fit failed.
+    cov : (p, p) float64 or None
+        Covariance of the estimates, and `covs`, (m, p, p), of each draw: for studentised intervals.
+    covs : (m, p, p) float64 or None
+    noise : NoiseModel or None
+        Of a single run, for ``kind="new-run"``.
+    objective : Objective
+        In whose space the noise is measured.
+    ranges : mapping of str to (low, high)
+        Least and largest N, D and C of the runs, from which extrapolation is measured.
+    """
+
+    interval: str = "percentile"
+    df: float = math.inf
+    calibrated: bool = True
+    positive: NDArray[np.bool_] | None = None
+    left_out: F64 | None = None
+    cov: F64 | None = None
+    covs: F64 | None = None
+    noise: NoiseModel | None = None
+    objective: Objective = field(default_factory=SquaredError)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        names = ("interval", "df", "calibrated", "positive", "left_out", "cov", "covs")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "noise": None if self.noise is None else self.noise.to_dict(),
+            "objective": self.objective.to_dict(),
+            "ranges": {name: list(pair) for name, pair in self.ranges.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Basis:
+        """Inverse of `to_dict`."""
+        arrays = {
+            name: None if data[name] is None else np.array(data[name], dtype=np.float64)
+            for name in ("left_out", "cov", "covs")
+        }
+        return cls(
+            interval=check_interval(data["interval"]),
+            df=float(data["df"]),
+            calibrated=bool(data["calibrated"]),
+            positive=None if data["positive"] is None else np.array(data["positive"], dtype=np.bool_),
+            noise=None if data["noise"] is None else NoiseModel.from_dict(data["noise"]),
+            objective=Objective.from_dict(data["objective"]),
+            ranges={name: (float(low), float(high)) for name, (low, high) in data["ranges"].items()},
+            **arrays,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -64,6 +126,8 @@ class Draws:
     bound : BoundLaw
         The law with the estimates of the full data.
     warnings : tuple of Notice
+    basis : Basis
+        What the intervals rest on: their default kind, degrees of freedom, the noise of a run.
     """
 
     params: F64
@@ -78,6 +142,7 @@ class Draws:
     seed: int
     bound: BoundLaw
     warnings: tuple[Notice, ...] = ()
+    basis: Basis = field(default_factory=Basis)
 
     def __len__(self) -> int:
         return len(self.params)
@@ -92,6 +157,11 @@ class Draws:
         """Number of draws that are left out."""
         return self.requested - len(self.params)
 
+    @property
+    def estimate(self) -> F64:
+        """(p,) the estimates of the full data."""
+        return np.array([self.bound.params[name] for name in self.names], dtype=np.float64)
+
     def __getitem__(self, name: str) -> F64:
         """(m,) the draws of one parameter."""
         if name not in self.names:
@@ -99,13 +169,16 @@ class Draws:
             raise OptionError(message, name=name)
         return self.params[:, self.names.index(name)]
 
-    def conf_int(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
-        """Percentile intervals.
+    def conf_int(self, level: float = 0.95, *, interval: str | None = None) -> dict[str, tuple[float, float]]:
+        """Confidence intervals of the parameters.
 
         Parameters
         ----------
         level : float
             Between 0 and 1.
+        interval : {"percentile", "expanded", "bca", "studentized", "jackknife"}, optional
+            By default what was measured to cover best with the method of these draws, ``basis.interval``:
+            ``"expanded"`` percentiles around the fit, plain ``"percentile"`` for resampled runs.
 
         Returns
         -------
@@ -115,7 +188,7 @@ class Draws:
         Raises
         ------
         OptionError
-            Code ``option``: the level is not between 0 and 1.
+            Code ``option``: the level is not between 0 and 1, or the kind of interval is unknown or not to be had.
 
         Examples
         --------
@@ -125,37 +198,118 @@ class Draws:
         >>> low < 0.348 < high
         True
         """
-        low, high = percentiles(self.params, level)
+        left_out = self.basis.left_out
+        errors = None
+        if self.basis.covs is not None and self.basis.cov is not None:
+            own = np.sqrt(np.diag(self.basis.cov))
+            each = np.sqrt(np.einsum("mii->mi", self.basis.covs))
+            curved = self._curved()
+            with np.errstate(divide="ignore", invalid="ignore"):
+                errors = (own / np.where(curved, self.estimate, 1.0), each / np.where(curved, self.params, 1.0))
+        low, high = self.ends(self.params, self.estimate, level, interval, left_out, errors, self._curved())
+        fixed = np.ptp(self.params, axis=0) == 0.0 if len(self) else np.zeros(len(self.names), dtype=np.bool_)
+        low, high = np.where(fixed, self.estimate, low), np.where(fixed, self.estimate, high)
         return {name: (float(a), float(b)) for name, a, b in zip(self.names, low, high, strict=True)}
 
+    def ends(
+        self,
+        samples: F64,
+        estimate: F64,
+        level: float,
+        interval: str | None = None,
+        left_out: F64 | None = None,
+        errors: tuple[F64, F64] | None = None,
+        logarithm: NDArray[np.bool_] | None = None,
+    ) -> tuple[F64, F64]:
+        """Interval of any statistic computed from each draw.
+
+        Parameters
+        ----------
+        samples : (m, ...) float64
+            The statistic of each draw.
+        estimate : (...) float64
+            That of the fit.
+        level : float
+        interval : str, optional
+        left_out, errors, logarithm
+            As `isoloss.intervals.ends` takes them.
+
+        Returns
+        -------
+        low, high : (...) float64
+        """
+        kind = self.basis.interval if interval is None else check_interval(interval)
+        if self.method == "jackknife" and kind != "jackknife":
+            message = f"interval={kind!r} needs draws; leaving blocks out gives interval='jackknife'"
+            raise OptionError(message, argument="interval")
+        if kind == "jackknife" and self.method != "jackknife":
+            message = "interval='jackknife' needs bootstrap(method='jackknife')"
+            raise OptionError(message, argument="interval")
+        return ends(
+            kind,
+            samples,
+            estimate,
+            level,
+            df=self.basis.df,
+            left_out=left_out,
+            errors=errors,
+            logarithm=logarithm,
+        )
+
+    def _curved(self) -> NDArray[np.bool_]:
+        """(p,) which parameters are studentised in their logarithms."""
+        positive = self.basis.positive
+        return np.zeros(len(self.names), dtype=np.bool_) if positive is None else positive
+
     def std(self) -> dict[str, float]:
-        """Standard deviation of each parameter over the draws."""
-        spread = np.std(self.params, axis=0, ddof=1) if len(self) > 1 else np.full(len(self.names), np.nan)
+        """Standard deviation of each parameter over the draws; for the jackknife its standard error."""
+        if len(self) < 2:
+            spread = np.full(len(self.names), np.nan)
+        elif self.method == "jackknife":
+            spread = jackknife_error(self.params)
+        else:
+            spread = np.std(self.params, axis=0, ddof=1)
         return dict(zip(self.names, spread.tolist(), strict=True))
 
-    def predict(self, *, level: float = 0.95, **columns: ArrayLike | str) -> Band:
-        """Predicted loss with a percentile band of the draws (of the mean, not of a new run).
+    def predict(
+        self, *, level: float = 0.95, kind: str = "mean", interval: str | None = None, **columns: ArrayLike | str
+    ) -> Band:
+        """Predicted loss with an interval.
 
         Parameters
         ----------
         level : float
+        kind : {"mean", "new-run"}
+            Where the law itself lies, or where the loss of one new run will: that adds the noise of a run, whose size
+            may depend on the scale (`Basis.noise`).
+        interval : str, optional
+            As for `conf_int`.
         **columns
             Variables by role, as for `Fit.predict`.
 
         Returns
         -------
         Band
-            ``estimate``, ``low`` and ``high``: floats for scalars, else arrays.
+            ``estimate``, ``low`` and ``high``: floats for scalars, else arrays; and by how many decades each point lies
+            beyond the runs.
+
+        Raises
+        ------
+        OptionError
+            Code ``option``: an unknown kind, or the noise of a run is not known.
 
         Examples
         --------
         >>> import isoloss as iso
         >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
-        >>> band = iso.fit("chinchilla", runs).bootstrap(200, seed=0).predict(N="70B", D="1.4T")
-        >>> bool(band.low < band.estimate < band.high)
+        >>> draws = iso.fit("chinchilla", runs).bootstrap(200, seed=0)
+        >>> print(draws.predict(N="70B", D="1.4T"))
+        1.979 [1.97..., 1.98...], beyond the runs by 1.2 decades of N, 1.3 of C
+        >>> new = draws.predict(kind="new-run", N="70B", D="1.4T")
+        >>> bool(new.high - new.low > 0.002)
         True
         """
-        return band(self.bound, self.params, columns, level)
+        return band(self, columns, level, kind, interval)
 
     def summary(self, *, level: float = 0.95) -> str:
         """Intervals of all parameters and what was resampled, for a terminal."""
@@ -164,17 +318,34 @@ class Draws:
             (name, format_number(self.bound.params[name], 5), format_number(spread[name], 3), *map(_short, interval))
             for name, interval in self.conf_int(level).items()
         ]
-        rows.insert(0, ("", "estimate", "std", f"{100 * level:g} % low", "high"))
+        share = f"{100 * level:g} %" if self.basis.calibrated else f"{100 * level:g} % of draws,"
+        rows.insert(0, ("", "estimate", "std", f"{share} low", "high"))
         widths = [max(len(row[k]) for row in rows) for k in range(5)]
         lines = [self._headline()]
         lines += [f"  {row[0]:<{widths[0]}}" + "".join(f"  {row[k]:>{widths[k]}}" for k in range(1, 5)) for row in rows]
+        lines.append(f"  {self.describe_interval()}")
         lines.append(f"  {self._wins()}")
         lines += [f"  {notice}" for notice in self.warnings]
         return "\n".join(lines)
 
+    def describe_interval(self) -> str:
+        """What the intervals are, in words."""
+        if not self.basis.calibrated:
+            return "percentiles of the draws, which are no confidence interval here"
+        df = f"{self.basis.df:g}"
+        return {
+            "percentile": "percentile intervals",
+            "expanded": f"percentile intervals expanded for {df} degrees of freedom",
+            "bca": "bias-corrected and accelerated intervals",
+            "studentized": "studentised intervals",
+            "jackknife": "jackknife intervals",
+        }[self.basis.interval]
+
     def _headline(self) -> str:
         what = "runs" if self.by == "row" else f"groups (by {self.by})"
         left_out = f", {self.failed:,} failed and left out" if self.failed else ""
+        if self.method == "jackknife":
+            return f"jackknife of {self.units:,} {what} in {self.requested:,} blocks, seed {self.seed}{left_out}"
         return f"{len(self):,} {self.method} bootstrap draws of {self.units:,} {what}, seed {self.seed}{left_out}"
 
     def _wins(self) -> str:
@@ -198,221 +369,6 @@ def _short(value: float) -> str:
     return format_number(value, 4)
 
 
-def percentiles(samples: F64, level: float) -> tuple[F64, F64]:
-    """Percentiles that leave (1 - level)/2 on either side, over the first axis."""
-    if not 0.0 < level < 1.0:
-        message = f"level={level!r} is not between 0 and 1"
-        raise OptionError(message, argument="level")
-    if len(samples) == 0:
-        nothing = np.full(samples.shape[1:], np.nan)
-        return nothing, nothing
-    low, high = np.quantile(samples, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], axis=0)
-    return np.asarray(low), np.asarray(high)
-
-
-def bootstrap(
-    fit: Fit,
-    n: int,
-    *,
-    method: str,
-    by: str | None,
-    seed: int | np.random.Generator,
-    starts: int,
-    n_threads: int | None,
-    progress: Progress | None,
-    on_interrupt: OnInterrupt = "raise",
-) -> Draws:
-    """Refit to resampled runs; see `isoloss.fit.Fit.bootstrap`."""
-    watch = Watch(progress, on_interrupt, n_threads)
-    asked: tuple[tuple[str, Any, int], ...] = (("n", n, 1), ("starts", starts, 0))
-    for name, value, least in asked:
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-            message = f"{name}={value!r} is not a whole number from {least} up"
-            raise OptionError(message, argument=name)
-    if method not in _METHODS:
-        message = f"method={method!r} is not a way to resample{did_you_mean(method, _METHODS)}; known: case"
-        raise OptionError(message, argument="method")
-    if not np.isfinite(fit.value):
-        message = f"there is no optimum to resample around: {fit.status.message}"
-        raise FitError(message, code="fit-failed")
-    unit, clusters, units = _clusters(fit.runs, by)
-    number = seed_number(seed)
-    points = _starting_points(fit, int(starts))
-    solved, deficient = _solve(fit.problem, points, int(n), clusters, units, number, watch)
-    return _pick(fit, solved, deficient, method=method, by=unit, units=units, seed=number)
-
-
-def _clusters(runs: Runs, by: str | None) -> tuple[str, NDArray[np.int64], int]:
-    """What is resampled as one: its name, the code of each run, and how many codes there are."""
-    if by is None:
-        by = "row" if runs.group is None else "group"
-    if by == "row":
-        return by, np.arange(runs.n, dtype=np.int64), runs.n
-    if by == "group":
-        if runs.group is None:
-            message = "by='group': these runs have no group; name one with read(..., group=...)"
-            raise DataError(message, code="data-missing-column", column="group")
-        values: NDArray[Any] = runs.group
-    elif by in runs.columns:
-        values = runs.columns[by]
-    else:
-        message = f"by={by!r} names no column of the runs{did_you_mean(by, runs.columns)}"
-        raise DataError(message, code="data-missing-column", column=by)
-    labels, codes = np.unique(values, return_inverse=True)
-    if len(labels) < 2:
-        message = f"resampling by {by!r} needs at least two groups; there is {len(labels)}"
-        raise DataError(message, code="data-too-few-points", groups=len(labels))
-    return by, codes.astype(np.int64).ravel(), len(labels)
-
-
-def _starting_points(fit: Fit, extra: int) -> F64:
-    """(1 + extra, p): the optimum, then other optima and start points in about equal parts."""
-    rivals = min(fit.rivals, (extra + 1) // 2)
-    cold = fit.reserve[fit.rivals :]
-    wanted = min(extra - rivals, len(cold))
-    spread = cold[np.linspace(0, len(cold) - 1, wanted).astype(np.intp)] if wanted else cold[:0]
-    return np.concatenate([fit.vector[None, :], fit.reserve[:rivals], spread])
-
-
-def _solve(
-    problem: Problem,
-    points: F64,
-    n: int,
-    clusters: NDArray[np.int64],
-    units: int,
-    seed: int,
-    watch: Watch,
-) -> tuple[Solved, NDArray[np.bool_]]:
-    """All draws from all points, draw-major, and which resamples are rank-deficient."""
-    each = len(points)
-    chunk = max(1, min(n, _MOST_WEIGHTS // max(len(clusters), 1)))
-    parts: list[Solved] = []
-    lacking: list[NDArray[np.bool_]] = []
-    watch.total = n * each
-    try:
-        # One chunk, and so one call of the engine, unless the weights would not fit in memory comfortably.
-        for first in range(0, n, chunk):
-            size = min(chunk, n - first)
-            stream = seed if first == 0 else int(np.random.SeedSequence([seed, first]).generate_state(1, np.uint64)[0])
-            counts = _core.resample_counts(stream, size, clusters, units, threads=watch.threads)
-            deficient = _rank_deficient(problem, counts)
-            if problem.weights is not None:
-                counts *= problem.weights
-            watch.before = first * each
-            solved = problem.solve(
-                np.tile(points, (size, 1)),
-                weights=counts,
-                weight_index=np.repeat(np.arange(size, dtype=np.int64), each),
-                watch=watch,
-            )
-            parts.append(solved)
-            lacking.append(deficient)
-            if watch.stopped:
-                break
-    except KeyboardInterrupt:
-        # Between two calls of the engine; inside of one it is the engine that hears it.
-        if not watch.partial:
-            raise
-    del lacking[len(parts) :], parts[len(lacking) :]
-    missing = n - sum(len(some) for some in lacking)
-    if missing:
-        parts.append(_unfinished(missing, points))
-        lacking.append(np.zeros(missing, dtype=np.bool_))
-    return _joined(parts), np.concatenate(lacking)
-
-
-def _unfinished(draws: int, points: F64) -> Solved:
-    """Draws that an interrupt kept from being solved."""
-    rows = draws * len(points)
-    return Solved(
-        params=np.tile(points, (draws, 1)),
-        value=np.full(rows, np.nan),
-        status=np.full(rows, _CANCELLED, dtype=np.uint8),
-        iterations=np.zeros(rows, dtype=np.uint32),
-        at_bound=np.zeros((rows, points.shape[1]), dtype=np.int8),
-    )
-
-
-def _joined(parts: list[Solved]) -> Solved:
-    if len(parts) == 1:
-        return parts[0]
-    fields = Solved.__dataclass_fields__
-    return Solved(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
-
-
-def _rank_deficient(problem: Problem, counts: F64) -> NDArray[np.bool_]:
-    """(draws,) whether a resample has fewer distinct points than there are free parameters."""
-    free = int(problem.parameters.free.sum())
-    codes = np.zeros(len(problem.target), dtype=np.int64)
-    for column in problem.columns:
-        _, rank = np.unique(column, return_inverse=True)
-        _, codes = np.unique(codes * (int(rank.max()) + 1) + rank, return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    firsts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    alive = None if problem.weights is None else problem.weights > 0.0
-    lacking = np.empty(len(counts), dtype=np.bool_)
-    # Some draws at a time: the copies stay small, and Python looks up between them.
-    step = max(1, _LOOK_UP // max(counts.shape[1], 1))
-    for first in range(0, len(counts), step):
-        present = counts[first : first + step] > 0.0
-        if alive is not None:
-            present &= alive
-        if len(firsts) < present.shape[1]:
-            present = np.logical_or.reduceat(present[:, order], firsts, axis=1)
-        lacking[first : first + step] = np.count_nonzero(present, axis=1) < free
-    return lacking
-
-
-def _pick(
-    fit: Fit, solved: Solved, deficient: NDArray[np.bool_], *, method: str, by: str, units: int, seed: int
-) -> Draws:
-    """The least objective among the converged starts of each draw."""
-    n = len(deficient)
-    score = np.where(solved.ok, solved.score(), np.inf).reshape(n, -1)
-    best = np.argmin(score, axis=1)
-    rows = np.arange(n)
-    least = score[rows, best]
-    # A draw that lacks a start may lack its best one.
-    cut = (solved.status == _CANCELLED).reshape(n, -1).any(axis=1)
-    kept = np.isfinite(least) & ~deficient & ~cut
-    # Equal to rounding is a tie, which the earlier start wins: only real improvements count for the later ones.
-    winner = np.argmax(score <= (least + 1e-9 * np.abs(least))[:, None], axis=1)
-    at = rows * score.shape[1] + best
-    status = solved.status[at].copy()
-    status[deficient] = RANK_DEFICIENT
-    status[cut] = _CANCELLED
-    undone = int(cut.sum())
-    failed = int(n - kept.sum()) - undone
-    warnings: tuple[Notice, ...] = ()
-    if undone:
-        message = f"interrupted: {n - undone:,} of {n:,} draws were finished"
-        counted = {"finished": n - undone, "draws": n}
-        warnings = (Notice(code="interrupted", severity="serious", message=message, details=counted),)
-    if failed:
-        few = int((deficient & ~cut).sum())
-        reason = f", {few:,} of them for too few distinct points" if few else ""
-        message = f"{failed:,} of {n:,} draws failed and are left out{reason}"
-        details = {"failed": failed, "draws": n, "rank_deficient": few}
-        severe = failed > 0.05 * n
-        warnings += (
-            Notice(code="draws-failed", severity="serious" if severe else "warning", message=message, details=details),
-        )
-    return Draws(
-        params=np.ascontiguousarray(solved.params[at][kept]),
-        names=fit.names,
-        value=solved.value[at][kept],
-        index=np.flatnonzero(kept).astype(np.int64),
-        status=status,
-        won_by_start=tuple(np.bincount(winner[kept], minlength=score.shape[1]).tolist()),
-        method=method,
-        by=by,
-        units=units,
-        seed=seed,
-        bound=fit.bound,
-        warnings=warnings,
-    )
-
-
 def from_parts(parts: Mapping[str, Any], bound: BoundLaw) -> Draws:
     """Draws from their stored parts, for `isoloss.store`."""
     made = Draws(
@@ -428,4 +384,7 @@ def from_parts(parts: Mapping[str, Any], bound: BoundLaw) -> Draws:
         seed=int(parts["seed"]),
         bound=bound,
     )
-    return replace(made, warnings=tuple(Notice.from_dict(notice) for notice in parts["warnings"]))
+    notices = tuple(Notice.from_dict(notice) for notice in parts["warnings"])
+    # Files of older versions hold case draws alone, and nothing but percentiles.
+    basis = Basis.from_dict(parts["basis"]) if "basis" in parts else Basis()
+    return replace(made, warnings=notices, basis=basis)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from isoloss._bootrun import bootstrap
 from isoloss._fitdata import FitData
 from isoloss._fitrun import run
 from isoloss._objectivebase import Delta
 from isoloss._watch import OnInterrupt, Progress, Watch
 from isoloss.decisions import Decisions, decide
-from isoloss.draws import Draws, bootstrap
+from isoloss.draws import Draws
 from isoloss.law import Law
 from isoloss.objective import Objective, resolve
 from isoloss.plan import Allocation, allocate
@@ -144,10 +145,12 @@ class Fit(FitData):
         self,
         n: int = 4000,
         *,
-        method: str = "case",
+        method: str = "auto",
         by: str | None = None,
         seed: int | np.random.Generator = 0,
         starts: int = 3,
+        noise: float | None = None,
+        studentize: bool = False,
         n_threads: int | None = None,
         progress: Progress | None = None,
         on_interrupt: OnInterrupt = "raise",
@@ -157,15 +160,26 @@ class Fit(FitData):
         Parameters
         ----------
         n : int
-            Number of draws.
-        method : {"case"}
-            Resampling of runs with replacement.
+            Number of draws, up to a hundred million; for the jackknife at most so many blocks.
+        method : str
+            ``"case"``: runs (or groups) drawn with replacement. Around the fit: ``"wild"`` turns residuals around at
+            random, all rows of a group alike; ``"residual"`` draws them from all runs, rescaled where the noise changes
+            with scale; ``"parametric"`` takes normal noise of that size; ``"seed-noise"`` that of repeated runs.
+            ``"jackknife"`` leaves out one block after another. ``"run-cluster"`` and ``"wild-cluster"`` are
+            ``"case"`` and ``"wild"``, refused without groups. ``"auto"`` is ``"wild"``, since it covers best and needs
+            no noise of one size; ``"parametric"`` for pass counts; under an objective with two unlike sides
+            ``"residual"``, and ``"case"`` for groups or where there are no more runs than parameters.
         by : str, optional
             What is resampled: ``"row"`` for single runs, ``"group"`` for the groups of the runs, or a column whose
             equal values belong together. By default groups where the runs have them, else rows.
         seed : int or numpy Generator
         starts : int
             Starts of each draw besides the warm one at the optimum: other optima of the census, then start points.
+        noise : float, optional
+            For ``"seed-noise"``: standard deviation of a run between seeds, in the space of the objective; by default
+            that of runs with the same settings.
+        studentize : bool
+            Also compute the covariance of each draw, for ``conf_int(interval="studentized")``.
         n_threads : int, optional
             The draws do not depend on it.
         progress : callable, optional
@@ -180,17 +194,24 @@ class Fit(FitData):
         Raises
         ------
         OptionError
-            Code ``option``: an unknown method, or a number below one.
+            Code ``option``: an unknown method, one that these runs or this objective do not allow, or a number out of
+            its range.
         DataError
-            Code ``data-missing-column``: `by` names no column; ``data-too-few-points``: fewer than two groups.
+            Code ``data-missing-column``: `by` names no column; ``data-too-few-points``: fewer than two groups, or no
+            residual to resample; ``data-no-replicates``: no runs of the same settings.
+
+        References
+        ----------
+        Efron and Tibshirani 1993; Davidson and Flachaire 2008 (wild); Hesterberg 2015 (which intervals, and why).
+        `isoloss.resampling` gives the formulas; docs/coverage.md how often each interval covers.
 
         Examples
         --------
         >>> import isoloss as iso
         >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
         >>> draws = iso.fit("chinchilla", runs).bootstrap(200, seed=0)
-        >>> draws.params.shape
-        (200, 5)
+        >>> draws.method, draws.params.shape
+        ('wild', (200, 5))
         """
         return bootstrap(
             self,
@@ -199,6 +220,8 @@ class Fit(FitData):
             by=by,
             seed=seed,
             starts=starts,
+            noise=noise,
+            studentize=studentize,
             n_threads=n_threads,
             progress=progress,
             on_interrupt=on_interrupt,

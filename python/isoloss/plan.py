@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss import _core
-from isoloss.draws import Draws, percentiles
+from isoloss.draws import Draws
 from isoloss.errors import DataError, LawError, Notice, OptionError, did_you_mean
 from isoloss.problem import F64
 from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, format_number, format_si, parse_number
@@ -49,7 +49,7 @@ class Allocation:
     tokens_per_parameter : float or (k,) ndarray
         D / N.
     intervals : mapping of str to (low, high)
-        Percentiles over the draws, for ``"N"``, ``"D"``, ``"tokens_per_parameter"`` and ``"loss"``; empty without
+        Over the draws, for ``"N"``, ``"D"``, ``"tokens_per_parameter"`` and ``"loss"``; empty without
         draws.
     level : float
         Of the intervals.
@@ -136,7 +136,7 @@ def allocate(
     intervals: dict[str, tuple[Any, Any]] = {}
     if draws is not None:
         for name, values in found.items():
-            low, high = percentiles(values[1:], level)
+            low, high = draws.ends(values[1:], values[0], level)
             intervals[name] = (shaped(low), shaped(high))
     return Allocation(
         C=shaped(np.atleast_1d(budget)),

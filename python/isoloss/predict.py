@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +17,12 @@ from isoloss.runs import Runs
 from isoloss.units import complete_compute, format_number, parse_number
 
 if TYPE_CHECKING:
+    from isoloss.draws import Draws
     from isoloss.fit import Fit
-    from isoloss.law import BoundLaw
 
-__all__ = ["Band", "band", "predict"]
+__all__ = ["KINDS", "Band", "band", "decades_beyond", "describe_decades", "predict"]
+
+KINDS = ("mean", "new-run")
 
 PREDICTED = "loss_pred"
 _LOOK_UP = 1_000_000  # values that NumPy sorts between two chances to interrupt it
@@ -34,10 +36,19 @@ class Band:
     Attributes
     ----------
     estimate, low, high : float or ndarray
-        From the full data, and percentiles of the draws.
+        From the full data, and the interval over the draws.
     level : float
     draws : int
-        Number of draws behind the percentiles.
+        Number of draws behind the interval.
+    kind : str
+        ``"mean"`` or ``"new-run"``.
+    interval : str
+        Kind of interval.
+    calibrated : bool
+        False where the draws allow no confidence interval; `Draws.warnings` says why.
+    decades : mapping of str to float or ndarray
+        For N, D and C, where known: by how many decades the point lies above the largest run (negative: below the
+        smallest); zero among the runs.
     """
 
     estimate: Any
@@ -45,13 +56,64 @@ class Band:
     high: Any
     level: float
     draws: int
+    kind: str = "mean"
+    interval: str = "percentile"
+    calibrated: bool = True
+    decades: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         rows = zip(*(np.atleast_1d(np.ravel(x)) for x in (self.estimate, self.low, self.high)), strict=True)
         return "\n".join(
-            f"{format_number(float(e), 4)} [{format_number(float(a), 4)}, {format_number(float(b), 4)}]"
-            for e, a, b in rows
+            f"{format_number(float(e), 4)} [{format_number(float(a), 4)}, {format_number(float(b), 4)}]{self._where(k)}"
+            for k, (e, a, b) in enumerate(rows)
         )
+
+    def _where(self, k: int) -> str:
+        if not self.decades:
+            return ""
+        far = {name: float(np.ravel(values)[k]) for name, values in self.decades.items()}
+        return f", {describe_decades(far)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+
+        def plain(value: Any) -> Any:
+            return value.tolist() if isinstance(value, np.ndarray) else value
+
+        names = ("level", "draws", "kind", "interval", "calibrated")
+        return {
+            **{name: plain(getattr(self, name)) for name in ("estimate", "low", "high")},
+            **{name: getattr(self, name) for name in names},
+            "decades": {name: plain(values) for name, values in self.decades.items()},
+        }
+
+
+def describe_decades(far: Mapping[str, float]) -> str:
+    """How far a point lies from the runs, in words.
+
+    Examples
+    --------
+    >>> from isoloss.predict import describe_decades
+    >>> describe_decades({"N": 1.24, "D": 0.0, "C": 1.31}), describe_decades({"N": 0.0, "D": -0.5})
+    ('beyond the runs by 1.2 decades of N, 1.3 of C', 'below the runs by 0.5 decades of D')
+    """
+    parts = []
+    for word, sign in (("beyond", 1.0), ("below", -1.0)):
+        named = [f"{sign * value:.1f} of {name}" for name, value in far.items() if sign * value >= 0.05]
+        if named:
+            named[0] = named[0].replace(" of ", " decades of ", 1)
+            parts.append(f"{word} the runs by {', '.join(named)}")
+    return " and ".join(parts) or "within the runs"
+
+
+def decades_beyond(ranges: Mapping[str, tuple[float, float]], columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Decades above the largest or below the smallest run (negative), by variable."""
+    found: dict[str, Any] = {}
+    for name, (low, high) in ranges.items():
+        if name in columns:
+            at = np.asarray(columns[name], dtype=np.float64)
+            found[name] = np.log10(np.maximum(at / high, 1.0)) + np.log10(np.minimum(at / low, 1.0))
+    return found
 
 
 def predict(fit: Fit, frame: Any, columns: Mapping[str, ArrayLike | str]) -> Any:
@@ -100,10 +162,12 @@ def _column(fit: Fit, role: str, names: tuple[str, ...]) -> str | None:
     return next((name for name in (known, role) if name in names), None)
 
 
-def band(bound: BoundLaw, params: F64, columns: Mapping[str, ArrayLike | str], level: float) -> Band:
-    """A prediction at the estimates with percentiles over draws; see `isoloss.draws.Draws.predict`."""
-    from isoloss.draws import percentiles
-
+def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kind: str, interval: str | None) -> Band:
+    """A prediction at the estimates with an interval over draws; see `isoloss.draws.Draws.predict`."""
+    if kind not in KINDS:
+        message = f"kind={kind!r} is neither 'mean' nor 'new-run'"
+        raise OptionError(message, argument="kind")
+    bound, params, basis = draws.bound, draws.params, draws.basis
     estimate = bound(**columns)  # checks names and values
     given = {
         name: np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
@@ -112,15 +176,56 @@ def band(bound: BoundLaw, params: F64, columns: Mapping[str, ArrayLike | str], l
     arrays = complete_compute(given)
     expression = bound.law.core(bound.constants)
     shape = np.shape(estimate)
-    points = [np.ascontiguousarray(np.broadcast_to(arrays[name], shape)).ravel() for name in expression.variables]
+    flat = {name: np.ascontiguousarray(np.broadcast_to(value, shape)).ravel() for name, value in arrays.items()}
+    points = [flat[name] for name in expression.variables]
+    noise = _noise(draws, flat, max(math.prod(shape), 1)) if kind == "new-run" else None
     # Some points at a time: draws times points would not fit in memory, and Python looks up between them.
     step = max(1, _LOOK_UP // max(len(params), 1))
     count = max(math.prod(shape), 1)
-    edges = [
-        percentiles(expression.evaluate([at[first : first + step] for at in points], params), level)
-        for first in range(0, count, step)
-    ]
+    edges = []
+    for first in range(0, count, step):
+        part = slice(first, first + step)
+        here = [at[part] for at in points]
+        samples = expression.evaluate(here, params)
+        if noise is not None:
+            samples = noise(samples, part)
+        # The draws of new runs are no draws of an estimate, which the other kinds of interval are about.
+        left_out = None if basis.left_out is None or noise is not None else expression.evaluate(here, basis.left_out)
+        middle = np.atleast_1d(np.asarray(estimate, dtype=np.float64)).ravel()[part]
+        edges.append(draws.ends(samples, middle, level, interval, left_out))
     low, high = (np.concatenate(side) for side in zip(*edges, strict=True))
-    if shape == ():
-        return Band(estimate=estimate, low=float(low[0]), high=float(high[0]), level=level, draws=len(params))
-    return Band(estimate=estimate, low=low.reshape(shape), high=high.reshape(shape), level=level, draws=len(params))
+    scalar = shape == ()
+    far = decades_beyond(basis.ranges, flat)
+    return Band(
+        estimate=estimate,
+        low=float(low[0]) if scalar else low.reshape(shape),
+        high=float(high[0]) if scalar else high.reshape(shape),
+        level=level,
+        draws=len(params),
+        kind=kind,
+        interval=basis.interval if interval is None else interval,
+        calibrated=basis.calibrated,
+        decades={name: float(values[0]) if scalar else values.reshape(shape) for name, values in far.items()},
+    )
+
+
+def _noise(draws: Draws, flat: Mapping[str, F64], count: int) -> Callable[[F64, slice], F64]:
+    """Adds the noise of one run to predictions (m, points)."""
+    from isoloss.resampling import natural
+
+    model = draws.basis.noise
+    if model is None:
+        message = f"the noise of a run is not known from {draws.method} draws of {draws.bound.law.name}; kind='mean'"
+        raise OptionError(message, argument="kind")
+    if draws.method == "jackknife":
+        message = "kind='new-run' needs draws of a bootstrap; these leave blocks out"
+        raise OptionError(message, argument="kind")
+    size = model.at(flat, (count,))
+    rng = np.random.default_rng([draws.seed, 1])
+    goal = draws.basis.objective
+
+    def add(samples: F64, part: slice) -> F64:
+        moved = goal.transform(samples) + size[part] * model.draw(rng, samples.shape)
+        return natural(goal, moved)
+
+    return add

@@ -182,6 +182,7 @@ def _draws_to_dict(made: draws.Draws) -> dict[str, Any]:
     names = ("params", "names", "value", "index", "status", "won_by_start", "method", "by", "units", "seed")
     return {
         **{name: getattr(made, name) for name in names},
+        "basis": made.basis.to_dict(),
         "warnings": [notice.to_dict() for notice in made.warnings],
     }
 

@@ -81,7 +81,8 @@ def _parameter_table(fit: Fit, level: float) -> list[str]:
     draws = fit.draws
     intervals = {} if draws is None else draws.conf_int(level)
     if draws is not None:
-        header.append(f"{100 * level:g} % bootstrap interval")
+        word = "interval" if draws.basis.calibrated else "of draws"
+        header.append(f"{100 * level:g} % bootstrap {word}")
     header.append("")
     rows = [header]
     for name in fit.names:
@@ -93,7 +94,8 @@ def _parameter_table(fit: Fit, level: float) -> list[str]:
     lines = _aligned(rows)
     if draws is not None:
         left_out = f", {draws.failed:,} failed and left out" if draws.failed else ""
-        lines.append(f"intervals: percentiles of {len(draws):,} draws by {draws.by}{left_out}")
+        made = f"{len(draws):,} {draws.method} draws by {draws.by}{left_out}"
+        lines.append(f"{draws.describe_interval()}, {made}")
     return lines
 
 

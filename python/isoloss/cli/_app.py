@@ -21,6 +21,7 @@ from isoloss.cli import _parse, _render
 from isoloss.cli._parse import UsageError
 from isoloss.errors import DataError, FitError, IsolossError
 from isoloss.laws._markdown import markdown, papers
+from isoloss.predict import describe_decades
 from isoloss.progress import bar
 
 __all__ = ["app", "run"]
@@ -236,7 +237,15 @@ def fit(
 
 
 @app.command
-def predict(saved: Path, /, *, at: Words, level: float = 0.95, json: Json = False) -> int:
+def predict(
+    saved: Path,
+    /,
+    *,
+    at: Words,
+    level: float = 0.95,
+    kind: Literal["mean", "new-run"] = "mean",
+    json: Json = False,
+) -> int:
     """Predict the loss of planned runs with a saved fit.
 
     Parameters
@@ -247,6 +256,8 @@ def predict(saved: Path, /, *, at: Words, level: float = 0.95, json: Json = Fals
         Values of the law's variables, as N=70B,D=1.4T; repeat for more points.
     level
         Confidence level of the interval, when the fit was saved with bootstrap draws.
+    kind
+        Whether the interval is for the law itself, or for the loss of one new run.
     json
         Print the result as JSON and nothing else.
     """
@@ -256,11 +267,13 @@ def predict(saved: Path, /, *, at: Words, level: float = 0.95, json: Json = Fals
     for point in _parse.points(at):
         row: dict[str, Any] = {**point, "loss": float(fitted.predict(**point))}
         if fitted.draws is not None:
-            band = fitted.draws.predict(level=level, **point)
+            where: dict[str, Any] = dict(point)
+            band = fitted.draws.predict(level=level, kind=kind, **where)
             row["interval"] = [band.low, band.high]
+            row["decades"] = band.decades if json else describe_decades(band.decades)
         rows.append(row)
     if json:
-        _print_json({"command": "predict", "law": fitted.law.name, "level": level, "predictions": rows})
+        _print_json({"command": "predict", "law": fitted.law.name, "level": level, "kind": kind, "predictions": rows})
     else:
         _render.predictions(rows, level)
     return _verdict(fitted)

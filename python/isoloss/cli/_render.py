@@ -98,7 +98,8 @@ def predictions(rows: Sequence[Mapping[str, Any]], level: float) -> None:
     """Print one line per predicted run."""
     table = _table()
     for name in rows[0]:
-        table.add_column(f"{100 * level:g} % interval" if name == "interval" else name, justify="right")
+        title = {"interval": f"{100 * level:g} % interval", "decades": "extrapolation"}.get(name, name)
+        table.add_column(title, justify="right")
     for row in rows:
         table.add_row(*(_quantity(name, value) for name, value in row.items()))
     _console().print(table)
@@ -214,6 +215,8 @@ def _labelled(console: Console, label: str, text: str) -> None:
 def _quantity(name: str, value: Any) -> str:
     if name == "interval":
         return f"[{format_number(value[0], 5)}, {format_number(value[1], 5)}]"
+    if name == "decades":
+        return str(value)
     return format_si(value) if name in COUNTS else format_number(value, 5)
 
 
