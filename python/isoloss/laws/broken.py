@@ -92,6 +92,7 @@ def broken(breaks: int, variable: str) -> Law:
                 "The metric may be a loss, an error or anything else; a rising slope (double descent) has c of the "
                 "other sign."
             ),
+            "With several breaks their names are interchangeable: a fit may return them in any order.",
             "Runs must lie beyond a break for it to be found: the authors' noiseless example needs points past it.",
         ),
         published={"caballero2023_addition": _ADDITION} if (breaks, variable) == (1, "D") else {},

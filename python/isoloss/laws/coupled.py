@@ -97,7 +97,7 @@ def _average() -> Law:
         bounds={"alpha": _EXPONENT, "beta": _EXPONENT},
         starts={"alpha": (0.1, 0.25, 0.4, 0.7, 1.2), "beta": (0.1, 0.25, 0.4, 0.7, 1.2)},
         meanings=_MEANINGS,
-        units={"Nbar": "parameters not pruned, averaged over the training tokens"},
+        units={"Nbar": "parameters, mean over tokens"},
         recipe=Recipe(
             Huber(1e-3, space="log"), "not stated in what could be read; Chinchilla's recipe with the mean size"
         ),

@@ -51,15 +51,14 @@ _USEFUL_N = f"min(N, {_G} * ({_G} * U)**(beta / alpha))"
 _UNIQUE = "min(U, D)"
 _DATA = f"{_UNIQUE} * (1 + R_D * (1 - exp(-(D / {_UNIQUE} - 1) / R_D)))"
 _SIZE = f"{_USEFUL_N} * (1 + R_N * (1 - exp(-(N / {_USEFUL_N} - 1) / R_N)))"
-_LIMIT = "the limit of many repetitions is 1 + R_D epochs' worth"
 
 
 def _repeats(name: str, size: str, data: str, published: dict[str, Published], notes: tuple[str, ...]) -> Law:
     """One of the exponential forms."""
     text = f"E + A / ({size})**alpha + B / ({data})**beta"
     decays = {
-        "R_D": f"repetitions after which a further one is worth 1/e of fresh data; {_LIMIT}",
-        "R_N": "the same for parameters beyond those the unique data can use",
+        "R_D": "repetitions after which one more is worth 1/e of fresh data",
+        "R_N": "the same for parameters that the unique data cannot use",
     }
     present = {key: meaning for key, meaning in decays.items() if f"{key} " in text}
     return law(
@@ -98,6 +97,7 @@ def _both() -> Law:
                 "(95.4, 1.71) has a slightly lower objective, and R_D above about 12 is barely identified. Report a "
                 "profile of R_D, not the point."
             ),
+            "Any number of repetitions is worth at most 1 + R_D epochs.",
             "U counts unique tokens; tokens beyond U are repetitions. Where D is below U only D of them were seen.",
             "Runs of more than about 100 epochs diverge; the paper's fit leaves them out.",
         ),
@@ -150,7 +150,7 @@ def _geometric() -> Law:
         meanings={
             **_BASE_MEANINGS,
             "d": "share of its worth that data lose with each repetition",
-            "n": "share of their worth that parameters lose with each multiple of the useful size",
+            "n": "the same for parameters, per multiple of the useful size",
         },
         recipe=_RECIPE,
         family=_FAMILY,

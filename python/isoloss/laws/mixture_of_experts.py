@@ -41,7 +41,7 @@ _EXPERT_MEANINGS = {
 _EXPERT_UNITS = {"experts": "experts per layer, 1 is dense"}
 _REFIT = (
     "refit by this project on the authors' released runs (data/curves.csv.gz, last step, routing frequency 1/2, "
-    "one expert)"
+    "one expert, seed 42, with the dense models)"
 )
 
 
@@ -101,9 +101,15 @@ def _routed() -> Law:
             "All runs saw 130B tokens: there is no data term.",
         ),
         published={
-            "clark2022_sbase_refit": _refit(-0.0830, -0.1180, 0.0099, 1.1136, 2.07, 238.7),
-            "clark2022_rlr_refit": _refit(-0.0827, -0.1234, 0.0112, 1.1070, 1.72, 470.05),
-            "clark2022_hash_refit": _refit(-0.0874, -0.1384, 0.0126, 1.1595, 4.27, 427.3),
+            "clark2022_sbase_refit": _refit(
+                -0.08302529459, -0.1180436724, 0.009924831199, 1.113579991, 2.074567948, 238.6748693
+            ),
+            "clark2022_rlr_refit": _refit(
+                -0.08272953739, -0.1234167122, 0.01123256802, 1.107012648, 1.721925734, 470.0533254
+            ),
+            "clark2022_hash_refit": _refit(
+                -0.08735669487, -0.1383638887, 0.01263522942, 1.159530676, 4.268769843, 427.3229854
+            ),
         },
     )
 
