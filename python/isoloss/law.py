@@ -411,7 +411,8 @@ def law(
     Parameters
     ----------
     text : str
-        Expression in ``+ - * / **``, parentheses, numbers and functions such as ``exp`` and ``log`` (natural).
+        Expression in ``+ - * / **``, parentheses, numbers and functions such as ``exp`` and ``log`` (natural):
+        see *The language of laws* in the documentation.
     vars : sequence of str, optional
         Names that are columns of data. By default the field's names that appear: N, D, C, lr, batch, S, U.
     positive : iterable of str

@@ -106,12 +106,16 @@ fn unary_rule(g: &mut Graph, op: Unary, y: Id, a: Id, da: Id) -> Id {
             let minus = g.neg(da);
             g.select(negative, minus, da)
         }
+        Unary::Softplus => {
+            let slope = g.unary(Unary::Expit, a);
+            product(g, slope, da)
+        }
         Unary::Square => {
             let two = g.constant(2.0);
             let twice = g.mul(two, a);
             product(g, twice, da)
         }
-        Unary::Floor => g.constant(0.0),
+        Unary::Hold | Unary::Floor => g.constant(0.0),
     }
 }
 

@@ -35,6 +35,8 @@ impl Unary {
             Self::Abs => "abs",
             Self::Square => "square",
             Self::Floor => "floor",
+            Self::Softplus => "softplus",
+            Self::Hold => "hold",
         }
     }
 
@@ -130,6 +132,8 @@ fn write_above(graph: &Graph, id: Id, names: &Names, above: u8, left: &mut usize
         Node::Column(c) => (5, names.columns[c as usize].clone()),
         Node::Param(p) => (5, names.parameters[p as usize].clone()),
         Node::Unary(Unary::Neg, a) => (3, Unary::Neg.text(&write_above(graph, a, names, 3, left))),
+        // The value of its argument; that it has no slope is not for readers of text.
+        Node::Unary(Unary::Hold, a) => return write_above(graph, a, names, above, left),
         Node::Unary(op, a) => (5, op.text(&write_above(graph, a, names, 0, left))),
         Node::Binary(op, a, b) => {
             let (own, first, second) = op.levels();

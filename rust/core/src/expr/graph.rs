@@ -30,6 +30,10 @@ pub(crate) enum Unary {
     Abs,
     Square,
     Floor,
+    /// `log(1 + exp(x))`.
+    Softplus,
+    /// The argument, without a slope: what derivatives need not follow, since it cancels from them.
+    Hold,
 }
 
 /// Functions of two arguments. Comparisons give 1 or 0.
@@ -84,6 +88,8 @@ impl Unary {
             Self::Abs => x.abs(),
             Self::Square => x * x,
             Self::Floor => math::floor(x),
+            Self::Softplus => math::softplus(x),
+            Self::Hold => x,
         }
     }
 }

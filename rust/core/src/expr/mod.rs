@@ -8,6 +8,7 @@ mod explain;
 mod graph;
 mod parse;
 mod rewrite;
+mod stable;
 mod tape;
 
 pub(crate) use derive::Deriver;
@@ -37,6 +38,8 @@ pub struct Expression {
     linear: Vec<bool>,
     pub(crate) graph: Graph,
     pub(crate) root: Id,
+    /// The root with its logarithms in stable form; what is evaluated.
+    stable: Id,
 }
 
 /// Values, gradients (`n × p`) and Hessians (`n × p × p`) at `n` points, row-major.
@@ -74,8 +77,9 @@ impl Expression {
                 position,
             });
         }
+        let stable = stable::stabilised(&mut graph, root);
         let linear = jointly_linear(&mut graph, root, parameters.len() as u32);
-        Ok(Self { text: text.to_owned(), variables, parameters, linear, graph, root })
+        Ok(Self { text: text.to_owned(), variables, parameters, linear, graph, root, stable })
     }
 
     /// The text as given.
@@ -104,7 +108,7 @@ impl Expression {
     /// [`Error::Shape`] when a column or the parameters have the wrong length.
     pub fn evaluate(&self, columns: &[&[f64]], parameters: &[f64]) -> Result<Vec<f64>> {
         let rows = self.check(columns, parameters)?;
-        let tape = self.tape(&[self.root]);
+        let tape = self.tape(&[self.stable]);
         let mut out = evaluate_tape(&self.graph, &tape, columns, parameters, rows)?;
         Ok(out.swap_remove(0))
     }
@@ -125,7 +129,7 @@ impl Expression {
         let several = parameters.len() > p && parameters.len().is_multiple_of(p);
         let sets = if several { parameters.len() / p } else { 1 };
         let rows = self.check(columns, if several { &parameters[..p] } else { parameters })?;
-        let tape = self.tape(&[self.root]);
+        let tape = self.tape(&[self.stable]);
         let mut out = crate::error::zeros("the values", sets, rows)?;
         // Pieces, taken in turn: some whole sets where rows are few, stretches of one set where they are many.
         let size = (PIECE / rows.max(1)).max(1);
@@ -162,9 +166,9 @@ impl Expression {
         let p = self.parameters.len();
         let mut graph = self.graph.clone();
         let mut deriver = Deriver::default();
-        let mut wanted = vec![self.root];
+        let mut wanted = vec![self.stable];
         for j in 0..p as u32 {
-            wanted.push(deriver.derive(&mut graph, self.root, j));
+            wanted.push(deriver.derive(&mut graph, self.stable, j));
         }
         for j in 0..p {
             for k in 0..p {

@@ -48,7 +48,7 @@ enum Token {
     End,
 }
 
-const FUNCTIONS: [(&str, Unary); 13] = [
+const FUNCTIONS: [(&str, Unary); 14] = [
     ("exp", Unary::Exp),
     ("log", Unary::Log),
     ("log2", Unary::Log2),
@@ -62,6 +62,7 @@ const FUNCTIONS: [(&str, Unary); 13] = [
     ("abs", Unary::Abs),
     ("square", Unary::Square),
     ("floor", Unary::Floor),
+    ("softplus", Unary::Softplus),
 ];
 
 /// Functions of another number of arguments.

@@ -15,6 +15,7 @@
 use std::collections::HashMap;
 
 use super::graph::{Binary, Graph, Id, Node, Rate, Unary};
+use super::stable::{self, Host, Scaled, is_log};
 
 /// Access to the data's columns: what a column-only node of the user's graph is worth.
 pub(crate) trait Columns {
@@ -142,8 +143,11 @@ impl Rewriter<'_> {
             Node::Column(c) => self.to.column(c),
             Node::Param(p) => self.parameter(p as usize),
             Node::Unary(op, a) => {
-                let a = self.copy(a);
-                self.to.unary(op, a)
+                let stable = if is_log(op) { stable::logarithm(self, op, a, None) } else { None };
+                stable.unwrap_or_else(|| {
+                    let a = self.copy(a);
+                    self.to.unary(op, a)
+                })
             }
             Node::Binary(op, a, b) => {
                 let (a, b) = (self.copy(a), self.copy(b));
@@ -343,6 +347,37 @@ impl Rewriter<'_> {
                 shifts.iter().filter(|&&(_, q)| q != p && self.pivots[q].0.is_empty()).map(|&(s, q)| (-s, q)).collect();
             self.pivots[p] = Pivot(usable);
         }
+    }
+}
+
+impl Host for Rewriter<'_> {
+    fn node(&self, id: Id) -> Node {
+        self.from.node(id)
+    }
+
+    fn rate(&self, id: Id) -> Rate {
+        self.from.rate(id)
+    }
+
+    fn to(&mut self) -> &mut Graph {
+        &mut self.to
+    }
+
+    fn copy(&mut self, id: Id) -> Id {
+        Rewriter::copy(self, id)
+    }
+
+    /// Of what is known to be positive; columns alone are left as they are, a logarithm more would gain nothing.
+    fn logarithm(&mut self, id: Id) -> Option<Id> {
+        if self.from.rate(id) == Rate::Column {
+            return None;
+        }
+        let terms = Rewriter::logarithm(self, id)?;
+        Some(self.sum(terms).0)
+    }
+
+    fn power(&mut self, id: Id, _: Id, _: Id) -> Scaled {
+        Scaled::plain(self.copy(id))
     }
 }
 

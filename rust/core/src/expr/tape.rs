@@ -324,7 +324,10 @@ pub(crate) fn run<const N: usize>(instrs: &[Instr], inputs: &Inputs<'_, N>, regi
         }
         match instr.op {
             Op::Unary(op, a) => {
-                unary!(op, a, Neg, Exp, Log, Log2, Log10, Log1p, Expm1, Sqrt, Tanh, Expit, Erf, Abs, Square, Floor);
+                unary!(
+                    op, a, Neg, Exp, Log, Log2, Log10, Log1p, Expm1, Sqrt, Tanh, Expit, Erf, Abs, Square, Floor,
+                    Softplus, Hold
+                );
             }
             Op::Binary(op, a, b) => {
                 binary!(op, a, b, Add, Sub, Mul, Div, Pow, Min, Max, Mod, Lt, Le, Eq);

@@ -36,6 +36,7 @@ fn batches() -> Vec<Case> {
     let x: Vec<f64> = (0..150).map(|_| random.uniform(0.1, 4.0)).collect();
     for text in [
         "expit(a * tanh(x) + b * erf(x) + c * log2(x))",
+        "expit(log(exp(a * x) + x**b + exp(x - c)) - softplus(c * x))",
         "expit(min(a * x, b + log10(x)) + where(x > 1, c * expm1(-x), log1p(c * c) * sqrt(x)))",
     ] {
         for (loss, space) in [(Loss::Binomial, Space::Raw), (SQUARED, Space::Logit)] {

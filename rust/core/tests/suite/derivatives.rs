@@ -101,6 +101,12 @@ fn every_operation_has_its_derivatives() {
         "abs(a - 5 * b * x)",
         "abs(a + b * x)",
         "square(a * b - x)",
+        "softplus(a * b - x)",
+        "log(1 + exp(a * b - x))",
+        "log(exp(a + 900) + x * exp(b + 900))",
+        "log1p(exp(a + 900) * y + exp(a * b + 901))",
+        "log10(exp(a - 900) * y + exp(a * b - 901))",
+        "log(x**(a - 900) + y**(b + 500))",
         "min(a * b, a + 9)",
         "max(a * b, a + 9)",
         "min(a * b + 9, a * a, 20)",
@@ -141,7 +147,8 @@ fn a_choice_takes_the_derivative_of_its_branch_alone() {
 }
 
 /// Smooth where the arguments are positive.
-static SMOOTH: [&str; 10] = ["exp", "log", "log2", "log10", "log1p", "expm1", "sqrt", "tanh", "expit", "square"];
+static SMOOTH: [&str; 11] =
+    ["softplus", "exp", "log", "log2", "log10", "log1p", "expm1", "sqrt", "tanh", "expit", "square"];
 
 proptest! {
     #![proptest_config(config(1200))]

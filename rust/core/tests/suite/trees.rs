@@ -26,8 +26,8 @@ pub(crate) const COLUMNS: [&str; 2] = ["x", "y"];
 pub(crate) const PARAMETERS: [&str; 3] = ["a", "b", "c"];
 pub(crate) const OPERATORS: [&str; 5] = ["+", "-", "*", "/", "**"];
 pub(crate) const COMPARISONS: [&str; 6] = ["<", "<=", ">", ">=", "==", "!="];
-pub(crate) const FUNCTIONS: [&str; 12] =
-    ["exp", "log", "log2", "log10", "log1p", "expm1", "sqrt", "tanh", "expit", "erf", "abs", "square"];
+pub(crate) const FUNCTIONS: [&str; 13] =
+    ["softplus", "exp", "log", "log2", "log10", "log1p", "expm1", "sqrt", "tanh", "expit", "erf", "abs", "square"];
 
 /// What the leaves stand for.
 pub(crate) struct Point<'a> {
@@ -191,6 +191,7 @@ pub(crate) fn function(name: &str, x: f64) -> f64 {
         "sqrt" => x.sqrt(),
         "tanh" => math::tanh(x),
         "expit" => math::expit(x),
+        "softplus" => math::softplus(x),
         "erf" => math::erf(x),
         "abs" => x.abs(),
         "square" => x * x,

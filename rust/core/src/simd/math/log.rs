@@ -99,6 +99,14 @@ pub fn log1p(x: f64) -> f64 {
     if x.abs() < 1e-17 { x } else { y }
 }
 
+/// `ln(1 + e^x)`, which neither overflows nor vanishes early: `max(x, 0) + ln(1 + e^-|x|)`.
+#[inline(always)]
+#[must_use]
+pub fn softplus(x: f64) -> f64 {
+    let above = if x > 0.0 { x } else { 0.0 };
+    above + log1p(super::exp(-x.abs()))
+}
+
 /// Binary logarithm; exact at powers of two.
 #[inline(always)]
 #[must_use]

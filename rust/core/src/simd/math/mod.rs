@@ -17,6 +17,7 @@
 //! | [`expit`] | 2.5 | `1 / (1 + e)` or `e / (1 + e)` with `e = exp(-abs(x))` |
 //! | [`ln`] | 1 | `x = 2^k m`, odd series in `s = (m - 1) / (m + 1)` |
 //! | [`log1p`] | 1.5 | the same for the rounded `1 + x`, its rounding error put back |
+//! | [`softplus`] | 3 | `max(x, 0) + log1p(exp(-abs(x)))` |
 //! | [`log2`], [`log10`] | 0.51 | double-double logarithm; exact at powers of two and of ten |
 //! | [`erf`] | 2 | odd polynomial below 1, `1 - exp(polynomial)` above |
 //! | [`pow`] | 1.1 | double-double logarithm and product, exponential with a correction |
@@ -69,7 +70,7 @@ mod tests;
 
 pub use erf::erf;
 pub use exp::{exp, expit, expm1, tanh};
-pub use log::{ln, log1p, log2, log10};
+pub use log::{ln, log1p, log2, log10, softplus};
 pub use modulo::{floor, modulo};
 pub use pow::{pow, pow_each};
 

@@ -213,6 +213,17 @@ pub(super) fn expit(x: f64) -> Reference {
     Reference { part: (ONE + e).over(below), exponent: k }
 }
 
+/// `ln(1 + exp(x))`.
+pub(super) fn softplus(x: f64) -> Reference {
+    if x < -45.0 {
+        // The next term of the series, exp(x) / 2, is below 2^-65 of the first.
+        return exp(Double::from(x));
+    }
+    let (e, k) = exp_parts(Double::from(-x.abs()));
+    let below = ONE + (ONE + e).scaled(power_of_two(k.max(-300)));
+    (ln(below) + Double::from(x.max(0.0))).into()
+}
+
 /// `2/√π exp(-x²) (x + 2x³/3 + 4x⁵/15 + …)`, for |x| ≤ 6.
 pub(super) fn erf(x: f64) -> Double {
     let two_over_root_pi = Double { high: std::f64::consts::FRAC_2_SQRT_PI, low: 1.533545961316588e-17 };

@@ -1,6 +1,6 @@
 //! Tests of the elementary functions where the result is known exactly.
 
-use super::{erf, exp, expit, expm1, ln, log1p, log2, log10, pow, sqrt, tanh};
+use super::{erf, exp, expit, expm1, ln, log1p, log2, log10, pow, softplus, sqrt, tanh};
 
 const INF: f64 = f64::INFINITY;
 const NAN: f64 = f64::NAN;
@@ -14,13 +14,14 @@ pub(super) fn same(a: f64, b: f64) -> bool {
 #[test]
 fn special_values_of_one_argument() {
     type Case = (&'static str, fn(f64) -> f64, &'static [(f64, f64)]);
-    let cases: [Case; 10] = [
+    let cases: [Case; 11] = [
         ("exp", exp, &[(0.0, 1.0), (-0.0, 1.0), (INF, INF), (-INF, 0.0), (709.79, INF), (-746.0, 0.0)]),
         ("expm1", expm1, &[(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -1.0), (TINY, TINY)]),
         ("tanh", tanh, &[(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (-TINY, -TINY)]),
         ("expit", expit, &[(0.0, 0.5), (-0.0, 0.5), (INF, 1.0), (-INF, 0.0), (-800.0, 0.0)]),
         ("ln", ln, &[(0.0, -INF), (-0.0, -INF), (INF, INF), (1.0, 0.0), (-1.0, NAN), (-INF, NAN)]),
         ("log1p", log1p, &[(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-1.0, -INF), (-1.5, NAN), (-INF, NAN)]),
+        ("softplus", softplus, &[(INF, INF), (-INF, 0.0), (800.0, 800.0), (-1e4, 0.0), (0.0, std::f64::consts::LN_2)]),
         ("log2", log2, &[(0.0, -INF), (INF, INF), (-TINY, NAN), (TINY, -1074.0), (1.0, 0.0)]),
         ("log10", log10, &[(0.0, -INF), (INF, INF), (-1.0, NAN), (1e-5, -5.0), (1.0, 0.0)]),
         ("erf", erf, &[(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (1e300, 1.0)]),

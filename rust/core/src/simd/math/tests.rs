@@ -2,7 +2,7 @@
 
 use super::oracle::{self, Double, Reference};
 use super::special_values::same;
-use super::{erf, exp, expit, expm1, floor, ln, log1p, log2, log10, modulo, pow, pow_each, sqrt, tanh};
+use super::{erf, exp, expit, expm1, floor, ln, log1p, log2, log10, modulo, pow, pow_each, softplus, sqrt, tanh};
 use crate::simd::{Kernel, Level};
 
 const INF: f64 = f64::INFINITY;
@@ -56,6 +56,7 @@ kernels! {
     Expit = |x: f64, _: f64| expit(x);
     Ln = |x: f64, _: f64| ln(x);
     Log1p = |x: f64, _: f64| log1p(x);
+    Softplus = |x: f64, _: f64| softplus(x);
     Log2 = |x: f64, _: f64| log2(x);
     Log10 = |x: f64, _: f64| log10(x);
     Erf = |x: f64, _: f64| erf(x);
@@ -161,6 +162,8 @@ fn the_others_are_within_their_bounds() {
     assert_ulps!(Tanh, oracle::tanh, 3.0, n, |r: &mut Random| r.of_size(1e-270, 1.0));
     assert_ulps!(Expit, oracle::expit, 2.5, n, |r: &mut Random| r.between(-745.0, 60.0));
     assert_ulps!(Expit, oracle::expit, 2.5, n, |r: &mut Random| r.between(-5.0, 5.0));
+    assert_ulps!(Softplus, oracle::softplus, 3.0, n, |r: &mut Random| r.between(-745.0, 745.0));
+    assert_ulps!(Softplus, oracle::softplus, 3.0, n, |r: &mut Random| r.between(-5.0, 5.0));
     assert_ulps!(Erf, oracle::erf, 2.0, n, |r: &mut Random| r.between(-2.0, 2.0));
     assert_ulps!(Erf, oracle::erf, 2.0, n, |r: &mut Random| r.between(-6.0, 6.0));
     assert_ulps!(Erf, oracle::erf, 2.0, n, |r: &mut Random| r.of_size(1e-300, 1.0));
@@ -209,7 +212,7 @@ fn every_level_gives_the_same_bits() {
             }
         )*};
     }
-    compare!(Exp Expm1 Tanh Expit Ln Log1p Log2 Log10 Erf Sqrt Pow Floor Modulo);
+    compare!(Exp Expm1 Tanh Expit Ln Log1p Softplus Log2 Log10 Erf Sqrt Pow Floor Modulo);
 }
 
 #[test]

@@ -1,0 +1,71 @@
+"""The language of laws, seen from Python: stable logarithms, and that values, derivatives and fits agree."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import logsumexp, softmax
+
+import isoloss as iso
+
+exponents = st.floats(-1e4, 1e4)
+
+
+def derivatives(text, columns, point):
+    """Value, gradient and Hessian at one row, by parameter in order of appearance."""
+    law = iso.law(text, vars=list(columns))
+    core = law.core()
+    arrays = [np.array([columns[name]], dtype=np.float64) for name in core.variables]
+    value, gradient, hessian = core.derivatives(arrays, np.array([point[name] for name in core.parameters]))
+    assert core.evaluate(arrays, np.array([[point[name] for name in core.parameters]]))[0, 0] == value[0]
+    return value[0], gradient[0], hessian[0]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(exponents, min_size=3, max_size=3), st.floats(0.1, 10.0))
+def test_log_of_exponentials_is_that_of_scipy_everywhere(u, x):
+    text = "log(exp(a) + x * exp(b) + exp(c))"
+    value, gradient, hessian = derivatives(text, {"x": x}, dict(zip("abc", u, strict=True)))
+    weights = np.array([1.0, x, 1.0])
+    assert value == pytest.approx(logsumexp(u, b=weights), rel=1e-14, abs=1e-13)
+    share = softmax(np.array(u) + np.log(weights))
+    np.testing.assert_allclose(gradient, share, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(hessian, np.diag(share) - np.outer(share, share), rtol=1e-11, atol=1e-13)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-5e3, 5e3), st.floats(-5e3, 5e3))
+def test_powers_under_a_logarithm_are_exponentials(r, s):
+    value, gradient, _ = derivatives("log(3 * x**r + y**s)", {"x": 7.0, "y": 0.4}, {"r": r, "s": s})
+    u = np.array([r * np.log(7.0), s * np.log(0.4)])
+    assert value == pytest.approx(logsumexp(u, b=[3.0, 1.0]), rel=1e-13, abs=1e-12)
+    share = softmax(u + np.log([3.0, 1.0]))
+    np.testing.assert_allclose(gradient, share * np.log([7.0, 0.4]), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("text", ["log(1 + exp(a * x))", "log1p(exp(a * x))", "softplus(a * x)"])
+def test_softplus_in_all_its_spellings(text):
+    for u in (-700.0, -40.0, -1e-9, 0.0, 3.0, 800.0):
+        value, gradient, _ = derivatives(text, {"x": 2.0}, {"a": u / 2.0})
+        assert value == pytest.approx(np.logaddexp(0.0, u), rel=1e-15)
+        assert gradient[0] == pytest.approx(2.0 * np.exp(-np.logaddexp(0.0, -u)), rel=1e-14)
+
+
+def test_a_law_of_exponentials_is_fitted_where_its_text_would_overflow():
+    # Approach 3 of Hoffmann et al. (2022) as its code has it, with the losses' logarithm shifted by 1,000.
+    N, D = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e10, 6), np.geomspace(1e8, 1e11, 6)))
+    text = "log(exp(a - alpha * log(N)) + exp(b - beta * log(D)) + exp(e))"
+    law = iso.law(text)
+    truth = {"a": 1006.0, "alpha": 0.34, "b": 1006.0, "beta": 0.28, "e": 1000.5}
+    target = law(N=N, D=D, **truth)
+    assert np.isfinite(target).all()
+    planted = np.array([truth[name] for name in law.parameters])
+    start = planted + np.array([0.3, 0.02, -0.2, -0.02, 0.1])
+    table = iso.fit_many(law, {"N": N, "D": D}, target, starts=start, objective="squared")
+    assert bool(table.success[0])
+    np.testing.assert_allclose(table.params[0], planted, rtol=1e-8)
+
+
+def test_explain_shows_the_stable_form():
+    text = iso.law("log(1 + exp(a - r * log(N)))").explain()
+    assert "softplus(" in text
