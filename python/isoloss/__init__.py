@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 # The functions `law`, `fit` and `fit_many` share their names with the modules that hold them, so
 # those modules are imported here, before anyone can bind the module under the function's name.
-from isoloss import laws, objective, starts
+from isoloss import laws, objective, schedules, starts
 from isoloss._core import __version__
 from isoloss.config import show_config
+from isoloss.curves import read_curves
 from isoloss.draws import Draws
 from isoloss.errors import DataError, FitError, FitWarning, IsolossError, LawError, Notice
 from isoloss.fit import Fit, fit
@@ -64,8 +65,10 @@ __all__ = [
     "objective",
     "plot",
     "read",
+    "read_curves",
     "register",
     "rules",
+    "schedules",
     "show_config",
     "simulate",
     "starts",

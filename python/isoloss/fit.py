@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isoloss._bootrun import bootstrap
+from isoloss._curveobject import Curves
+from isoloss._curverows import curve_runs
 from isoloss._fitdata import FitData
 from isoloss._fitrun import run
 from isoloss._objectivebase import Delta
@@ -390,8 +392,8 @@ def fit(
     ----------
     law : Law or str
         A law, the name of one (`isoloss.laws.names`), or a text such as ``"E + A / N**alpha"``.
-    runs : Runs or anything that `isoloss.read` takes
-        With a loss and the law's variables.
+    runs : Runs, anything that `isoloss.read` takes, or Curves
+        With a loss and the law's variables. Loss curves, from `isoloss.read_curves`, give a `CurveFit`.
     objective : Objective or str, optional
         By default the law's recipe. Texts such as ``"huber_log"`` are understood.
     delta : float or "auto", optional
@@ -447,7 +449,8 @@ def fit(
     """
     watch = Watch(progress, on_interrupt, n_threads)
     chosen = as_law(law)
-    table = as_runs(runs, chosen.variables)
+    curves = runs if isinstance(runs, Curves) else None
+    table = as_runs(runs, chosen.variables) if curves is None else curve_runs(chosen, curves)
     goal = resolve(chosen.recipe.objective if objective is None else objective, delta)
     given = None if weights is None else given_weights(table, weights)
     settings = Settings(
@@ -459,4 +462,9 @@ def fit(
         weights=given,
         seed=seed_number(seed),
     )
-    return run(chosen, table, settings, watch)
+    made = run(chosen, table, settings, watch)
+    if curves is None:
+        return made
+    from isoloss.curvefit import with_curves
+
+    return with_curves(made, curves)

@@ -58,7 +58,9 @@ def as_law(given: Law | str) -> Law:
         return given
     if isinstance(given, str):
         # A single word cannot be the text of a law worth fitting: it is a name, perhaps misspelt.
-        return laws.get(given) if re.fullmatch(r"[\w.-]+", given.strip()) else make_law(given)
+        # A few names, such as tissue+N, could be texts too; the registered law is what is meant.
+        name = given.strip()
+        return laws.get(name) if re.fullmatch(r"[\w.-]+", name) or name in laws.names() else make_law(given)
     message = f"law={given!r} is neither a law nor a text"
     raise OptionError(message, argument="law")
 

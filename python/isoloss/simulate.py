@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss import laws
+from isoloss._simulatecurves import curves
 
 __all__ = [
     "BATCH_CURVATURE",
@@ -32,6 +33,7 @@ __all__ = [
     "STEP_LAW",
     "best_batch",
     "best_lr",
+    "curves",
     "excess",
     "floor",
     "sweep",

@@ -1,0 +1,148 @@
+r"""Laws of whole loss curves: the loss at every step, given the learning rate of every step before it.
+
+Tissue et al. (2024) take two areas of the schedule: S1, under the learning rate, and S2, of its momentum-smoothed fall,
+
+.. math:: L(s) = L_0 + A\,S_1^{-\alpha} - C\,S_2.
+
+The areas are columns that `isoloss.fit` computes from the schedules of `isoloss.read_curves` (`Schedule.S1`,
+`Schedule.S2`). The decay lambda of S2 is part of the column: ``S2`` has 0.999, ``S2_998`` has 0.998; what is identified
+is C / (1 - lambda). Coefficients carry the unit of the learning rate and hold for one peak, batch size and optimiser.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from isoloss._schedule import LAMBDA
+from isoloss.errors import OptionError
+from isoloss.law import Law, Published, Recipe, Source, law
+from isoloss.objective import Huber
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["ENTRIES", "annealing", "annealing_size"]
+
+_FAMILY = "annealing"
+_EXPONENT = (0.0, 2.0)
+TISSUE = Source("Scaling Law with Learning Rate Annealing", "2408.11029", "Tissue et al.", 2024)
+_RECIPE = Recipe(Huber(1e-3, space="log"), "lambda by a grid such as 0.99, 0.995, 0.998, 0.999; one or two whole curves")
+_UNITS = {"S1": "learning rate times steps", "S2": "learning rate times steps", "N": "parameters"}
+_REFIT = "refit of the curves released with the Multi-Power Law (arXiv:2503.12811), cosine_24000 and constant_24000"
+
+
+def _area(lam: float) -> str:
+    """The variable that has a lambda."""
+    if not 0.0 <= lam < 1.0:
+        raise OptionError(f"lam={lam!r} is not from 0 up to 1", argument="lam")
+    digits = f"{lam:.12f}".rstrip("0").split(".")[1]
+    return "S2" if lam == LAMBDA else f"S2_{digits or '0'}"
+
+
+def annealing(lam: float = LAMBDA) -> Law:
+    """L = L0 + A/S1^alpha - C S2: the momentum annealing law.
+
+    Parameters
+    ----------
+    lam : float
+        Decay of the momentum in S2.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> iso.laws.get("annealing").expr
+    'L0 + A * S1**-alpha - C * S2'
+    >>> iso.laws.annealing.annealing(lam=0.998).variables
+    ('S1', 'S2_998')
+    """
+    area = _area(lam)
+    own = lam == LAMBDA
+    return law(
+        f"L0 + A * S1**-alpha - C * {area}",
+        name="annealing" if own else f"annealing_{area.removeprefix('S2_')}",
+        vars=["S1", area],
+        positive=["L0", "A", "C"],
+        bounds={"alpha": _EXPONENT},
+        starts={"alpha": (0.2, 0.4, 0.6, 1.0)},
+        meanings={
+            "L0": "loss at unlimited training [nats per token]",
+            "A": "loss above L0 at S1 = 1 [nats per token]",
+            "alpha": "exponent of the area under the schedule",
+            "C": "loss that a unit of annealing area takes away [nats per token]",
+        },
+        units={"S1": _UNITS["S1"], area: f"{_UNITS['S2']}, lambda {lam:g}"},
+        recipe=_RECIPE,
+        family=_FAMILY,
+        status="form verified",
+        source=TISSUE,
+        notes=(
+            "S1 includes the warm-up; no drop counts in S2 during it.",
+            "Steps of learning rate zero lower the predicted loss, as S2 keeps growing: such schedules are refused.",
+            "A higher peak always lowers the predicted loss: do not compare peaks with it.",
+        ),
+        published=_refits() if own else {},
+    )
+
+
+def _refits() -> dict[str, Published]:
+    values = {
+        "25m": {"L0": 3.1640, "A": 0.5094, "alpha": 0.5239, "C": 0.4062},
+        "100m": {"L0": 2.7899, "A": 0.5915, "alpha": 0.4560, "C": 0.4801},
+    }
+    return {
+        f"refit_{size}": Published(
+            params,
+            _REFIT,
+            note=f"{size.upper()} model, peak 3e-4, lambda 0.999; the paper's own coefficients are not public",
+        )
+        for size, params in values.items()
+    }
+
+
+def annealing_size(lam: float = LAMBDA) -> Law:
+    """L = L0 + A/S1^alpha + B/N^beta - C S2 N^r: the annealing law over model sizes.
+
+    Parameters
+    ----------
+    lam : float
+        Decay of the momentum in S2.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> iso.laws.get("tissue+N").variables
+    ('S1', 'N', 'S2')
+    """
+    area = _area(lam)
+    return law(
+        f"L0 + A * S1**-alpha + B * N**-beta - C * {area} * N**r",
+        name="tissue+N" if lam == LAMBDA else f"tissue+N_{area.removeprefix('S2_')}",
+        vars=["S1", "N", area],
+        positive=["L0", "A", "B", "C"],
+        bounds={"alpha": _EXPONENT, "beta": _EXPONENT, "r": (-1.0, 1.0)},
+        starts={"alpha": (0.2, 0.5, 1.0), "beta": (0.1, 0.3, 0.7), "r": (-0.2, 0.0, 0.2)},
+        meanings={
+            "L0": "loss at unlimited size and training [nats per token]",
+            "A": "loss above that at S1 = 1 [nats per token]",
+            "alpha": "exponent of the area under the schedule",
+            "B": "scale of the size term [nats per token]",
+            "beta": "exponent of size",
+            "C": "loss that a unit of annealing area takes away at N = 1 [nats per token]",
+            "r": "exponent of size in the annealing term",
+        },
+        units={"S1": _UNITS["S1"], "N": _UNITS["N"], area: f"{_UNITS['S2']}, lambda {lam:g}"},
+        recipe=_RECIPE,
+        family=_FAMILY,
+        status="form only",
+        source=TISSUE,
+        notes=(
+            "The annealing term with a power of N is the one of the OLMo task ladders' code, "
+            "e^a/N^alpha + e^b/D^beta + E - F h N^r, with S1 in the place of D.",
+            "As for `annealing`: one peak, no steps of learning rate zero.",
+        ),
+    )
+
+
+ENTRIES: Mapping[str, Callable[[], Law]] = MappingProxyType({"annealing": annealing, "tissue+N": annealing_size})
+"""The laws of this family by name; each is built when it is first asked for."""
