@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from isoloss import laws, objective, schedules, starts
 from isoloss._core import __version__
 from isoloss.config import show_config
-from isoloss.curves import read_curves
+from isoloss.curves import Curves, read_curves
 from isoloss.draws import Draws
 from isoloss.errors import DataError, FitError, FitWarning, IsolossError, LawError, Notice
 from isoloss.fit import Fit, fit
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AbsoluteError",
     "Allocation",
+    "Curves",
     "DataError",
     "Draws",
     "Fit",

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from isoloss._runsobject import Dropped
 from isoloss._schedule import Schedule
@@ -73,7 +73,7 @@ class Curve:
         """(n,) learning rate at the logged steps."""
         return self.schedule.values[self.step]
 
-    def take(self, rows: ArrayLike) -> Curve:
+    def take(self, rows: NDArray[Any]) -> Curve:
         """The same curve with some of its losses."""
         return replace(self, step=self.step[rows], loss=self.loss[rows])
 
@@ -222,14 +222,14 @@ class Curves:
         Examples
         --------
         >>> import isoloss as iso
-        >>> curves = iso.simulate.curves(kinds=["cosine"], steps=2_000, every=10)
+        >>> curves = iso.read_curves(iso.simulate.curves(["cosine"], steps=1_600, every=10))
         >>> curves.n, curves.thin(points=20).n
-        (191, 20)
+        (150, 20)
         """
         if (every is None) == (points is None):
             raise OptionError("give one of every and points", argument="every")
         for name, number in (("every", every), ("points", points)):
-            if number is not None and (not isinstance(number, (int, np.integer)) or number < 1):
+            if number is not None and not _whole(number):
                 raise OptionError(f"{name}={number!r} is not a whole number from 1 up", argument=name)
         if spacing not in ("linear", "log"):
             raise OptionError(f"spacing={spacing!r} is neither 'linear' nor 'log'", argument="spacing")
@@ -243,7 +243,9 @@ class Curves:
         gone = self.n - sum(curve.n for curve in thinner)
         if not gone:
             return self
-        reason = f"thinned: every {every}" if every is not None else f"thinned: {points} points of each curve, {spacing}"
+        reason = (
+            f"thinned: every {every}" if every is not None else f"thinned: {points} points of each curve, {spacing}"
+        )
         return replace(self, curves=tuple(thinner), dropped=(*self.dropped, Dropped(gone, reason)))
 
     # Display and storage ---------------------------------------------------------------------------------------
@@ -262,7 +264,9 @@ class Curves:
             rows.append((curve.run, curve.kind, f"{schedule.steps:,}", f"{curve.n:,}", *numbers, *ends))
         widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
         for row in rows:
-            cells = [text.ljust(w) if k < 2 else text.rjust(w) for k, (text, w) in enumerate(zip(row, widths, strict=True))]
+            cells = [
+                text.ljust(w) if k < 2 else text.rjust(w) for k, (text, w) in enumerate(zip(row, widths, strict=True))
+            ]
             lines.append("  " + "  ".join(cells))
         if self.dropped:
             lines.append(f"  dropped: {'; '.join(str(d) for d in self.dropped)}")
@@ -323,6 +327,10 @@ class Curves:
 
 def _restored(data: Mapping[str, Any]) -> Curve:
     return Curve.from_dict(data)
+
+
+def _whole(number: object) -> bool:
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool) and int(number) >= 1
 
 
 def _spread(step: NDArray[np.int64], points: int, spacing: Spacing) -> NDArray[np.intp]:

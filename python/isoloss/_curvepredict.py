@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from isoloss._curveobject import Curve
 from isoloss._schedule import Schedule
@@ -237,16 +237,15 @@ class CurveHoldout:
 
     def __str__(self) -> str:
         rows = [("run", "losses", "MAE", "worst", "final", "R2")]
-        for e in self.errors:
-            rows.append((e.run, f"{e.n:,}", f"{e.mae:.5f}", f"{e.worst:.5f}", f"{e.final:+.5f}", f"{e.r2:.5f}"))
+        rows += [
+            (e.run, f"{e.n:,}", f"{e.mae:.5f}", f"{e.worst:.5f}", f"{e.final:+.5f}", f"{e.r2:.5f}") for e in self.errors
+        ]
         if len(self) > 1:
             ends = (f"{self.mae:.5f}", f"{self.worst:.5f}", f"{self.final:+.5f}", f"{self.r2:.5f}")
             rows.append(("mean (worst: of all)", "", *ends))
         widths = [max(len(row[k]) for row in rows) for k in range(6)]
         lines = [f"{self.law} on {len(self)} {'curve' if len(self) == 1 else 'curves'}, errors in nats per token"]
-        lines += [
-            f"  {row[0]:<{widths[0]}}" + "".join(f"  {row[k]:>{widths[k]}}" for k in range(1, 6)) for row in rows
-        ]
+        lines += [f"  {row[0]:<{widths[0]}}" + "".join(f"  {row[k]:>{widths[k]}}" for k in range(1, 6)) for row in rows]
         if self.seen:
             lines.append(f"  fitted to, not held out: {', '.join(self.seen)}")
         return "\n".join(lines)

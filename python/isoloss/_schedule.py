@@ -73,7 +73,9 @@ class Schedule:
             step = int(bad[0])
             reason = "is below zero" if values[step] < 0.0 else "is not a finite number"
             code = "data-nonpositive" if values[step] < 0.0 else "data-nonfinite"
-            raise DataError(f"learning rate at step {step}: {values[step]!r} {reason}", code=code, column="lr", row=step)
+            raise DataError(
+                f"learning rate at step {step}: {values[step]!r} {reason}", code=code, column="lr", row=step
+            )
         if not values[1:].any():
             raise DataError("the learning rate is zero at every step", code="data-nonpositive", column="lr", row=1)
         if not 0 <= self.warmup < len(values):
@@ -132,7 +134,7 @@ class Schedule:
     # Sums over steps -------------------------------------------------------------------------------------------
 
     @property
-    def S1(self) -> F64:
+    def S1(self) -> F64:  # noqa: N802 - the papers' name
         """(T + 1,) area under the schedule up to each step, the warm-up included.
 
         Examples
@@ -144,7 +146,7 @@ class Schedule:
         areas = np.cumsum(self.values)
         return np.asarray(areas - areas[0])
 
-    def S2(self, lam: float = LAMBDA) -> F64:
+    def S2(self, lam: float = LAMBDA) -> F64:  # noqa: N802
         """Momentum annealing area up to each step; no drop counts during the warm-up.
 
         Parameters

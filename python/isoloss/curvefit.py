@@ -3,36 +3,38 @@
 It is a `Fit` like any other, whose rows are the logged losses, and knows schedules besides: it predicts the curve of a
 schedule that was never run, is judged on curves it has not seen, and proposes the schedule of the least final loss.
 
-Losses of one run lie on a curve and err together. So a bootstrap resamples runs; a single run is resampled in twenty
-stretches of consecutive losses instead, which is a rougher guide.
+Losses of one run lie on a curve and err together. So a bootstrap resamples runs. Where there are fewer than eight, a
+resample would often lack the only schedule that shows what annealing does; then stretches of consecutive losses, each
+a twentieth of a run, are resampled instead, and the draws say so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isoloss._bestschedule import BestSchedule, best_schedule
 from isoloss._curveobject import Curves
 from isoloss._curvepredict import CurveHoldout, CurvePrediction, compare_curve, default_steps
 from isoloss._curverows import BLOCK, curve_runs, features
 from isoloss._schedule import Schedule
 from isoloss.draws import Draws
-from isoloss.errors import OptionError
+from isoloss.errors import Notice, OptionError
 from isoloss.fit import Fit
 
 if TYPE_CHECKING:
-    from isoloss._bestschedule import BestSchedule
     from isoloss._watch import Watch
     from isoloss.law import Law
     from isoloss.posing import Settings
 
-__all__ = ["CurveFit", "fit_curves"]
+__all__ = ["BestSchedule", "CurveFit", "CurveHoldout", "CurvePrediction", "fit_curves", "with_curves"]
 
 F64 = NDArray[np.float64]
+_FEW = 8  # runs below which resampling them says little
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -47,9 +49,7 @@ class CurveFit(Fit):
 
     curves: Curves
 
-    def evaluate(
-        self, params: F64, schedule: Schedule, step: NDArray[np.int64], constants: Mapping[str, float]
-    ) -> F64:
+    def evaluate(self, params: F64, schedule: Schedule, step: NDArray[np.int64], constants: Mapping[str, float]) -> F64:
         """(m, n) losses along a schedule for (m, p) parameters."""
         found = features(self.law.variables, schedule, step, constants)
         expression = self.law.core(self.bound.constants)
@@ -76,7 +76,8 @@ class CurveFit(Fit):
         OptionError
             Code ``option``: a step outside the schedule.
         DataError
-            Code ``data-missing-role``: the law needs a value that neither schedule nor curves give; ``curve-zero-tail``.
+            Code ``data-missing-role``: the law needs a value that neither schedule nor curves give. Code
+            ``curve-zero-tail``.
 
         Examples
         --------
@@ -93,9 +94,7 @@ class CurveFit(Fit):
         steps = default_steps(frame) if step is None else frame.check(np.atleast_1d(np.asarray(step)), least=1)
         constants = self._constants(columns)
         loss = self.evaluate(self.vector, frame, steps, constants)[0]
-        return CurvePrediction(
-            schedule=frame, step=steps, loss=loss, law=self.law.name, fit=self, constants=constants
-        )
+        return CurvePrediction(schedule=frame, step=steps, loss=loss, law=self.law.name, fit=self, constants=constants)
 
     def _constants(self, given: Mapping[str, Any]) -> dict[str, float]:
         """What the law needs besides the schedule: as given, else what all curves share."""
@@ -150,8 +149,8 @@ class CurveFit(Fit):
         ----------
         n : int
         by : str, optional
-            ``"group"`` resamples runs, the default where there are two or more; ``"block"`` stretches of a twentieth of
-            a run, the default for a single one; ``"row"`` single losses, which understates the uncertainty.
+            ``"group"`` resamples runs, the default from eight runs up; ``"block"`` stretches of a twentieth of a run,
+            the default for fewer; ``"row"`` single losses, which understates the uncertainty.
         **options
             As for `Fit.bootstrap`.
 
@@ -166,8 +165,13 @@ class CurveFit(Fit):
         >>> iso.fit("annealing", curves).bootstrap(50, seed=0).by
         'block'
         """
-        unit = ("group" if len(self.curves) > 1 else BLOCK) if by is None else by
-        return Fit.bootstrap(self, n, by=unit, **options)
+        few = len(self.curves) < _FEW
+        draws = Fit.bootstrap(self, n, by=(BLOCK if few else "group") if by is None else by, **options)
+        if by is not None or not few:
+            return draws
+        message = f"{len(self.curves)} runs are too few to resample; stretches of a twentieth of a run were"
+        notice = Notice(code="curves-few", severity="info", message=message, details={"runs": len(self.curves)})
+        return replace(draws, warnings=(*draws.warnings, notice))
 
     def optimize_schedule(
         self, *, steps: int, peak: float, warmup: int | None = None, floor: float | None = None, **columns: float
@@ -201,8 +205,6 @@ class CurveFit(Fit):
         >>> best.loss < min(best.rivals.values())
         True
         """
-        from isoloss._bestschedule import best_schedule
-
         return best_schedule(
             self, steps=steps, peak=peak, warmup=warmup, floor=floor, constants=self._constants(columns)
         )

@@ -70,7 +70,7 @@ def read_curves(
         Exact schedules by label of the run or by name of the schedule; a callable takes either, and gives None where
         it has nothing to say. They must agree with the logged learning rates within 1 % of the peak.
     after : int, optional
-        Leave out the losses up to this step; by default those of the warm-up, for which no law is made.
+        Leave out the losses up to this step; by default those before the warm-up's end, for which no law is made.
     every, points, spacing
         Thinning, as in `Curves.thin`.
     where : mapping, optional
@@ -135,7 +135,9 @@ def read_curves(
     curves = [reader.curve(label, np.flatnonzero(cells.keep & (codes == code))) for code, label in enumerate(labels)]
     found = Curves(
         curves=tuple(curve for curve in curves if curve is not None),
-        dropped=tuple(Dropped(len(rows), why, tuple(rows)) for why, rows in [*left_out, *reader.left_out.items()] if rows),
+        dropped=tuple(
+            Dropped(len(rows), why, tuple(rows)) for why, rows in [*left_out, *reader.left_out.items()] if rows
+        ),
         source=table.label,
         notices=(*notices, *reader.notices()),
     )
@@ -183,7 +185,8 @@ def _numbers(cells: Cells, raw: Mapping[str, Any], column_of: Mapping[str, str |
         reason = "is not above zero" if role == "N" else "is below zero"
         found = [BadCell(r, f"{values[r]:g}", "data-nonpositive", reason) for r in np.flatnonzero(below).tolist()]
         found += [
-            BadCell(r, f"{values[r]:g}", "curve-steps", "is not a whole number") for r in np.flatnonzero(fraction).tolist()
+            BadCell(r, f"{values[r]:g}", "curve-steps", "is not a whole number")
+            for r in np.flatnonzero(fraction).tolist()
         ]
         if role != "loss":
             cells.add(column, role, [cell for cell in found if np.isfinite(values[cell.row])])
@@ -227,9 +230,7 @@ class _Reader:
     ) -> None:
         self.raw, self.numbers, self.column_of, self.extra = raw, numbers, column_of, extra
         self.warmup, self.jumps, self.after = warmup, jumps, after
-        self.given: Callable[[str], Schedule | None] = (
-            schedules if callable(schedules) else (schedules or {}).get
-        )
+        self.given: Callable[[str], Schedule | None] = schedules if callable(schedules) else (schedules or {}).get
         self.left_out: dict[str, list[int]] = {}
         self.assumed: list[tuple[str, int]] = []
 
@@ -243,8 +244,8 @@ class _Reader:
         if len(again):
             first, second = (int(rows[again[0] + k]) for k in (0, 1))
             message = (
-                f"column {self.column_of['step']!r}, row {second}: step {step[again[0]]} of run {label!r} was already in "
-                f"row {first}; keep one of them, or tell runs apart with run="
+                f"column {self.column_of['step']!r}, row {second}: step {step[again[0]]} of run {label!r} was "
+                f"already in row {first}; keep one of them, or tell runs apart with run="
             )
             raise DataError(message, code="curve-steps", row=second, value=int(step[again[0]]), run=label)
         name = self._constant("schedule", self.column_of["schedule"], label, rows)
@@ -258,11 +259,13 @@ class _Reader:
                 continue
         if "N" in self.numbers:
             constants["N"] = float(self._constant("N", self.column_of["N"], label, rows, self.numbers["N"]))
-        least = schedule.warmup if self.after is None else self.after
+        least = schedule.warmup - 1 if self.after is None else self.after
         late = step > max(least, 0)
         if not late.all():
-            why = "step 0 comes before any update" if least <= 0 else (
-                "steps of the warm-up" if self.after is None else f"steps up to {self.after}"
+            why = (
+                "step 0 comes before any update"
+                if least <= 0
+                else ("steps of the warm-up" if self.after is None else f"steps up to {self.after}")
             )
             self.left_out.setdefault(why, []).extend(rows[~late].tolist())
         if not late.any():
@@ -312,7 +315,9 @@ class _Reader:
                     raise DataError(message, code="curve-schedule", row=int(rows[at]), value=float(lr[at]), run=label)
             return exact
         if lr is None:
-            message = f"run {label!r} has no learning rate; name its column in read_curves(..., lr='...') or give schedules="
+            message = (
+                f"run {label!r} has no learning rate; name its column in read_curves(..., lr='...') or give schedules="
+            )
             raise DataError(message, code="data-missing-role", role="lr", run=label)
         warmup = _logged_rise(step, lr) if self.warmup is None else self.warmup
         if warmup == 0 and step[0] > 1:
@@ -325,18 +330,21 @@ class _Reader:
             return []
         first = max(step for _, step in self.assumed)
         message = (
-            f"the learning rate before the first logged step (up to {first:,}) is not known in {len(self.assumed)} of the "
-            "curves; the first logged one is taken. Say warmup= if there was one"
+            f"the learning rate before the first logged step (up to {first:,}) is not known in {len(self.assumed)} of "
+            "the curves; the first logged one is taken. Say warmup= if there was one"
         )
         runs = [label for label, _ in self.assumed]
         return [Notice(code="curve-start-assumed", severity="warning", message=message, details={"runs": runs})]
 
 
 def _logged_rise(step: NDArray[np.int64], lr: F64) -> int:
-    """Last step of a rise at the beginning of a logged learning rate; 0 where there is none."""
+    """Where a rise at the beginning of a logged learning rate ends; 0 where there is none."""
     top = int(np.argmax(lr >= lr.max() * (1.0 - 1e-9)))
-    rising = top > 0 and bool((np.diff(lr[: top + 1]) > 0.0).all())
-    return int(step[top]) if rising else 0
+    if top == 0 or not bool((np.diff(lr[: top + 1]) > 0.0).all()):
+        return 0
+    # A straight line from zero meets the highest value between two logged steps.
+    end = lr[top] * step[top - 1] / lr[top - 1] if lr[top - 1] > 0.0 else float(step[top])
+    return int(np.clip(round(end), step[top - 1] + 1, step[top]))
 
 
 def recognised(schedule: Schedule) -> str:
@@ -363,7 +371,9 @@ def recognised(schedule: Schedule) -> str:
     n, last = len(values), float(values[-1])
     if n < 3 or float(values.max() - values.min()) < 0.01:
         return "constant"
-    falls = np.flatnonzero(np.diff(values))
+    # Straight lines between logged values smear a jump over the steps between.
+    logged = values if schedule.kind != "from_points" else np.array(schedule.arguments["lr"]) / schedule.peak
+    falls = np.count_nonzero(np.diff(logged))
     u = np.arange(n) / (n - 1.0)
     step = np.arange(n) + float(max(schedule.warmup, 1))
 
@@ -376,7 +386,7 @@ def recognised(schedule: Schedule) -> str:
         return "cosine"
     if schedule.warmup and near(values[0] * np.sqrt(step[0] / step)):
         return "inverse_sqrt"
-    if len(falls) <= 10 and len(falls) < 0.1 * n:
+    if falls <= 10 and falls < 0.1 * len(logged):
         return "multi_step"
     flat = int(np.argmax(values < 0.99)) / n
     return "wsd" if flat >= 0.05 and bool((np.diff(values) <= 1e-9).all()) else "other"

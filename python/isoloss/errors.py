@@ -51,6 +51,8 @@ CODES: dict[str, str] = {
     "curve-constant": "The named column must be the same over a run; tell runs apart with run=.",
     "curve-schedule": "Correct the schedule given for the run, or leave it out to take the logged learning rates.",
     "curve-start-assumed": "Say warmup= (0 for none): the learning rate before the first logged step is not known.",
+    "curves-few": "Add runs, or take the interval as a rough guide: stretches of the curves were resampled.",
+    "extrapolated-peak": "Fit to curves with this peak, or optimise for one that the law was fitted to.",
     "curve-zero-tail": "Cut off the steps of learning rate zero at the end of the schedule.",
     "number-syntax": "Write numbers as 7e9, 7B or 1.4T.",
     "rows-dropped": "Rows were left out on request; see `dropped` for how many and why.",

@@ -212,7 +212,7 @@ def power(
     for name, value in (("a", a), ("batch", batch), ("seq_len", seq_len)):
         if not (math.isfinite(value) and value > 0.0):
             raise OptionError(f"{name}={value!r} is not above zero", argument=name)
-    arguments = {"steps": steps, "peak": peak, "a": a, "batch": batch, "seq_len": seq_len, "b": b}
+    arguments: dict[str, Any] = {"steps": steps, "peak": peak, "a": a, "batch": batch, "seq_len": seq_len, "b": b}
     arguments |= {"decay": decay, "decay_to": decay_to, "shape": shape, "warmup": warmup}
     fall = _cooldown(shape, decay_to)
     _check(arguments)
@@ -233,9 +233,7 @@ def power(
     return _made("power", arguments, body, top=float(level(np.array([float(warmup)]))[0]))
 
 
-def multi_step(
-    *, steps: int, peak: float, at: Sequence[float], to: Sequence[float], warmup: int = 0
-) -> Schedule:
+def multi_step(*, steps: int, peak: float, at: Sequence[float], to: Sequence[float], warmup: int = 0) -> Schedule:
     """Plateaus: from step ``at[i]`` on, ``to[i]`` times the peak.
 
     Parameters

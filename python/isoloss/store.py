@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isoloss import _core, draws
+from isoloss._curveobject import Curves
+from isoloss._curverows import curve_runs
 from isoloss.basins import Basins
+from isoloss.curvefit import CurveFit, with_curves
 from isoloss.errors import DataError, IsolossError, Notice
 from isoloss.fit import Fit
 from isoloss.inference import Covariance
@@ -142,7 +145,7 @@ def fit_to_dict(fit: Fit) -> dict[str, Any]:
         "version": VERSION,
         "made_by": {"isoloss": _core.__version__, "numpy": np.__version__},
         "law": fit.law.to_dict(),
-        "runs": fit.runs.to_dict(),
+        **_data_to_dict(fit),
         "settings": {
             "objective": settings.objective.to_dict(),
             "starts": _plain_starts(settings.starts),
@@ -176,6 +179,13 @@ def fit_to_dict(fit: Fit) -> dict[str, Any]:
     }
     plain: dict[str, Any] = _plain(content)
     return plain
+
+
+def _data_to_dict(fit: Fit) -> dict[str, Any]:
+    """The runs, or the curves that their rows follow from."""
+    if isinstance(fit, CurveFit):
+        return {"runs": None, "curves": fit.curves.to_dict()}
+    return {"runs": fit.runs.to_dict()}
 
 
 def _draws_to_dict(made: draws.Draws) -> dict[str, Any]:
@@ -222,7 +232,9 @@ def _check_schema(data: Any, where: str) -> None:
 
 def _fit(data: Mapping[str, Any]) -> Fit:
     asked, found = data["settings"], data["result"]
-    law, runs = Law.from_dict(data["law"]), Runs.from_dict(data["runs"])
+    law = Law.from_dict(data["law"])
+    curves = Curves.from_dict(data["curves"]) if data.get("curves") is not None else None
+    runs = Runs.from_dict(data["runs"]) if curves is None else curve_runs(law, curves)
     settings = Settings(
         objective=Objective.from_dict(asked["objective"]),
         starts=_starts(asked["starts"]),
@@ -253,6 +265,8 @@ def _fit(data: Mapping[str, Any]) -> Fit:
         reserve=np.array(found["reserve"], dtype=np.float64).reshape(-1, p),
         rivals=int(found["rivals"]),
     )
+    if curves is not None:
+        made = with_curves(made, curves)
     return made if data["draws"] is None else made.with_draws(draws.from_parts(data["draws"], made.bound))
 
 

@@ -27,7 +27,9 @@ __all__ = ["ENTRIES", "annealing", "annealing_size"]
 _FAMILY = "annealing"
 _EXPONENT = (0.0, 2.0)
 TISSUE = Source("Scaling Law with Learning Rate Annealing", "2408.11029", "Tissue et al.", 2024)
-_RECIPE = Recipe(Huber(1e-3, space="log"), "lambda by a grid such as 0.99, 0.995, 0.998, 0.999; one or two whole curves")
+_RECIPE = Recipe(
+    Huber(1e-3, space="log"), "lambda by a grid such as 0.99, 0.995, 0.998, 0.999; one or two whole curves"
+)
 _UNITS = {"S1": "learning rate times steps", "S2": "learning rate times steps", "N": "parameters"}
 _REFIT = "refit of the curves released with the Multi-Power Law (arXiv:2503.12811), cosine_24000 and constant_24000"
 
@@ -87,8 +89,8 @@ def annealing(lam: float = LAMBDA) -> Law:
 
 def _refits() -> dict[str, Published]:
     values = {
-        "25m": {"L0": 3.1640, "A": 0.5094, "alpha": 0.5239, "C": 0.4062},
-        "100m": {"L0": 2.7899, "A": 0.5915, "alpha": 0.4560, "C": 0.4801},
+        "25m": {"L0": 3.163975, "A": 0.5094078, "alpha": 0.5237355, "C": 0.4062046},
+        "100m": {"L0": 2.789744, "A": 0.5915820, "alpha": 0.4558016, "C": 0.4801531},
     }
     return {
         f"refit_{size}": Published(
@@ -137,8 +139,7 @@ def annealing_size(lam: float = LAMBDA) -> Law:
         status="form only",
         source=TISSUE,
         notes=(
-            "The annealing term with a power of N is the one of the OLMo task ladders' code, "
-            "e^a/N^alpha + e^b/D^beta + E - F h N^r, with S1 in the place of D.",
+            "After the OLMo ladders' code, e^a/N^alpha + e^b/D^beta + E - F h N^r, with S1 in the place of D.",
             "As for `annealing`: one peak, no steps of learning rate zero.",
         ),
     )
