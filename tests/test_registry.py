@@ -252,7 +252,7 @@ def test_papers_are_listed_once_with_all_their_entries():
 
 def test_every_entry_stands_on_one_page_of_the_documentation():
     pages = (Path(__file__).parents[1] / "docs" / "laws").glob("*.md")
-    directive = re.compile(r"^```\{isoloss-(law|rule)\} (\w+)$", re.MULTILINE)
+    directive = re.compile(r"^```\{isoloss-(law|rule)\} ([\w+]+)$", re.MULTILINE)
     told = [found for page in pages for found in directive.findall(page.read_text(encoding="utf-8"))]
     assert sorted(told) == sorted([*(("law", name) for name in NAMES), *(("rule", name) for name in RULES)])
 

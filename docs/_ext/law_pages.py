@@ -10,6 +10,7 @@
     :params: a = 1, b = 2      coefficients to show the shape with, where none are published
     :xscale: linear            log by default
     :yscale: log               linear by default
+    :along: constant, cosine   of a law of loss curves: the schedules to draw it along
 
 ``{isoloss-rule} NAME`` shows formula and card of a rule; ``{isoloss-papers}`` the table that ``isoloss laws --table``
 writes.
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from curve_pictures import CurvePicture, prediction_figure
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
@@ -76,21 +78,27 @@ class LawDirective(Entry):
         "params": _values,
         "xscale": directives.unchanged_required,
         "yscale": directives.unchanged_required,
+        "along": _words,
     }
 
     def run(self) -> list[nodes.Node]:
         law = iso.laws.get(self.arguments[0])
         options = self.options
-        picture = Picture(
-            law,
-            x=options.get("x", ""),
-            span=options.get("range"),
-            lines=options.get("lines"),
-            at=options.get("at", {}),
-            sets=options.get("sets", ()),
-            params=options.get("params", {}),
-            x_scale=options.get("xscale", "log"),
-            y_scale=options.get("yscale", "linear"),
+        chosen = {name: options[name] for name in ("at", "sets", "params") if name in options}
+        picture = (
+            CurvePicture(law, options["along"], **chosen)
+            if "along" in options
+            else Picture(
+                law,
+                x=options.get("x", ""),
+                span=options.get("range"),
+                lines=options.get("lines"),
+                at=options.get("at", {}),
+                sets=options.get("sets", ()),
+                params=options.get("params", {}),
+                x_scale=options.get("xscale", "log"),
+                y_scale=options.get("yscale", "linear"),
+            )
         )
         name = f"{FOLDER}/{law.name}-{self.env.new_serialno(law.name)}.svg"
         path = Path(self.env.srcdir) / name
@@ -100,6 +108,19 @@ class LawDirective(Entry):
         figure += nodes.caption("", picture.caption)
         formula, card = self.shown(law)
         return [formula, figure, card]
+
+
+class CurveFigure(SphinxDirective):
+    """What a law of loss curves predicts of a schedule that was never run."""
+
+    def run(self) -> list[nodes.Node]:
+        name = f"{FOLDER}/curves-prediction.svg"
+        path = Path(self.env.srcdir) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        caption = prediction_figure(path)
+        figure = nodes.figure("", nodes.image(uri=f"/{name}", alt=caption, candidates={"*": name}))
+        figure += nodes.caption("", caption)
+        return [figure]
 
 
 class RuleDirective(Entry):
@@ -123,5 +144,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("isoloss-law", LawDirective)
     app.add_directive("isoloss-rule", RuleDirective)
+    app.add_directive("isoloss-curve-figure", CurveFigure)
     app.add_directive("isoloss-papers", Papers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from isoloss._runsobject import Dropped
 from isoloss._schedule import Schedule
 from isoloss.errors import DataError, Notice, OptionError, did_you_mean
-from isoloss.units import format_number, parse_number
+from isoloss.units import parse_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -224,7 +224,7 @@ class Curves:
         >>> import isoloss as iso
         >>> curves = iso.read_curves(iso.simulate.curves(["cosine"], steps=1_600, every=10))
         >>> curves.n, curves.thin(points=20).n
-        (150, 20)
+        (151, 20)
         """
         if (every is None) == (points is None):
             raise OptionError("give one of every and points", argument="every")
@@ -259,7 +259,7 @@ class Curves:
         rows = [("run", "schedule", "steps", "losses", "peak lr", "last lr", "first loss", "last loss")]
         for curve in self.curves:
             schedule = curve.schedule
-            numbers = (format_number(schedule.peak, 3), format_number(schedule.final, 3))
+            numbers = (f"{schedule.peak:.3g}", f"{schedule.final:.3g}")
             ends = (f"{curve.loss[0]:.4f}", f"{curve.loss[-1]:.4f}")
             rows.append((curve.run, curve.kind, f"{schedule.steps:,}", f"{curve.n:,}", *numbers, *ends))
         widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]

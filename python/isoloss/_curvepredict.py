@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isoloss._curveobject import Curve
 from isoloss._schedule import Schedule
-from isoloss.draws import Draws, percentiles
+from isoloss.draws import Draws
 from isoloss.errors import OptionError
 
 if TYPE_CHECKING:
@@ -66,19 +66,25 @@ class CurvePrediction:
         """Loss at the last of the steps."""
         return float(self.loss[-1])
 
-    def band(self, level: float = 0.95, *, draws: Draws | None = None, seed: int = 0) -> CurvePrediction:
-        """The same prediction with percentiles over resampled runs (of the mean curve, not of a new run).
+    def band(
+        self, level: float = 0.95, *, draws: Draws | None = None, interval: str | None = None, seed: int = 0
+    ) -> CurvePrediction:
+        """The same prediction with an interval over draws (of the mean curve, not of a new run).
 
         Parameters
         ----------
         level : float
         draws : Draws, optional
             Those attached to the fit by default, else 400 new ones of `seed`.
+        interval : str, optional
+            As for `Draws.conf_int`.
         seed : int
         """
         found = draws or self.fit.draws or self.fit.bootstrap(_DRAWS, seed=seed)
         every = self.fit.evaluate(found.params, self.schedule, self.step, self.constants)
-        low, high = percentiles(every, level)
+        left_out = found.basis.left_out
+        without = None if left_out is None else self.fit.evaluate(left_out, self.schedule, self.step, self.constants)
+        low, high = found.ends(every, self.loss, level, interval, without)
         what = f"{len(found):,} draws of {found.units} {'curves' if found.by == 'group' else found.by + 's'}"
         return replace(self, low=low, high=high, level=level, resampled=what)
 

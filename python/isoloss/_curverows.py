@@ -9,7 +9,7 @@ columns ``drop``, ``lr`` and ``S``, see `isoloss._stepsums`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,9 +49,9 @@ def lam_of(name: str) -> float | None:
 
 
 def features(
-    names: Sequence[str], schedule: Schedule, step: Int, constants: Mapping[str, float], where: str = "the schedule"
+    law: Law, schedule: Schedule, step: Int, constants: Mapping[str, float], where: str = "the schedule"
 ) -> dict[str, F64]:
-    """Columns by name at some steps of one schedule.
+    """What a law needs, by name, at some steps of one schedule.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def features(
         count steps of a zero learning rate.
     """
     found: dict[str, F64] = {}
-    for name in names:
+    for name in law.variables:
         lam = lam_of(name)
         if name in constants:
             found[name] = np.full(len(step), constants[name])
@@ -99,7 +99,7 @@ def curve_runs(law: Law, curves: Curves) -> Runs:
         As `features`, naming the run.
     """
     group, loss = joined(curves.curves)
-    parts = [features(law.variables, c.schedule, c.step, c.constants, f"run {c.run!r}") for c in curves]
+    parts = [features(law, c.schedule, c.step, c.constants, f"run {c.run!r}") for c in curves]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in law.variables}
     columns["loss"] = loss
     columns.setdefault("step", np.concatenate([c.step for c in curves]).astype(np.float64))

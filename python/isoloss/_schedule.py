@@ -53,7 +53,7 @@ class Schedule:
     >>> wsd = iso.schedules.wsd(steps=72_000, peak=3e-4, decay=0.2, decay_to=0.1, warmup=2_000)
     >>> print(wsd)
     wsd(steps=72000, peak=0.0003, decay=0.2, decay_to=0.1, shape='exponential', warmup=2000)
-      learning rate 3e-04 at its peak, 3e-05 at the end; S1 18.59, S2 0.2697
+      learning rate 0.0003 at its peak, 3e-05 at the end; S1 18.67, S2 0.2643
     >>> wsd.at([0, 1_000, 57_600, 72_000]).round(6).tolist()
     [0.0, 0.00015, 0.0003, 3e-05]
     """

@@ -71,7 +71,7 @@ def curves(
     parts: dict[str, list[Any]] = {name: [] for name in ("run", "schedule", "step", "lr", "loss")}
     for label, schedule in made.items():
         step = np.arange(every, schedule.steps + 1, every, dtype=np.int64)
-        loss = np.asarray(bound(**features(bound.variables, schedule, step, {})))
+        loss = np.asarray(bound(**features(bound.law, schedule, step, {})))
         shock = rng.standard_normal(len(step)) * np.sqrt(1.0 - memory**2)
         drift, last = np.empty(len(step)), float(rng.standard_normal())
         for i, push in enumerate(shock):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from isoloss.law import Law
     from isoloss.posing import Settings
 
-__all__ = ["BestSchedule", "CurveFit", "CurveHoldout", "CurvePrediction", "fit_curves", "with_curves"]
+__all__ = ["BestSchedule", "CurveFit", "CurveHoldout", "CurvePrediction", "default_steps", "fit_curves", "with_curves"]
 
 F64 = NDArray[np.float64]
 _FEW = 8  # runs below which resampling them says little
@@ -51,7 +51,7 @@ class CurveFit(Fit):
 
     def evaluate(self, params: F64, schedule: Schedule, step: NDArray[np.int64], constants: Mapping[str, float]) -> F64:
         """(m, n) losses along a schedule for (m, p) parameters."""
-        found = features(self.law.variables, schedule, step, constants)
+        found = features(self.law, schedule, step, constants)
         expression = self.law.core(self.bound.constants)
         return expression.evaluate([found[name] for name in expression.variables], np.atleast_2d(params))
 
@@ -85,7 +85,7 @@ class CurveFit(Fit):
         >>> curves = iso.read_curves(iso.simulate.curves(["cosine", "constant"], steps=8_000))
         >>> wsd = iso.schedules.wsd(steps=8_000, peak=3e-4, decay=0.2, warmup=500)
         >>> round(iso.fit("annealing", curves).predict(wsd).final, 2)
-        3.27
+        3.14
         """
         if not isinstance(frame, Schedule):
             if step is not None:

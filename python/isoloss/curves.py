@@ -97,8 +97,8 @@ def read_curves(
     >>> table = {"step": [100, 200, 300, 400], "loss": [4.0, 3.5, 3.3, 3.2], "lr": [1e-3, 1e-3, 6e-4, 1e-4]}
     >>> print(iso.read_curves(table, warmup=50))
     1 curve, 4 losses, from a dict of arrays
-      run  schedule  steps  losses   peak lr    last lr  first loss  last loss
-      all  other       400       4  0.001000  0.0001000      4.0000     3.2000
+      run  schedule  steps  losses  peak lr  last lr  first loss  last loss
+      all  wsd         400       4    0.001   0.0001      4.0000     3.2000
     """
     table = open_table(source)
     single = {"step": step, "loss": loss, "lr": lr, "schedule": schedule, "N": N}

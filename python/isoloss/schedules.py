@@ -204,8 +204,8 @@ def power(
     Doubling the batch doubles the learning rate below the cap, at equal tokens:
 
     >>> import isoloss as iso
-    >>> one = iso.schedules.power(steps=2000, peak=0.02, a=4.0, batch=256, seq_len=4096, decay=0)
-    >>> two = iso.schedules.power(steps=1000, peak=0.02, a=4.0, batch=512, seq_len=4096, decay=0)
+    >>> one = iso.schedules.power(steps=2000, peak=1.0, a=4.0, batch=256, seq_len=4096, decay=0)
+    >>> two = iso.schedules.power(steps=1000, peak=1.0, a=4.0, batch=512, seq_len=4096, decay=0)
     >>> round(float(two.final / one.final), 6)
     2.0
     """
