@@ -34,7 +34,7 @@ from isoloss.runs import Runs, read
 from isoloss.store import load
 
 if TYPE_CHECKING:
-    from isoloss import config, demo, errors, plot, rules, simulate, units
+    from isoloss import config, datasets, demo, errors, plot, rules, simulate, units
 
 __all__ = [
     "AbsoluteError",
@@ -55,6 +55,7 @@ __all__ = [
     "SquaredError",
     "__version__",
     "config",
+    "datasets",
     "demo",
     "errors",
     "fit",
@@ -76,7 +77,7 @@ __all__ = [
     "units",
 ]
 
-_MODULES = frozenset({"config", "demo", "errors", "plot", "rules", "simulate", "units"})
+_MODULES = frozenset({"config", "datasets", "demo", "errors", "plot", "rules", "simulate", "units"})
 
 
 def __getattr__(name: str) -> Any:

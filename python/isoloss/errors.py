@@ -58,6 +58,9 @@ CODES: dict[str, str] = {
     "rows-dropped": "Rows were left out on request; see `dropped` for how many and why.",
     "rows-duplicated": "Several runs share the same settings; consider grouping or averaging them.",
     "compute-not-6nd": "The compute column differs from 6ND; check what it counts.",
+    "dataset-unknown": "Use a name from isoloss.datasets.names().",
+    "dataset-unreachable": "Check the network, or name a mirror in ISOLOSS_DATASETS_URL.",
+    "dataset-checksum": "The file upstream or the download changed; try again, then report it.",
     # laws
     "law-unknown": "Use a name from isoloss.laws.names(), or pass the text of a law.",
     "rule-unknown": "Use a name from isoloss.rules.names().",
