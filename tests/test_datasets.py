@@ -117,7 +117,7 @@ def test_a_file_without_the_columns_is_refused(server):
 def test_an_absent_server_is_told_by_address(tmp_path, monkeypatch):
     monkeypatch.setenv("ISOLOSS_DATASETS_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("ISOLOSS_CACHE", str(tmp_path))
-    with pytest.raises(iso.DataError, match="127.0.0.1:9/epoch-research") as caught:
+    with pytest.raises(iso.DataError, match="epoch-research/analyzing-chinchilla") as caught:
         iso.datasets.fetch("chinchilla")
     assert caught.value.code == "dataset-unreachable"
 

@@ -211,9 +211,9 @@ def fetch(name: str) -> Path:
     pooch = _pooch()
     folder = cache_dir() / wanted.name / wanted.commit[:12]
     try:
-        # Without a progress bar, and without its log: what is fetched from where is in `describe`.
+        # pooch lets through whatever its transport raises, so everything is caught and told by address.
         found = pooch.retrieve(wanted.url, known_hash=None, fname=Path(wanted.path).name, path=folder)
-    except Exception as error:  # noqa: BLE001 - pooch lets through whatever its transport raises
+    except Exception as error:
         message = f"the data set {name!r} could not be fetched from {wanted.url}: {error}"
         raise DataError(message, code="dataset-unreachable", name=name) from error
     return Path(found)
@@ -246,7 +246,8 @@ def load(name: str) -> Runs:
         path.unlink(missing_ok=True)
         message = f"the numbers of {wanted.url} are not those of the data set {name!r}: {fault}"
         raise DataError(message, code="dataset-checksum", name=name)
-    return read(path, **wanted.columns, **wanted.options)
+    roles: dict[str, Any] = {**wanted.columns, **wanted.options}
+    return read(path, **roles)
 
 
 def _fault(path: Path, wanted: Dataset) -> str:
