@@ -41,3 +41,32 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
+
+
+def schedule_of(name: str):
+    """The schedule of a released loss curve by its name, as the file's description has it; None for an unknown one."""
+    from isoloss import schedules
+
+    steps, peak, warmup = 24_000, 3e-4, 2_160
+    kind, *numbers = name.split("_")
+    if kind in ("constant", "cosine"):
+        return schedules.KINDS[kind](steps=int(numbers[0]), peak=peak, warmup=warmup)
+    if kind == "wsdcon":
+        level = int(numbers[0]) * 1e-5 / peak
+        return schedules.multi_step(steps=16_000, peak=peak, at=[8_000], to=[level], warmup=warmup)
+    shape = {"wsd": "exponential", "wsdld": "linear"}.get(kind)
+    return shape and schedules.wsd(steps=steps, peak=peak, decay=4_000, shape=shape, warmup=warmup)
+
+
+@pytest.fixture(scope="session")
+def released_curves(data_dir: Path):
+    """The loss curves released with the Multi-Power Law: three sizes, nine schedules each."""
+    import isoloss as iso
+
+    return iso.read_curves(
+        data_dir / "lr_schedule_curves.csv",
+        run=["model_size_millions", "schedule"],
+        N="model_size_millions",
+        split="split_in_paper",
+        schedules=schedule_of,
+    )

@@ -20,28 +20,9 @@ S = iso.schedules
 WARMUP, PEAK = 2160, 3e-4
 
 
-def schedule_of(name):
-    """The schedules of the released curves by their names, as the file's description has them."""
-    kind, *numbers = name.split("_")
-    if kind == "constant":
-        return S.constant(steps=int(numbers[0]), peak=PEAK, warmup=WARMUP)
-    if kind == "cosine":
-        return S.cosine(steps=int(numbers[0]), peak=PEAK, warmup=WARMUP)
-    if kind == "wsdcon":
-        return S.multi_step(steps=16_000, peak=PEAK, at=[8000], to=[int(numbers[0]) * 1e-5 / PEAK], warmup=WARMUP)
-    shape = {"wsd": "exponential", "wsdld": "linear"}.get(kind)
-    return shape and S.wsd(steps=24_000, peak=PEAK, decay=4000, shape=shape, warmup=WARMUP)
-
-
 @pytest.fixture(scope="module")
-def released(data_dir):
-    return iso.read_curves(
-        data_dir / "lr_schedule_curves.csv",
-        run=["model_size_millions", "schedule"],
-        N="model_size_millions",
-        split="split_in_paper",
-        schedules=schedule_of,
-    )
+def released(released_curves):
+    return released_curves
 
 
 def test_the_released_curves_are_read_whole_with_their_exact_schedules(released):
@@ -118,7 +99,7 @@ def test_one_law_over_three_sizes_predicts_wsd_of_all(released):
     error = fit.holdout(released.where(schedule="wsd"))
     assert error.mae < 0.01
     # With N as a column, predictions need a size where the fitted curves have several.
-    wsd = schedule_of("wsd_20000_24000")
+    wsd = released["100 wsd_20000_24000"].schedule
     assert fit.predict(wsd, N=100).final == pytest.approx(2.95, abs=0.05)
     with pytest.raises(DataError, match="has no 'N'"):
         fit.predict(wsd)

@@ -5,7 +5,7 @@ the schedule comes from (zero under a warm-up). With the drops :math:`d_s = \eta
 
 .. math:: S_1(s) = \sum_{i=1}^{s} \eta_i, \qquad m_i = \lambda m_{i-1} + d_i, \qquad S_2(s) = \sum_{i=1}^{s} m_i,
 
-the area under the schedule and the momentum annealing area (Tissue et al. 2024, arXiv:2408.11029, equation 2), with
+the area under the schedule and the momentum annealing area (Tissue et al. 2024, arXiv:2408.11029), with
 :math:`d_i = 0` during the warm-up. All sums take one pass over the steps.
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,6 +36,8 @@ from isoloss.summary import summarise
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from isoloss.curvefit import CurveFit
 
 
 __all__ = ["Fit", "fit"]
@@ -370,7 +372,26 @@ class Fit(FitData):
         return fit_to_dict(self)
 
 
+@overload
+def fit(law: Law | str, runs: Curves, **options: Any) -> CurveFit: ...
+@overload
 def fit(
+    law: Law | str,
+    runs: Any,
+    *,
+    objective: Objective | str | None = None,
+    delta: Delta | None = None,
+    starts: AnyStarts = None,
+    fix: Mapping[str, float] | None = None,
+    tie: Mapping[str, str] | None = None,
+    bounds: Bounds | None = None,
+    weights: ArrayLike | str | None = None,
+    seed: int | np.random.Generator = 0,
+    n_threads: int | None = None,
+    progress: Progress | None = None,
+    on_interrupt: OnInterrupt = "raise",
+) -> Fit: ...
+def fit(  # type: ignore[misc]  # the options of the first overload are those of the second
     law: Law | str,
     runs: Any,
     *,
