@@ -21,7 +21,7 @@ from isoloss.objective import SquaredError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["ENTRIES"]
+__all__ = ["DEEPSEEK", "ENTRIES"]
 
 DEEPSEEK = Source("DeepSeek LLM: Scaling Open-Source Language Models with Longtermism", "2401.02954", "Bi et al.", 2024)
 MINICPM = Source(

@@ -19,7 +19,7 @@ from isoloss.objective import Huber
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["ENTRIES"]
+__all__ = ["ENTRIES", "KUMAR"]
 
 KUMAR = Source("Scaling Laws for Precision", "2411.04330", "Kumar et al.", 2024)
 
