@@ -20,7 +20,7 @@ def _bnsl(breaks, x, low, high, truth, noise=2e-4):
         "grid": {x: (low, high, 160)},
         "noise": noise,
         # The names of several breaks are interchangeable; the places that settle them have the unit of x.
-        **({"fixed": ("d1", "d2"), "units": []} if breaks == 3 else {}),
+        **({"fixed": tuple(f"d{i}" for i in range(1, breaks)), "units": []} if breaks > 1 else {}),
     }
 
 

@@ -295,8 +295,9 @@ def visual_cache() -> Rule:
         source=SCALEKV,
         states_law=False,
         notes=(
-            "The released budgets average 650 tokens per layer for scales 9 to 13. Of the cache that these find, after scales "
-                "8 to 12, that is 0.71, 0.43, 0.26, 0.16 and 0.10: the paper's tenth is that of the last scale."
+            (
+                "The released budgets average 650 tokens per layer for scales 9 to 13. Of the cache that these find, after "
+                "scales 8 to 12, that is 0.71, 0.43, 0.26, 0.16 and 0.10: the paper's tenth is that of the last scale."
             ),
             "Few layers (drafters) keep nearly all, the others (refiners) a few hundred tokens.",
         ),
