@@ -119,7 +119,7 @@ def _slopes(x: Any, inside: Any, outside: Any, level: float) -> Slopes:
         dof = found.points - 2
         half = student_quantile(level, dof) * math.sqrt(found.residual / dof * float(found.unscaled[1, 1]))
         ends += [found.slope, found.slope - half, found.slope + half]
-    return Slopes(*ends, outside_improves=ends[5] < 0.0)
+    return Slopes(ends[0], ends[1], ends[2], ends[3], ends[4], ends[5], ends[5] < 0.0)
 
 
 def in_and_out_of_distribution() -> Rule:
@@ -160,7 +160,7 @@ class Near(NamedTuple):
     """The nearest run to each point."""
 
     loss: NDArray[np.float64]
-    index: NDArray[np.int64]
+    row: NDArray[np.int64]
     distance: NDArray[np.float64]
 
 

@@ -189,7 +189,7 @@ def kinetics_cost() -> Rule:
 class Choice(NamedTuple):
     """The best of some choices for each budget."""
 
-    index: NDArray[np.int64]
+    row: NDArray[np.int64]
     value: NDArray[np.float64]
     cost: NDArray[np.float64]
 
@@ -210,15 +210,15 @@ def best_within_budget() -> Rule:
     --------
     >>> import isoloss as iso
     >>> rule = iso.rules.get("best_within_budget")
-    >>> rule(cost=[1, 3, 9], value=[0.2, 0.5, 0.45], budget=[0.5, 2, 20]).index
+    >>> rule(cost=[1, 3, 9], value=[0.2, 0.5, 0.45], budget=[0.5, 2, 20]).row
     array([-1,  0,  1])
     """
     return Rule(
         name="best_within_budget",
         family=_FAMILY,
-        formula=("index(budget) = argmax of value over cost <= budget",),
+        formula=("row(budget) = argmax of value over cost <= budget",),
         latex_lines=(r"i^*(C) = \arg\max_{i:\,\mathrm{cost}_i \le C} \mathrm{value}_i",),
-        gives="index of the best choice for each budget (-1 where none is affordable), its value and cost",
+        gives="row of the best choice for each budget (-1 where none is affordable), its value and cost",
         function=_best,
         variables={
             "cost": Quantity("any", "of each choice (model, samples, length, sparsity)", low=0.0, positive=False),
