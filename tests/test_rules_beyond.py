@@ -29,7 +29,11 @@ def test_pass_at_k_equals_the_published_means(data_dir, counts, model):
 
 def test_pass_at_k_refuses_what_cannot_be_counted():
     rule = iso.rules.get("pass_at_k")
-    for values, word in (({"n": 10, "m": 11, "k": 2}, "'m'"), ({"n": 10, "m": 1, "k": 11}, "'k'"), ({"n": 10.5, "m": 1, "k": 2}, "whole")):
+    for values, word in (
+        ({"n": 10, "m": 11, "k": 2}, "'m'"),
+        ({"n": 10, "m": 1, "k": 11}, "'k'"),
+        ({"n": 10.5, "m": 1, "k": 2}, "whole"),
+    ):
         with pytest.raises(DataError, match=word) as caught:
             rule(**values)
         assert caught.value.code == "rule-domain"

@@ -20,7 +20,10 @@ RULES = {
             {"seconds": 6.29e-4, "speedup": 2004 / 629, "ideal_speedup": 3.2, "memory_bound_to": 312500.0},
         ),
         # bound by arithmetic
-        (("marlin", {"K": 10.0, "M": 10.0, "B": 5.0, "flops": 1000.0, "bandwidth": 1e9}), {"seconds": 1.0, "speedup": 1.0}),
+        (
+            ("marlin", {"K": 10.0, "M": 10.0, "B": 5.0, "flops": 1000.0, "bandwidth": 1e9}),
+            {"seconds": 1.0, "speedup": 1.0},
+        ),
         # the read-me: 3.87 times at best, memory-bound to a batch of 25 to 50 on devices of 100 to 200 FLOPs per byte
         (
             ("marlin", {"K": 1e4, "M": 1e4, "B": 1.0, "flops": 1e14, "bandwidth": 1e12}),

@@ -1,7 +1,7 @@
 r"""Straight lines through few points, with the intervals of Student's t.
 
-With t = sqrt(nu) tan(theta) the distribution function is an integral of cos(theta)^(nu - 1), which Gauss-Legendre nodes take
-exactly enough; its inverse is found by bisection.
+With t = sqrt(nu) tan(theta) the distribution function is an integral of cos(theta)^(nu - 1), which Gauss-Legendre
+nodes take exactly enough; its inverse is found by bisection.
 """
 
 from __future__ import annotations

@@ -57,11 +57,14 @@ def gradient_noise_scale() -> Rule:
             "scale = trace / squared_gradient",
         ),
         latex_lines=(
-            r"|G|^2 = \left\langle \frac{B_l |G_l|^2 - B_s |G_s|^2}{B_l - B_s} \right\rangle, \quad"
-            r" \mathrm{tr}\,\Sigma = \left\langle \frac{|G_s|^2 - |G_l|^2}{1/B_s - 1/B_l} \right\rangle",
+            (
+                r"|G|^2 = \left\langle \frac{B_l |G_l|^2 - B_s |G_s|^2}{B_l - B_s} \right\rangle, \quad"
+                r" \mathrm{tr}\,\Sigma = \left\langle \frac{|G_s|^2 - |G_l|^2}{1/B_s - 1/B_l} \right\rangle"
+            ),
             r"B_\mathrm{simple} = \mathrm{tr}\,\Sigma / |G|^2",
         ),
-        gives="the simple noise scale in the unit of the batches, |G|^2 and tr(Sigma); NaN where |G|^2 comes out below zero",
+        gives="the simple noise scale in the unit of the batches, |G|^2 and tr(Sigma); NaN where |G|^2 comes out "
+        "below zero",
         function=_noise,
         variables={
             "small": Quantity("batch", "small batch"),
@@ -107,7 +110,8 @@ def batch_overhead() -> Rule:
             "overhead = (a * batch + b) / (a * base + b) - 1",
             "speedup = (a + b / base) / (a + b / batch)",
         ),
-        gives="batch at which the overhead is what is allowed; extra data and factor of fewer steps, beside the base batch",
+        gives="batch at which the overhead is what is allowed; extra data and factor of fewer steps, beside the "
+        "base batch",
         function=_overhead,
         variables={
             "batch": Quantity("batch", "of the run"),
@@ -121,7 +125,9 @@ def batch_overhead() -> Rule:
         source=ZHANG,
         published={
             "zhang2024": Published(
-                {"base": 256.0, "allowed": 0.2}, "released notebook plots/chinchilla.ipynb", note="sequences of 512 tokens"
+                {"base": 256.0, "allowed": 0.2},
+                "released notebook plots/chinchilla.ipynb",
+                note="sequences of 512 tokens",
             )
         },
     )

@@ -170,8 +170,11 @@ def capability_components() -> Rule:
         },
         source=RUAN,
         notes=(
-            "Columns of the result are S1, S2, ... of the law observational. Gaps are filled until they agree with the "
-            "leading components. Each component's loadings sum to something positive.",
+            (
+                "Columns of the result are S1, S2, ... of the law observational. Gaps are filled until they agree "
+                "with the "
+                "leading components. Each component's loadings sum to something positive."
+            ),
         ),
     )
 
@@ -242,8 +245,10 @@ def predictability_chain() -> Rule:
             "share of samples with Spearman(metric, compute) > above",
         ),
         latex_lines=(
-            r"\ln p_c \to \frac{p_c}{\sum_j p_j} \to \sum_j \left(\frac{p_j}{\sum_i p_i} - 1_{j=c}\right)^2, \; "
-            r"1\left[c = \arg\max_j p_j\right]",
+            (
+                r"\ln p_c \to \frac{p_c}{\sum_j p_j} \to \sum_j \left(\frac{p_j}{\sum_i p_i} - 1_{j=c}\right)^2, \; "
+                r"1\left[c = \arg\max_j p_j\right]"
+            ),
             r"\mathrm{share} = \Pr\left[\rho_\mathrm{Spearman}(\mathrm{metric}, C) > \mathrm{above}\right]",
         ),
         gives="share of samples whose rank correlation with compute exceeds `above`, for each metric",
@@ -258,8 +263,11 @@ def predictability_chain() -> Rule:
         status="second hand",
         states_law=False,
         notes=(
-            "On ARC-Challenge about 90 % of samples follow in log-likelihood and 40 % after renormalising over the choices "
-            "(second hand): the wrong choices are what makes accuracy hard to predict.",
+            (
+                "On ARC-Challenge about 90 % of samples follow in log-likelihood and 40 % after renormalising over the "
+                "choices "
+                "(second hand): the wrong choices are what makes accuracy hard to predict."
+            ),
             "Brier scores are negated, so that higher is better for every metric.",
         ),
     )
@@ -305,7 +313,8 @@ def capacity_density() -> Rule:
             "effective_size = ((loss - b * D0**(-beta)) / a)**(-1 / alpha)",
             "density = effective_size / N",
         ),
-        gives="density; size a reference model would need for the score, and its loss. NaN where no size gives the score",
+        gives="density; size a reference model would need for the score, and its loss. NaN where no size gives the "
+        "score",
         function=_density,
         variables={
             "score": Quantity("0 to 1", "of the model, between d and d + c", positive=False, low=0.0, high=1.0),

@@ -1,7 +1,7 @@
 r"""Estimates that need no optimiser of their own: trends with intervals, the crossing of two, the nearest run.
 
-* The Languini Kitchen extrapolates two straight lines in logarithms to where they cross; the interval is that of Fieller
-  (1954), which may be unbounded, and then says so.
+* The Languini Kitchen extrapolates two straight lines in logarithms to where they cross; the interval is that of
+  Fieller (1954), which may be unbounded, and then says so.
 * How far video generation is from a world model: slopes of error in and out of the training distribution.
 * The nearest run, as a baseline for any law.
 """
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRIES", "Crossing", "Near", "Slopes"]
 
-VIDEO = Source("How Far is Video Generation from World Model: A Physical Law Perspective", "2411.02385", "Kang et al.", 2024)
+VIDEO = Source(
+    "How Far is Video Generation from World Model: A Physical Law Perspective", "2411.02385", "Kang et al.", 2024
+)
 
 _FAMILY = "estimation"
 _LEVEL = Quantity("1", "of the interval", 0.95, low=0.0, high=0.999999)
@@ -79,8 +81,10 @@ def trend_crossing() -> Rule:
         ),
         latex_lines=(
             r"x^* = \left(a_1 / a_2\right)^{1 / (b_1 - b_2)}",
-            r"\left\{x : \delta(x)^2 \le t^2\, \mathrm{var}\,\delta(x)\right\}, \;"
-            r" \delta(x) = \ln y_1(x) - \ln y_2(x)",
+            (
+                r"\left\{x : \delta(x)^2 \le t^2\, \mathrm{var}\,\delta(x)\right\}, \;"
+                r" \delta(x) = \ln y_1(x) - \ln y_2(x)"
+            ),
         ),
         gives="where the trends cross, and the ends of its interval: 0 and infinity where the slopes may be equal",
         function=_crossing,
@@ -94,8 +98,11 @@ def trend_crossing() -> Rule:
         source=LANGUINI,
         status="derived",
         notes=(
-            "The paper puts the crossing of its two families at about 50,000 hours, from classes of 6 to 96 hours and "
-            "without an interval. Both trends share one variance here (Fieller 1954).",
+            (
+                "The paper puts the crossing of its two families at about 50,000 hours, from classes of 6 to 96 "
+                "hours and "
+                "without an interval. Both trends share one variance here (Fieller 1954)."
+            ),
         ),
     )
 
@@ -129,7 +136,9 @@ def in_and_out_of_distribution() -> Rule:
     --------
     >>> import isoloss as iso
     >>> rule = iso.rules.get("in_and_out_of_distribution")
-    >>> found = rule(x=[3e4, 1e5, 3e5, 1e6, 3e6], inside=[0.2, 0.11, 0.064, 0.035, 0.02], outside=[0.43, 0.4, 0.44, 0.4, 0.42])
+    >>> found = rule(
+    ...     x=[3e4, 1e5, 3e5, 1e6, 3e6], inside=[0.2, 0.11, 0.064, 0.035, 0.02], outside=[0.43, 0.4, 0.44, 0.4, 0.42]
+    ... )
     >>> round(found.inside, 2), found.outside_improves
     (-0.5, False)
     """

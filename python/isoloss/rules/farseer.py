@@ -5,8 +5,8 @@ r"""Farseer's piecewise recipe: differences along the data, then the size, then 
 2. A(N) and B(N) are carried to all sizes as exp(a N^p + b), and refined together on all differences.
 3. The floor of each size is the mean of L - B D^-A over its data, again carried on as exp(a3 N^gamma + b3).
 
-The authors search the powers on grids; here each step is a fit of the same form by `isoloss.fit`, so it is a start for, and
-a check of, the fit of the whole surface.
+The authors search the powers on grids; here each step is a fit of the same form by `isoloss.fit`, so it is a start
+for, and a check of, the fit of the whole surface.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def _differences(D: F64, loss: F64, lam: float) -> tuple[F64, F64]:
     D, loss = D[order], loss[order]
     found = np.searchsorted(D, D * lam * (1.0 - _SAME))
     pairs = [
-        (i, j) for i, j in enumerate(found.tolist()) if j < len(D) and D[j] <= D[i] * lam * (1.0 + _SAME) and loss[i] > loss[j]
+        (i, j)
+        for i, j in enumerate(found.tolist())
+        if j < len(D) and D[j] <= D[i] * lam * (1.0 + _SAME) and loss[i] > loss[j]
     ]
     left, right = (np.array(side, dtype=int) for side in (zip(*pairs, strict=True) if pairs else ((), ())))
     return D[left], loss[left] - loss[right]
@@ -111,13 +113,21 @@ def _recipe(N: Any, D: Any, loss: Any, lam: float) -> Surface:
     n, d, r = (np.concatenate(column) for column in zip(*columns, strict=True))
     start = [[point[name] for name in drops.parameters]]
     point = dict(fit(drops, {"N": n, "D": d, "loss": r}, objective="squared", starts=start).params)
-    term = np.exp(point["a2"] * N ** point["beta"] + point["b2"]) * D ** -np.exp(point["a1"] * N ** point["alpha"] + point["b1"])
+    term = np.exp(point["a2"] * N ** point["beta"] + point["b2"]) * D ** -np.exp(
+        point["a1"] * N ** point["alpha"] + point["b1"]
+    )
     floor = np.array([np.mean((loss - term)[each == N]) for each in sizes])
     if np.any(floor <= 0.0):
         raise DataError("the data term exceeds the loss of a size: no floor is left", code="rule-domain", column="loss")
     a3, gamma, b3 = _carried(sizes, floor, rises=False)
-    return Surface(a3, gamma, b3, **{name: point[name] for name in ("a2", "beta", "b2", "a1", "alpha", "b1")},
-                   differences=len(r), sizes=len(sizes))
+    return Surface(
+        a3,
+        gamma,
+        b3,
+        **{name: point[name] for name in ("a2", "beta", "b2", "a1", "alpha", "b1")},
+        differences=len(r),
+        sizes=len(sizes),
+    )
 
 
 def farseer_recipe() -> Rule:
@@ -144,8 +154,10 @@ def farseer_recipe() -> Rule:
         ),
         latex_lines=(
             r"R(N, D) = L(N, D) - L(N, \lambda D) = B(N) \left(1 - \lambda^{-A(N)}\right) D^{-A(N)}",
-            r"A(N) = e^{a_1 N^\alpha + b_1}, \quad B(N) = e^{a_2 N^\beta + b_2}, \quad"
-            r" e^{a_3 N^\gamma + b_3} = \left\langle L - B D^{-A} \right\rangle_D",
+            (
+                r"A(N) = e^{a_1 N^\alpha + b_1}, \quad B(N) = e^{a_2 N^\beta + b_2}, \quad"
+                r" e^{a_3 N^\gamma + b_3} = \left\langle L - B D^{-A} \right\rangle_D"
+            ),
         ),
         gives="the nine parameters of the law farseer, number of differences and sizes used; a start for isoloss.fit",
         function=_recipe,
@@ -157,10 +169,16 @@ def farseer_recipe() -> Rule:
         },
         source=LI,
         notes=(
-            "Differences amplify noise: the surface as a whole is better fitted with isoloss.fit from this start. Pairs that "
-            "rise are left out, as are sizes with fewer than three pairs.",
-            "The authors choose the transforms of A and B by residuals; for their data it is ln A and ln B against a power "
-            "of N, the form here.",
+            (
+                "Differences amplify noise: the surface as a whole is better fitted with isoloss.fit from this start. "
+                "Pairs that "
+                "rise are left out, as are sizes with fewer than three pairs."
+            ),
+            (
+                "The authors choose the transforms of A and B by residuals; for their data it is ln A and ln B against "
+                "a power "
+                "of N, the form here."
+            ),
         ),
     )
 

@@ -120,7 +120,9 @@ class Cost(NamedTuple):
     total: Any
 
 
-def _kinetics(P: Any, g: Any, c: Any, T: Any, Hq: Any, Hkv: Any, d: Any, budget: Any, block: Any, intensity: Any) -> Cost:
+def _kinetics(
+    P: Any, g: Any, c: Any, T: Any, Hq: Any, Hkv: Any, d: Any, budget: Any, block: Any, intensity: Any
+) -> Cost:
     if budget is None:
         compute = (2.0 * P * g + 2.0 * (2.0 * c + g) * g * Hq * d) * T
         memory = 2.0 * (2.0 * c + g * T) * g * Hkv * d * intensity
@@ -155,8 +157,11 @@ def kinetics_cost() -> Rule:
         ),
         latex_lines=(
             r"C_\mathrm{dense} = (2 P g + 2 (2c + g) g H_q d)\,T, \quad M_\mathrm{dense} = 2 (2c + g T) g H_{kv} d\, I",
-            r"\kappa = b g - \tfrac12 \max(0, b - c)^2, \quad C_\mathrm{sparse} = (2 P g + 4 \kappa H_q d)\,T, \quad "
-            r"M_\mathrm{sparse} = 4 \kappa H_{kv} d\, T I",
+            (
+                r"\kappa = b g - \tfrac12 \max(0, b - c)^2, \quad C_\mathrm{sparse} = (2 P g + 4 \kappa H_q d)\,T, "
+                r"\quad "
+                r"M_\mathrm{sparse} = 4 \kappa H_{kv} d\, T I"
+            ),
         ),
         gives="FLOP-equivalents of arithmetic, of memory traffic, and their sum",
         function=_kinetics,
@@ -178,9 +183,15 @@ def kinetics_cost() -> Rule:
         states_law=False,
         notes=(
             "The traffic of weights is left out, as in the released code. Dense cost grows as g^2, sparse as g.",
-            "The code's version without search cost adds max(0, b - c)^2 / 2 where its block version, rightly, subtracts.",
-            "I = 2250 TFLOP/s over 8 TB/s times 2 bytes. Sizes of the paper: 0.752, 2.03, 4.02, 8.19, 14.77 and 32.76 "
-            "billion.",
+            (
+                "The code's version without search cost adds max(0, b - c)^2 / 2 where its block version, rightly, "
+                "subtracts."
+            ),
+            (
+                "I = 2250 TFLOP/s over 8 TB/s times 2 bytes. Sizes of the paper: 0.752, 2.03, 4.02, 8.19, 14.77 "
+                "and 32.76 "
+                "billion."
+            ),
         ),
         published={"b200": Published({"intensity": 562.5}, _KINETICS_CODE)},
     )
@@ -228,8 +239,11 @@ def best_within_budget() -> Rule:
         source=KINETICS,
         states_law=False,
         notes=(
-            "The paper's allocation: the frontier of measured accuracy over cost, here the costs of kinetics_cost; choices "
-            "that count FLOPs alone cost up to 3 times as much on AIME24, by its read-me.",
+            (
+                "The paper's allocation: the frontier of measured accuracy over cost, here the costs of kinetics_cost; "
+                "choices "
+                "that count FLOPs alone cost up to 3 times as much on AIME24, by its read-me."
+            ),
         ),
     )
 
@@ -277,8 +291,11 @@ def tts_var_schedule() -> Rule:
         source=TTS_VAR,
         states_law=False,
         notes=(
-            "Defaults: Infinity at a million pixels, 13 scales, and the released schedule. Counts tokens only; attention "
-            "costs more at the late scales.",
+            (
+                "Defaults: Infinity at a million pixels, 13 scales, and the released schedule. Counts tokens only; "
+                "attention "
+                "costs more at the late scales."
+            ),
             "The schedule resamples at scales 6 and 9 (resampling_weights) and clusters at 2 and 5.",
         ),
     )

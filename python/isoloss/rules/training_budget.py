@@ -73,8 +73,11 @@ def average_parameter_count() -> Rule:
         status="derived",
         notes=(
             "The law average_parameters takes the mean; the final size is what inference pays for.",
-            "The mean is the exact integral of the cubic schedule, which is the usual one of gradual pruning. The paper's "
-            "25 % and 75 % are shares of compute, not of tokens.",
+            (
+                "The mean is the exact integral of the cubic schedule, which is the usual one of gradual pruning. The "
+                "paper's "
+                "25 % and 75 % are shares of compute, not of tokens."
+            ),
         ),
     )
 
@@ -194,7 +197,9 @@ def repeated_data_value() -> Rule:
         source=MUENNIGHOFF,
         notes=("The limit is 1 + R_D epochs. R_D is barely identified: see the law data_constrained.",),
         published={
-            "muennighoff2023": Published({"R_D": 15.387756}, "released notebook utils/parametric_fit.ipynb of datablations")
+            "muennighoff2023": Published(
+                {"R_D": 15.387756}, "released notebook utils/parametric_fit.ipynb of datablations"
+            )
         },
     )
 
@@ -269,9 +274,7 @@ def tokens_per_character() -> Rule:
     )
 
 
-def _data_limit(
-    N: Any, P_post: Any, B: Any, beta: Any, C_T: Any, g_D: Any, g_N: Any, g_post: Any
-) -> Any:
+def _data_limit(N: Any, P_post: Any, B: Any, beta: Any, C_T: Any, g_D: Any, g_N: Any, g_post: Any) -> Any:
     loss_per_data = g_D * C_T * np.asarray(N) ** -g_N * np.exp(-np.asarray(P_post) / g_post)
     return (beta * B / loss_per_data) ** (1.0 / (beta + g_D))
 
