@@ -16,7 +16,7 @@ losses beyond the three common ones, `starts` the boxes of starting points.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# The functions `law`, `fit` and `fit_many` share their names with the modules that hold them, so
+# The functions `law`, `fit`, `fit_many` and `search` share their names with the modules that hold them, so
 # those modules are imported here, before anyone can bind the module under the function's name.
 from isoloss import laws, objective, schedules, starts
 from isoloss._core import __version__
@@ -26,11 +26,13 @@ from isoloss.draws import Draws
 from isoloss.errors import DataError, FitError, FitWarning, IsolossError, LawError, Notice
 from isoloss.fit import Fit, fit
 from isoloss.fit_many import FitTable, fit_many, fit_many_chunks
+from isoloss.grids import geomspace, linspace, logspace
 from isoloss.law import Law, law
 from isoloss.laws import register
 from isoloss.objective import AbsoluteError, Huber, SquaredError
 from isoloss.plan import Allocation
 from isoloss.runs import Runs, read
+from isoloss.search import Plateau, Search, search
 from isoloss.store import load
 
 if TYPE_CHECKING:
@@ -51,7 +53,9 @@ __all__ = [
     "Law",
     "LawError",
     "Notice",
+    "Plateau",
     "Runs",
+    "Search",
     "SquaredError",
     "__version__",
     "config",
@@ -61,9 +65,12 @@ __all__ = [
     "fit",
     "fit_many",
     "fit_many_chunks",
+    "geomspace",
     "law",
     "laws",
+    "linspace",
     "load",
+    "logspace",
     "objective",
     "plot",
     "read",
@@ -71,6 +78,7 @@ __all__ = [
     "register",
     "rules",
     "schedules",
+    "search",
     "show_config",
     "simulate",
     "starts",

@@ -62,4 +62,19 @@ def fit_batch(
     partial: bool = False,
 ) -> dict[str, Any]: ...
 def resample_counts(seed: int, draws: int, clusters: NDArray[np.int64], size: int, *, threads: int = 0) -> F64: ...
+def search_grid(
+    axes: Sequence[tuple[Sequence[str], Sequence[F64], F64 | None]],
+    by: Sequence[int],
+    definitions: Sequence[tuple[str, str, Mapping[str, float], Mapping[str, str]]],
+    minimize: str,
+    *,
+    condition: str | None = None,
+    within: float | None = None,
+    top: int = 0,
+    shape: bool = False,
+    tally: bool = False,
+    visit: bool = False,
+    threads: int = 0,
+    progress: Callable[[int, int], object] | None = None,
+) -> dict[str, Any]: ...
 def build_info() -> dict[str, str | int | list[str]]: ...

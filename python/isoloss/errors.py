@@ -97,6 +97,9 @@ CODES: dict[str, str] = {
     "few-units": "Add runs, or fix or tie parameters; with so few units no interval can be trusted.",
     "draws-failed": "Some resamples did not converge; they are counted and left out of the intervals.",
     "allocation-unbounded": "The law has no interior optimum at this compute; do not plan with it.",
+    "search-empty": "Loosen the condition, or widen the axes; `feasible` says which groups have cells that count.",
+    "search-nonfinite": "Look at the law outside its range, or exclude the cells by a condition.",
+    "search-edge": "Widen the axis unless its end is a bound of its own.",
     "file-schema": "The file is truncated, altered or from another version; write it again.",
 }
 """Every stable code and, in one line, what to do about it."""

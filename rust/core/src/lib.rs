@@ -11,6 +11,7 @@
 //! * [`expr`] turns the text of a law into a block program with exact derivatives.
 //! * [`simd`] holds the elementary functions and picks the instruction set at run time.
 //! * [`fit`] minimises robust objectives for many problems at once, eight to a vector.
+//! * [`search`] finds the best cells of Cartesian grids, and what lies near them.
 //! * [`sample`] makes resampling weights from counter-based random streams.
 //! * [`job`] runs long work on a pool that can be interrupted and reports progress.
 //!
@@ -29,6 +30,7 @@ pub mod expr;
 pub mod fit;
 pub mod job;
 pub mod sample;
+pub mod search;
 pub mod simd;
 
 pub use error::{Error, Result};

@@ -16,8 +16,12 @@ mod _core {
     use isoloss_core::fit::{self, Batch, Constraints, Loss, MAX_ITERATIONS, Objective, Space, Status};
     use isoloss_core::job::Job;
     use isoloss_core::sample;
+    use isoloss_core::search::{Axis, Definition, Query};
     use isoloss_core::simd::{Level, level};
-    use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArrayDyn};
+    use numpy::{
+        IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+        PyReadonlyArrayDyn,
+    };
     use pyo3::prelude::*;
     use pyo3::types::{PyDict, PyList};
 
@@ -244,6 +248,87 @@ mod _core {
         let weights =
             watched(py, None, false, |control| sample::resample_counts(seed, draws, &clusters, size, job, control))?;
         Ok(weights.into_pyarray(py).reshape([draws, clusters.len()])?)
+    }
+
+    /// Searches a Cartesian grid.
+    #[pyfunction]
+    #[pyo3(signature = (
+        axes, by, definitions, minimize, *, condition = None, within = None, top = 0, shape = false, tally = false,
+        visit = false, threads = 0, progress = None
+    ))]
+    #[allow(clippy::too_many_arguments, clippy::type_complexity)] // keyword-only in Python, named by the stub
+    fn search_grid<'py>(
+        py: Python<'py>,
+        axes: Vec<(Vec<String>, Vec<PyReadonlyArray1<'py, f64>>, Option<PyReadonlyArray2<'py, f64>>)>,
+        by: Vec<usize>,
+        definitions: Vec<(String, String, HashMap<String, f64>, HashMap<String, String>)>,
+        minimize: &str,
+        condition: Option<&str>,
+        within: Option<f64>,
+        top: usize,
+        shape: bool,
+        tally: bool,
+        visit: bool,
+        threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> Result<Bound<'py, PyDict>, Failure> {
+        let axes: Vec<Axis> = axes
+            .into_iter()
+            .map(|(names, columns, scale)| Axis {
+                columns: names
+                    .into_iter()
+                    .zip(&columns)
+                    .map(|(name, values)| (name, values.as_array().to_vec()))
+                    .collect(),
+                scale: scale.map_or(Vec::new(), |scale| {
+                    scale.as_array().rows().into_iter().map(|step| (step[0], step[1])).collect()
+                }),
+            })
+            .collect();
+        let definitions: Vec<Definition> = definitions
+            .into_iter()
+            .map(|(name, text, constants, aliases)| Definition {
+                name,
+                text,
+                constants: constants.into_iter().collect(),
+                aliases: aliases.into_iter().collect(),
+            })
+            .collect();
+        let job = Job::new(threads)?;
+        let query = Query {
+            axes: &axes,
+            by: &by,
+            definitions: &definitions,
+            minimize,
+            condition,
+            within,
+            top,
+            shape,
+            tally,
+            visit,
+        };
+        let found = watched(py, progress, false, |control| query.run(job, control))?;
+        let (groups, m) = (found.best.len(), axes.len() - by.len());
+        let pairs = m * (m + 1) / 2;
+        let near = found.count.len();
+        let shapes = found.volume.len();
+        let out = PyDict::new(py);
+        out.set_item("cells", found.cells)?;
+        out.set_item("best", found.best.into_pyarray(py))?;
+        out.set_item("cell", found.cell.into_pyarray(py))?;
+        out.set_item("feasible", found.feasible.into_pyarray(py))?;
+        out.set_item("nonfinite", found.nonfinite.into_pyarray(py))?;
+        out.set_item("top_value", found.top_value.into_pyarray(py).reshape([groups, top])?)?;
+        out.set_item("top_cell", found.top_cell.into_pyarray(py).reshape([groups, top])?)?;
+        out.set_item("count", found.count.into_pyarray(py))?;
+        out.set_item("low", found.low.into_pyarray(py).reshape([near, m])?)?;
+        out.set_item("high", found.high.into_pyarray(py).reshape([near, m])?)?;
+        out.set_item("volume", found.volume.into_pyarray(py))?;
+        out.set_item("first", found.first.into_pyarray(py).reshape([shapes, m])?)?;
+        out.set_item("second", found.second.into_pyarray(py).reshape([shapes, pairs])?)?;
+        out.set_item("parts", found.parts.into_pyarray(py))?;
+        out.set_item("tally", found.tally.into_pyarray(py))?;
+        Ok(out)
     }
 
     /// What this build is and what it uses.

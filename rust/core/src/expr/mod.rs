@@ -13,8 +13,9 @@ mod tape;
 
 pub(crate) use derive::Deriver;
 pub(crate) use explain::{Names, counts, infix, listing};
-pub(crate) use graph::{Binary, Graph, Id, Node, Rate, Unary};
+pub(crate) use graph::{Binary, Graph, Id, Node, Rate, Unary, maximum, minimum};
 pub use parse::{MAX_CHAIN, MAX_DEPTH, MAX_LENGTH, MAX_NODES, MAX_PARAMETERS, names};
+pub(crate) use parse::{Symbol, parse};
 pub(crate) use rewrite::{Columns, Coordinates, Rewritten, rewrite};
 pub(crate) use tape::{Block, Inputs, Instr, Registers, Src, Tape, run};
 
@@ -57,18 +58,18 @@ impl Expression {
             variables.iter().filter(|v| used.iter().any(|u| u == *v)).map(|v| (*v).to_owned()).collect();
         let mut parameters: Vec<String> = Vec::new();
         let mut graph = Graph::default();
-        let root = parse::parse(text, &mut graph, &mut |name| {
+        let root = parse(text, &mut graph, &mut |name| {
             if let Some(index) = variables.iter().position(|v| v == name) {
-                return Some(parse::Symbol::Column(index as u32));
+                return Some(Symbol::Column(index as u32));
             }
             if let Some((_, value)) = constants.iter().find(|(constant, _)| *constant == name) {
-                return Some(parse::Symbol::Constant(*value));
+                return Some(Symbol::Constant(*value));
             }
             let index = parameters.iter().position(|p| p == name).unwrap_or_else(|| {
                 parameters.push(name.to_owned());
                 parameters.len() - 1
             });
-            Some(parse::Symbol::Param(index as u32))
+            Some(Symbol::Param(index as u32))
         })?;
         if let Some(name) = parameters.get(MAX_PARAMETERS) {
             let position = parse::position_of(text, name);
@@ -269,7 +270,7 @@ pub(crate) fn evaluate_tape(
 
 crate::dispatch! {
     /// One block of a column program at the chosen instruction set.
-    fn run_wide<'a, 'b>(
+    pub(crate) fn run_wide<'a, 'b>(
         level_instrs: &'a [Instr], inputs: &'a Inputs<'b, WIDE>, registers: &'a mut Registers<WIDE>
     ) = run;
 }

@@ -38,6 +38,8 @@ pub(crate) enum Symbol {
     Column(u32),
     Param(u32),
     Constant(f64),
+    /// A subexpression with a name of its own.
+    Node(Id),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -386,6 +388,7 @@ impl<'a> Parser<'a> {
                     Some(Symbol::Column(index)) => Ok(self.graph.column(index)),
                     Some(Symbol::Param(index)) => Ok(self.graph.param(index)),
                     Some(Symbol::Constant(value)) => Ok(self.graph.constant(value)),
+                    Some(Symbol::Node(id)) => Ok(id),
                     None => Err(syntax(position, format!("unknown name '{name}'"))),
                 }
             }

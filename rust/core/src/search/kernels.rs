@@ -1,0 +1,263 @@
+//! The inner loops over the cells of a row, compiled for each instruction set.
+//!
+//! Cells that do not count hold NaN, which every comparison here passes over.
+
+use crate::expr::{Binary, maximum, minimum};
+use crate::simd::math;
+
+/// Chains of lanes that run beside each other.
+const LANES: usize = 32;
+
+/// Counts of a row: cells that count, and cells that would if their value were finite.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Counts {
+    pub(crate) feasible: u64,
+    pub(crate) nonfinite: u64,
+}
+
+/// The least of the values, infinity without any.
+#[inline(always)]
+fn least(values: &[f64]) -> f64 {
+    let mut best = [f64::INFINITY; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for i in 0..LANES {
+            best[i] = if block[i] < best[i] { block[i] } else { best[i] };
+        }
+    }
+    rest.iter().chain(&best).fold(f64::INFINITY, |best, &x| if x < best { x } else { best })
+}
+
+/// The least and the largest of the values; infinity and its negative without any.
+#[inline(always)]
+fn extent(values: &[f64]) -> (f64, f64) {
+    let mut most = [f64::NEG_INFINITY; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for i in 0..LANES {
+            most[i] = if block[i] > most[i] { block[i] } else { most[i] };
+        }
+    }
+    let most = rest.iter().chain(&most).fold(f64::NEG_INFINITY, |most, &x| if x > most { x } else { most });
+    (least(values), most)
+}
+
+/// The least of `offset + values[j]`.
+#[inline(always)]
+fn least_sum(offset: f64, values: &[f64]) -> f64 {
+    let mut best = [f64::INFINITY; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for i in 0..LANES {
+            let x = offset + block[i];
+            best[i] = if x < best[i] { x } else { best[i] };
+        }
+    }
+    let most = rest.iter().fold(f64::INFINITY, |best, &x| if offset + x < best { offset + x } else { best });
+    best.iter().fold(most, |best, &x| if x < best { x } else { best })
+}
+
+/// Writes NaN where the mask is zero or the value is not finite, and counts.
+#[inline(always)]
+fn clean(values: &mut [f64], mask: Option<&[f64]>) -> Counts {
+    let mut feasible = [0.0; LANES];
+    let mut allowed = [0.0; LANES];
+    match mask {
+        None => {
+            let (blocks, rest) = values.as_chunks_mut::<LANES>();
+            for block in blocks {
+                for i in 0..LANES {
+                    let finite = block[i].is_finite();
+                    block[i] = if finite { block[i] } else { f64::NAN };
+                    feasible[i] += if finite { 1.0 } else { 0.0 };
+                }
+            }
+            for x in rest {
+                let finite = x.is_finite();
+                *x = if finite { *x } else { f64::NAN };
+                feasible[0] += if finite { 1.0 } else { 0.0 };
+            }
+            allowed[0] = values.len() as f64;
+        }
+        Some(mask) => {
+            let n = values.len().min(mask.len());
+            let (values, mask) = (&mut values[..n], &mask[..n]);
+            for start in (0..n).step_by(LANES) {
+                let width = LANES.min(n - start);
+                for i in 0..width {
+                    let x = values[start + i];
+                    let held = mask[start + i] != 0.0;
+                    let good = held & x.is_finite();
+                    values[start + i] = if good { x } else { f64::NAN };
+                    feasible[i] += if good { 1.0 } else { 0.0 };
+                    allowed[i] += if held { 1.0 } else { 0.0 };
+                }
+            }
+        }
+    }
+    let (mut good, mut held) = (0.0, 0.0);
+    for i in 0..LANES {
+        good += feasible[i];
+        held += allowed[i];
+    }
+    Counts { feasible: good as u64, nonfinite: (held - good) as u64 }
+}
+
+/// How many values are at most `limit`, the first of them, and one past the last.
+#[inline(always)]
+fn spread(values: &[f64], limit: f64) -> (usize, usize, usize) {
+    let mut count = [0.0; LANES];
+    let mut first = [f64::INFINITY; LANES];
+    let mut last = [-1.0; LANES];
+    let mut at = 0.0;
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for i in 0..LANES {
+            let hit = block[i] <= limit;
+            count[i] += if hit { 1.0 } else { 0.0 };
+            // The number of the block: lanes keep their place.
+            first[i] = if hit & (at < first[i]) { at } else { first[i] };
+            last[i] = if hit { at } else { last[i] };
+        }
+        at += 1.0;
+    }
+    let (mut n, mut from, mut end) = (0, usize::MAX, 0);
+    for i in 0..LANES {
+        n += count[i] as usize;
+        if last[i] >= 0.0 {
+            from = from.min(first[i] as usize * LANES + i);
+            end = end.max(last[i] as usize * LANES + i + 1);
+        }
+    }
+    for (i, &x) in rest.iter().enumerate() {
+        if x <= limit {
+            n += 1;
+            from = from.min(blocks.len() * LANES + i);
+            end = blocks.len() * LANES + i + 1;
+        }
+    }
+    (n, from, end)
+}
+
+/// One operation with the same other operand for all values.
+#[inline(always)]
+fn with_number(op: Binary, values: &mut [f64], other: f64, first: bool) {
+    macro_rules! each {
+        ($a:ident, $b:ident => $value:expr) => {
+            if first {
+                for x in values.iter_mut() {
+                    let ($a, $b) = (*x, other);
+                    *x = $value;
+                }
+            } else {
+                for x in values.iter_mut() {
+                    let ($a, $b) = (other, *x);
+                    *x = $value;
+                }
+            }
+        };
+    }
+    match op {
+        Binary::Add => each!(a, b => a + b),
+        Binary::Sub => each!(a, b => a - b),
+        Binary::Mul => each!(a, b => a * b),
+        Binary::Div => each!(a, b => a / b),
+        Binary::Min => each!(a, b => minimum(a, b)),
+        Binary::Max => each!(a, b => maximum(a, b)),
+        _ => each!(a, b => op.apply(a, b)),
+    }
+}
+
+/// One operation, each value with its own other operand.
+#[inline(always)]
+fn with_each(op: Binary, values: &mut [f64], others: &[f64], first: bool) {
+    macro_rules! each {
+        ($a:ident, $b:ident => $value:expr) => {
+            if first {
+                for (x, &other) in values.iter_mut().zip(others) {
+                    let ($a, $b) = (*x, other);
+                    *x = $value;
+                }
+            } else {
+                for (x, &other) in values.iter_mut().zip(others) {
+                    let ($a, $b) = (other, *x);
+                    *x = $value;
+                }
+            }
+        };
+    }
+    match op {
+        Binary::Add => each!(a, b => a + b),
+        Binary::Sub => each!(a, b => a - b),
+        Binary::Mul => each!(a, b => a * b),
+        Binary::Div => each!(a, b => a / b),
+        Binary::Min => each!(a, b => minimum(a, b)),
+        Binary::Max => each!(a, b => maximum(a, b)),
+        _ => each!(a, b => op.apply(a, b)),
+    }
+}
+
+#[inline(always)]
+fn negate(values: &mut [f64]) {
+    for x in values {
+        *x = -*x;
+    }
+}
+
+#[inline(always)]
+fn root(values: &mut [f64]) {
+    for x in values {
+        *x = math::sqrt(*x);
+    }
+}
+
+/// The lesser of two bounds for each row; NaN where either is not finite.
+#[inline(always)]
+fn lesser(low: &mut [f64], high: &[f64]) {
+    for (low, &high) in low.iter_mut().zip(high) {
+        let finite = low.is_finite() & high.is_finite();
+        let pick = if high < *low { high } else { *low };
+        *low = if finite { pick } else { f64::NAN };
+    }
+}
+
+#[inline(always)]
+fn add_one(counts: &mut [u32]) {
+    for count in counts {
+        *count += 1;
+    }
+}
+
+crate::dispatch! {
+    pub(crate) fn least_of<'a>(values: &'a [f64]) -> f64 = least;
+}
+crate::dispatch! {
+    pub(crate) fn extent_of<'a>(values: &'a [f64]) -> (f64, f64) = extent;
+}
+crate::dispatch! {
+    pub(crate) fn least_of_sum<'a>(offset: f64, values: &'a [f64]) -> f64 = least_sum;
+}
+crate::dispatch! {
+    pub(crate) fn clean_row<'a, 'b>(values: &'a mut [f64], mask: Option<&'b [f64]>) -> Counts = clean;
+}
+crate::dispatch! {
+    pub(crate) fn spread_of<'a>(values: &'a [f64], limit: f64) -> (usize, usize, usize) = spread;
+}
+crate::dispatch! {
+    pub(crate) fn apply_number<'a>(op: Binary, values: &'a mut [f64], other: f64, first: bool) = with_number;
+}
+crate::dispatch! {
+    pub(crate) fn apply_each<'a, 'b>(op: Binary, values: &'a mut [f64], others: &'b [f64], first: bool) = with_each;
+}
+crate::dispatch! {
+    pub(crate) fn negate_each<'a>(values: &'a mut [f64]) = negate;
+}
+crate::dispatch! {
+    pub(crate) fn root_each<'a>(values: &'a mut [f64]) = root;
+}
+crate::dispatch! {
+    pub(crate) fn keep_lesser<'a, 'b>(low: &'a mut [f64], high: &'b [f64]) = lesser;
+}
+crate::dispatch! {
+    pub(crate) fn tally<'a>(counts: &'a mut [u32]) = add_one;
+}

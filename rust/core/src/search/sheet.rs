@@ -1,0 +1,375 @@
+//! One sheet at a time: the least value of each row, and then whatever lies within a limit.
+//!
+//! A sheet is walked in *pieces*, stretches of a row. A piece is filled with the values of its cells, NaN where a cell does
+//! not count; then it is reduced. Where the value is a [`Chain`] the least value of a row is known without filling it,
+//! and only rows that matter are filled: the same numbers, to the bit.
+
+use super::chain::{Chain, Step};
+use super::kernels::{self, Counts};
+use super::plan::{Along, Map, Plan};
+use super::tables::Tables;
+use super::top::Top;
+use crate::expr::{Block, Inputs, Registers, Src, WIDE, run_wide};
+use crate::simd::Level;
+
+/// Longest piece of a row.
+const PIECE: usize = 8192;
+
+/// What a walk over a part of a sheet found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    /// The least value, infinity where no cell counts, and its cell within the sheet.
+    pub(crate) best: f64,
+    pub(crate) cell: usize,
+    pub(crate) counts: Counts,
+}
+
+/// How a sheet is cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pieces {
+    pub(crate) per_row: usize,
+    span: usize,
+    /// Pieces of a whole sheet.
+    pub(crate) count: usize,
+}
+
+impl Pieces {
+    pub(crate) fn new(plan: &Plan, chained: bool) -> Self {
+        let length = plan.layout.length;
+        let span = if chained { length } else { length.min(PIECE) };
+        let per_row = length.div_ceil(span);
+        Self { per_row, span, count: per_row * plan.layout.rows }
+    }
+
+    /// Cells of a piece.
+    pub(crate) fn span(self) -> usize {
+        self.span
+    }
+}
+
+/// What one thread works with.
+pub(crate) struct Desk<'a> {
+    plan: &'a Plan,
+    level: Level,
+    pub(crate) tables: Tables<'a>,
+    chain: Option<&'a Chain>,
+    /// Visit every cell although the chain would tell the least of a row.
+    visit: bool,
+    pieces: Pieces,
+    /// The values of one piece, by expression, and what holds along it.
+    values: Vec<Vec<f64>>,
+    mask: Vec<f64>,
+    /// The values of the best piece so far.
+    kept: Vec<f64>,
+    /// For each piece, the least value or NaN where only filling it tells.
+    least: Vec<f64>,
+    high: Vec<f64>,
+    /// What moves along the rows, NaN where it does not count; one stretch after another.
+    cells: Vec<f64>,
+    extents: Vec<(f64, f64, Counts)>,
+    inputs: Vec<Block<WIDE>>,
+    registers: Registers<WIDE>,
+    operands: Vec<f64>,
+}
+
+impl<'a> Desk<'a> {
+    pub(crate) fn new(plan: &'a Plan, tables: Tables<'a>, level: Level, pieces: Pieces, visit: bool) -> Self {
+        let layout = &plan.layout;
+        let mut inputs = vec![Block::ZERO; plan.last_feeds.len()];
+        for (input, feed) in inputs.iter_mut().zip(&plan.last_feeds) {
+            if let Along::Number(value) = feed {
+                input.0 = [*value; WIDE];
+            }
+        }
+        // A chain that is to be visited must be one sum: the others are filled like any other value.
+        let chain = plan.chain.as_ref().filter(|chain| !visit || is_sum(chain));
+        let rows = if chain.is_some() { layout.rows } else { 0 };
+        let stretches = chain.map_or(0, |chain| chain.stretches);
+        Self {
+            plan,
+            level,
+            tables,
+            chain,
+            visit,
+            pieces,
+            values: vec![vec![0.0; pieces.span]; plan.values],
+            mask: vec![0.0; if plan.masked { pieces.span } else { 0 }],
+            kept: vec![0.0; pieces.span],
+            least: vec![f64::NAN; pieces.count],
+            high: vec![0.0; rows],
+            cells: vec![0.0; stretches * layout.length],
+            extents: vec![(0.0, 0.0, Counts::default()); stretches],
+            inputs,
+            registers: Registers::new(plan.last.registers),
+            operands: vec![0.0; rows],
+        }
+    }
+
+    /// Whether rows of this plan are known without filling them.
+    pub(crate) fn chained(plan: &Plan, visit: bool) -> bool {
+        plan.chain.as_ref().is_some_and(|chain| !visit || is_sum(chain))
+    }
+
+    /// Moves to an outer cell; false where a condition on it does not hold.
+    pub(crate) fn move_to(&mut self, outer: usize) -> bool {
+        self.tables.move_to(outer);
+        if self.plan.never || self.plan.sheet_terms.iter().any(|&slot| self.tables.get(slot)[0] == 0.0) {
+            return false;
+        }
+        if self.chain.is_some() {
+            self.follow_chain();
+        }
+        true
+    }
+
+    /// The least value over some pieces, the number of cells that count, and the `top` least cells.
+    pub(crate) fn search(&mut self, pieces: std::ops::Range<usize>, base: u64, top: &mut Option<Top>) -> Found {
+        let mut found = Found::NONE;
+        let mut best_piece = None;
+        for piece in pieces {
+            let (row, start) = self.place(piece);
+            if !self.row_holds(row) {
+                self.least[piece] = f64::INFINITY;
+                continue;
+            }
+            let known = self.chain.is_some() && !self.least[piece].is_nan();
+            let counts = if known { self.row_counts(row) } else { self.fill(piece) };
+            found.counts.feasible += counts.feasible;
+            found.counts.nonfinite += counts.nonfinite;
+            if !known {
+                self.least[piece] = kernels::least_of(self.level, &self.values[0][..self.width(piece)]);
+            }
+            let least = self.least[piece];
+            if let Some(top) = top
+                && top.takes(least)
+            {
+                if known {
+                    self.fill(piece);
+                }
+                let at = row * self.plan.layout.length + start;
+                top.offer(&self.values[0][..self.width(piece)], base + at as u64);
+            }
+            if least < found.best {
+                found.best = least;
+                best_piece = Some(piece);
+                // Kept aside rather than searched: of a slope, every piece is the best so far.
+                if self.chain.is_none() {
+                    std::mem::swap(&mut self.values[0], &mut self.kept);
+                }
+            }
+        }
+        if let Some(piece) = best_piece {
+            let (row, start) = self.place(piece);
+            if self.chain.is_some() {
+                self.fill(piece);
+                std::mem::swap(&mut self.values[0], &mut self.kept);
+            }
+            let j = self.kept[..self.width(piece)].iter().position(|&x| x == found.best).unwrap_or(0);
+            found.best = self.kept[j];
+            found.cell = row * self.plan.layout.length + start + j;
+        }
+        found
+    }
+
+    /// Calls `run(first cell, number)` for every stretch of cells at most `limit`. `known` says that [`Desk::search`] has
+    /// just gone over these pieces.
+    pub(crate) fn within(
+        &mut self,
+        pieces: std::ops::Range<usize>,
+        limit: f64,
+        known: bool,
+        mut run: impl FnMut(usize, usize),
+    ) {
+        for piece in pieces {
+            let (row, start) = self.place(piece);
+            let bound = self.least[piece];
+            let above = (known || self.chain.is_some()) && !bound.is_nan() && !(bound <= limit);
+            if above || !self.row_holds(row) {
+                continue;
+            }
+            self.fill(piece);
+            let values = &self.values[0][..self.width(piece)];
+            let (count, first, end) = kernels::spread_of(self.level, values, limit);
+            if count == 0 {
+                continue;
+            }
+            let origin = row * self.plan.layout.length + start;
+            if end - first == count {
+                run(origin + first, count);
+                continue;
+            }
+            let mut from = first;
+            while from < end {
+                let length = values[from..end].iter().position(|&x| !(x <= limit)).unwrap_or(end - from);
+                run(origin + from, length);
+                from += length;
+                from += values[from..end].iter().position(|&x| x <= limit).unwrap_or(end - from);
+            }
+        }
+    }
+
+    fn place(&self, piece: usize) -> (usize, usize) {
+        (piece / self.pieces.per_row, piece % self.pieces.per_row * self.pieces.span)
+    }
+
+    fn width(&self, piece: usize) -> usize {
+        let (_, start) = self.place(piece);
+        self.pieces.span.min(self.plan.layout.length - start)
+    }
+
+    fn row_holds(&self, row: usize) -> bool {
+        self.plan.row_terms.iter().all(|(slot, map)| self.tables.get(*slot)[map.at(row)] != 0.0)
+    }
+
+    /// Values of a piece, NaN where a cell does not count.
+    fn fill(&mut self, piece: usize) -> Counts {
+        if self.chain.is_some() {
+            return self.fill_chain(piece);
+        }
+        let (row, start) = self.place(piece);
+        let (length, width) = (self.plan.layout.length, self.width(piece));
+        for (input, feed) in self.inputs.iter_mut().zip(&self.plan.last_feeds) {
+            if let Along::Row(slot, map) = feed {
+                input.0 = [self.tables.get(*slot)[map.at(row)]; WIDE];
+            }
+        }
+        // Blocks of equal size, so that none is nearly empty.
+        let blocks = width.div_ceil(WIDE).max(1);
+        let step = width.div_ceil(blocks).max(1);
+        for from in (0..width).step_by(step) {
+            let count = step.min(width - from);
+            for (input, feed) in self.inputs.iter_mut().zip(&self.plan.last_feeds) {
+                if let Along::Cells(slot, map) = feed {
+                    let at = map.at(row) * length + start + from;
+                    input.0[..count].copy_from_slice(&self.tables.get(*slot)[at..at + count]);
+                }
+            }
+            let view = Inputs { moving: &self.inputs, fixed: &[] };
+            run_wide(self.level, &self.plan.last.instrs, &view, &mut self.registers);
+            let outputs = &self.plan.last.outputs;
+            for (values, &src) in self.values.iter_mut().zip(outputs) {
+                values[from..from + count].copy_from_slice(&self.registers.get(&view, src).0[..count]);
+            }
+            if self.plan.masked {
+                let src: Src = outputs[self.plan.values];
+                self.mask[from..from + count].copy_from_slice(&self.registers.get(&view, src).0[..count]);
+            }
+        }
+        let mask = if self.plan.masked { Some(&self.mask[..width]) } else { None };
+        let mut counts = Counts::default();
+        for (k, values) in self.values.iter_mut().enumerate() {
+            let found = kernels::clean_row(self.level, &mut values[..width], mask);
+            if k == 0 {
+                counts = found;
+            }
+        }
+        counts
+    }
+
+    // Chains ----------------------------------------------------------------------------------------------------
+
+    /// What moves along the rows, made ready; and bounds of every row where they tell the least value.
+    fn follow_chain(&mut self) {
+        let Some(chain) = self.chain else { return };
+        let length = self.plan.layout.length;
+        let table = self.tables.get(chain.cells);
+        let size = self.cells.len();
+        self.cells.copy_from_slice(&table[..size]);
+        let mask = chain.mask.map(|slot| self.tables.get(slot));
+        for (stretch, extent) in self.cells.chunks_exact_mut(length).zip(&mut self.extents) {
+            let counts = kernels::clean_row(self.level, stretch, mask);
+            let (low, high) = kernels::extent_of(self.level, stretch);
+            *extent = (low, high, counts);
+        }
+        let Self { least, high, extents, operands, .. } = self;
+        for row in 0..high.len() {
+            let (low, most, _) = extents[chain.map.at(row)];
+            least[row] = low;
+            high[row] = most;
+        }
+        for step in &chain.steps {
+            match step {
+                Step::Negate => {
+                    kernels::negate_each(self.level, least);
+                    kernels::negate_each(self.level, high);
+                }
+                Step::Root => {
+                    kernels::root_each(self.level, least);
+                    kernels::root_each(self.level, high);
+                }
+                Step::With(op, operand, first) => match operand {
+                    Along::Number(value) => {
+                        kernels::apply_number(self.level, *op, least, *value, *first);
+                        kernels::apply_number(self.level, *op, high, *value, *first);
+                    }
+                    Along::Row(slot, map) | Along::Cells(slot, map) => {
+                        let table = self.tables.get(*slot);
+                        let others: &[f64] = if let Map::Same = map {
+                            table
+                        } else {
+                            for (row, operand) in operands.iter_mut().enumerate() {
+                                *operand = table[map.at(row)];
+                            }
+                            operands
+                        };
+                        kernels::apply_each(self.level, *op, least, others, *first);
+                        kernels::apply_each(self.level, *op, high, others, *first);
+                    }
+                },
+            }
+        }
+        kernels::keep_lesser(self.level, least, high);
+        if self.visit
+            && let [Step::With(_, operand, _)] = &chain.steps[..]
+        {
+            for row in 0..self.high.len() {
+                if self.least[row].is_nan() {
+                    continue;
+                }
+                let at = chain.map.at(row) * length;
+                let offset = self.operand(operand, row);
+                let least = kernels::least_of_sum(self.level, offset, &self.cells[at..at + length]);
+                self.least[row] = if least == f64::INFINITY { f64::NAN } else { least };
+            }
+        }
+    }
+
+    fn operand(&self, operand: &Along, row: usize) -> f64 {
+        match operand {
+            Along::Number(value) => *value,
+            Along::Row(slot, map) | Along::Cells(slot, map) => self.tables.get(*slot)[map.at(row)],
+        }
+    }
+
+    /// Counts of a row whose bounds are finite: its values are, wherever what moves along it is.
+    fn row_counts(&self, row: usize) -> Counts {
+        self.chain.map_or(Counts::default(), |chain| self.extents[chain.map.at(row)].2)
+    }
+
+    fn fill_chain(&mut self, row: usize) -> Counts {
+        let Some(chain) = self.chain else { return Counts::default() };
+        let length = self.plan.layout.length;
+        let stretch = chain.map.at(row);
+        let mut values = std::mem::take(&mut self.values[0]);
+        values.copy_from_slice(&self.cells[stretch * length..(stretch + 1) * length]);
+        for step in &chain.steps {
+            match step {
+                Step::Negate => kernels::negate_each(self.level, &mut values),
+                Step::Root => kernels::root_each(self.level, &mut values),
+                Step::With(op, operand, first) => {
+                    kernels::apply_number(self.level, *op, &mut values, self.operand(operand, row), *first);
+                }
+            }
+        }
+        // Cells that a condition leaves out are NaN already, and so are those that are not finite to begin with.
+        let before = self.extents[stretch].2;
+        let counts = if self.least[row].is_nan() { kernels::clean_row(self.level, &mut values, None) } else { before };
+        self.values[0] = values;
+        let allowed = before.feasible + before.nonfinite;
+        Counts { feasible: counts.feasible, nonfinite: allowed - counts.feasible }
+    }
+}
+
+fn is_sum(chain: &Chain) -> bool {
+    matches!(&chain.steps[..], [Step::With(crate::expr::Binary::Add, ..)])
+}
