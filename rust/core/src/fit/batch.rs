@@ -1,13 +1,9 @@
 //! A batch of problems: what it is, and whether it can be run.
 
-use super::kernel;
 use super::objective::{Loss, Objective, Space};
-use super::program::{Constraints, Program};
-use super::worker::{SHARED_ROWS, Shared};
+use super::program::Constraints;
 use crate::error::{Error, Result};
 use crate::expr::{Expression, shape};
-use crate::job::{Control, Job};
-use crate::simd::math;
 
 /// Iterations after which a fit is given up, unless the caller says otherwise.
 pub const MAX_ITERATIONS: u32 = 500;
@@ -57,24 +53,11 @@ pub struct Fits {
 }
 
 impl Batch<'_> {
-    /// Fits every problem.
+    /// Whether the batch can be run; gives its number of problems and of rows.
     ///
     /// # Errors
-    /// [`Error::Shape`], [`Error::Value`] or [`Error::Option`] for input that cannot be used, naming it;
-    /// [`Error::Interrupted`] when `control` was told to stop and partial results were not asked for.
-    pub fn run(&self, job: &Job, control: &Control<'_>) -> Result<Fits> {
-        let shared = self.prepare()?;
-        let work = shared.problems * shared.rows_per_problem();
-        // Problems of very many rows first, each by all threads; then every other, each by one.
-        let mut parts = Vec::new();
-        if (0..shared.problems).any(|problem| shared.size(problem) >= SHARED_ROWS) {
-            parts.push(job.run_one(control, shared.problems, |progress| shared.largest(progress))?);
-        }
-        parts.extend(job.run(control, shared.problems, work, |progress| shared.worker(progress))?);
-        Ok(shared.collect(parts))
-    }
-
-    fn prepare(&self) -> Result<Shared<'_>> {
+    /// [`Error::Shape`], [`Error::Value`] or [`Error::Option`], naming what is wrong.
+    pub(super) fn check(&self) -> Result<(usize, usize)> {
         let p = self.law.parameters().len();
         if p == 0 {
             return Err(Error::Option("the law has no parameter to fit".to_owned()));
@@ -144,18 +127,7 @@ impl Batch<'_> {
             }
         }
         self.check_constraints(p)?;
-        let program = Program::compile(self.law, self.columns, rows, self.constraints, self.objective)?;
-        let internal = |bounds: &[f64]| -> Vec<f64> {
-            program
-                .free
-                .iter()
-                .map(|&j| if self.constraints.log_scale[j] { math::ln(bounds[j].max(0.0)) } else { bounds[j] })
-                .collect()
-        };
-        let space = self.objective.space;
-        let bounds = (internal(&self.constraints.lower), internal(&self.constraints.upper));
-        let targets = self.targets.iter().map(|&t| space.transform(t)).collect();
-        Ok(Shared::new(self, (program, kernel::level()?), targets, (problems, rows), bounds))
+        Ok((problems, rows))
     }
 
     fn check_constraints(&self, p: usize) -> Result<()> {

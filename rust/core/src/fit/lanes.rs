@@ -15,8 +15,11 @@ pub(super) struct Lanes8<'a> {
     pub(super) problem: [usize; LANES],
     /// How many rows each lane's problem has.
     counts: [usize; LANES],
-    /// The rows of the problem being loaded.
+    /// The rows of the problem being loaded, from its first.
     rows: Vec<usize>,
+    /// The start loaded last, in natural values and in the solver's coordinates.
+    start: Vec<f64>,
+    internal: Vec<f64>,
 }
 
 impl<'a> Lanes8<'a> {
@@ -31,6 +34,8 @@ impl<'a> Lanes8<'a> {
             problem: [usize::MAX; LANES],
             counts: [0; LANES],
             rows: Vec::new(),
+            start: Vec::new(),
+            internal: Vec::new(),
         }
     }
 
@@ -46,49 +51,75 @@ impl<'a> Lanes8<'a> {
     /// Copies the rows of a problem into a lane; false if there are too few of them.
     pub(super) fn load(&mut self, lane: usize, problem: usize) -> bool {
         let shared = self.shared;
-        let batch = shared.batch;
         let (first, last) = shared.range(problem);
         let (targets, weights) = shared.values(problem);
-        // Without a branch: which rows a resample holds cannot be predicted.
-        let rows = &mut self.rows;
-        rows.clear();
-        rows.resize(last - first, 0);
-        let mut count = 0;
-        for row in first..last {
-            rows[count] = row;
-            count += usize::from(weights.is_none_or(|w| w[row] != 0.0));
-        }
-        rows.truncate(count);
-        if count < shared.program.free.len() || count == 0 {
+        let (targets, weights) = (&targets[first..last], weights.map(|weights| &weights[first..last]));
+        self.choose(last - first, weights);
+        let count = self.rows.len();
+        if count < shared.program.free.len().max(1) {
             return false;
         }
-        let weight = |row: usize| weights.map_or(1.0, |w| w[row]);
-        let total = rows.iter().map(|&row| weight(row)).sum();
-        let size = rows.iter().map(|&row| weight(row) * shared.target_size(targets[row])).sum();
-        self.counts[lane] = count;
         let width = shared.program.columns.len() + 2;
         self.reserve(width);
-        let rows = &self.rows;
+        let Self { data, rows, .. } = self;
         for (c, column) in shared.program.columns.iter().enumerate() {
-            write_lane(&mut self.data, (width, c, lane), rows.iter().map(|&row| column[row]));
+            let column = &column[first..last];
+            write_lane(data, (width, c, lane), rows, |row| column[row]);
         }
-        write_lane(&mut self.data, (width, width - 2, lane), rows.iter().map(|&row| targets[row]));
-        write_lane(&mut self.data, (width, width - 1, lane), rows.iter().map(|&row| weight(row)));
-        // Fill up to the end of the lane with a row that is known to be good, at weight zero.
-        let capacity = self.data.len() / width * DEPTH;
-        for at in rows.len()..capacity {
+        write_lane(data, (width, width - 2, lane), rows, |row| targets[row]);
+        match weights {
+            Some(weights) => write_lane(data, (width, width - 1, lane), rows, |row| weights[row]),
+            None => write_lane(data, (width, width - 1, lane), rows, |_| 1.0),
+        }
+        let whole = sum(rows, |row| shared.target_size(targets[row]) * weights.map_or(1.0, |w| w[row]));
+        let weight = weights.map_or(count as f64, |w| sum(rows, |row| w[row]));
+        self.counts[lane] = count;
+        self.pad(width, lane);
+        let p = shared.program.parameters;
+        let start = &shared.batch.starts[problem * p..(problem + 1) * p];
+        let known = self.start.len() == p && self.start.iter().zip(start).all(|(a, b)| a.to_bits() == b.to_bits());
+        if !known {
+            // Often it is the start of the problem before, whose logarithms need not be taken again.
+            self.start.clear();
+            self.start.extend_from_slice(start);
+            self.internal.clear();
+            self.internal.extend_from_slice(start);
+            shared.internal(&mut self.internal);
+        }
+        self.solver.load(lane, &self.internal, (weight, whole));
+        self.problem[lane] = problem;
+        true
+    }
+
+    /// Lists the rows that have weight.
+    fn choose(&mut self, rows: usize, weights: Option<&[f64]>) {
+        self.rows.clear();
+        match weights {
+            None => self.rows.extend(0..rows),
+            Some(weights) => {
+                // Without a branch: which rows a resample holds cannot be predicted.
+                self.rows.resize(rows, 0);
+                let mut count = 0;
+                for (row, &weight) in weights.iter().enumerate() {
+                    self.rows[count] = row;
+                    count += usize::from(weight != 0.0);
+                }
+                self.rows.truncate(count);
+            }
+        }
+    }
+
+    /// Fills a lane behind its rows with the last of them, which is known to be good, at weight zero.
+    fn pad(&mut self, width: usize, lane: usize) {
+        let count = self.counts[lane];
+        let (last, end) = ((count - 1) / DEPTH * width, (count - 1) % DEPTH * LANES + lane);
+        for at in count..self.data.len() / width * DEPTH {
             let (block, offset) = (at / DEPTH * width, at % DEPTH * LANES + lane);
-            let (last, end) = ((rows.len() - 1) / DEPTH * width, (rows.len() - 1) % DEPTH * LANES + lane);
             for c in 0..width - 1 {
                 self.data[block + c].0[offset] = self.data[last + c].0[end];
             }
             self.data[block + width - 1].0[offset] = 0.0;
         }
-        let p = shared.program.parameters;
-        let start = shared.internal(&batch.starts[problem * p..(problem + 1) * p]);
-        self.solver.load(lane, &start, (total, size));
-        self.problem[lane] = problem;
-        true
     }
 
     /// Makes room for the rows at hand. The other lanes have ended before there: in new blocks they repeat their
@@ -111,16 +142,33 @@ impl<'a> Lanes8<'a> {
 }
 
 /// Writes one value per row into a lane of one of the `width` blocks of each stretch of rows.
+#[inline(always)]
 fn write_lane(
     data: &mut [Block<POINTS>],
     (width, which, lane): (usize, usize, usize),
-    mut values: impl Iterator<Item = f64>,
+    rows: &[usize],
+    value: impl Fn(usize) -> f64,
 ) {
-    for stretch in data.chunks_exact_mut(width) {
-        let block = &mut stretch[which];
-        for k in 0..DEPTH {
-            let Some(value) = values.next() else { return };
-            block.0[k * LANES + lane] = value;
+    for (stretch, rows) in data.chunks_exact_mut(width).zip(rows.chunks(DEPTH)) {
+        let (points, _) = stretch[which].0.as_chunks_mut::<LANES>();
+        for (point, &row) in points.iter_mut().zip(rows) {
+            point[lane] = value(row);
         }
     }
+}
+
+/// A sum over rows, by parts that run beside each other.
+#[inline(always)]
+fn sum(rows: &[usize], value: impl Fn(usize) -> f64) -> f64 {
+    let mut parts = [0.0; 8];
+    let (whole, rest) = rows.as_chunks::<8>();
+    for rows in whole {
+        for k in 0..8 {
+            parts[k] += value(rows[k]);
+        }
+    }
+    for (part, &row) in parts.iter_mut().zip(rest) {
+        *part += value(row);
+    }
+    parts.iter().sum()
 }

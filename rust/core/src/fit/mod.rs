@@ -13,6 +13,7 @@ mod kernel;
 mod lanes;
 mod objective;
 mod program;
+mod run;
 mod solver;
 mod status;
 mod tall;

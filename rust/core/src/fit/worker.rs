@@ -46,6 +46,7 @@ pub(super) struct Shared<'a> {
 }
 
 /// The exponential, kept positive and finite so that what a fit returns can start another.
+#[inline(always)]
 fn positive(logarithm: f64) -> f64 {
     math::exp(logarithm).clamp(f64::MIN_POSITIVE, f64::MAX)
 }
@@ -111,7 +112,8 @@ impl<'a> Shared<'a> {
         if rows.census().0 < self.program.free.len().max(1) {
             self.record(part, problem, None);
         } else {
-            let start = self.internal(&self.batch.starts[problem * p..(problem + 1) * p]);
+            let mut start = self.batch.starts[problem * p..(problem + 1) * p].to_vec();
+            self.internal(&mut start);
             let size = (first..last).map(|row| weights.map_or(1.0, |w| w[row]) * self.target_size(targets[row])).sum();
             let machine = (&self.program, self.level);
             let Some((solver, ending)) = tall::solve(machine, self.solver(), (&rows, &start, size), parallel, progress)
@@ -188,9 +190,11 @@ impl<'a> Shared<'a> {
         let p = self.program.parameters;
         part.problems.push(problem);
         let fits = &mut part.fits;
-        let mut at_bound = vec![0i8; p];
         if let Some((ending, solver, lane)) = ended {
-            let mut values = self.natural(&solver.solution(lane));
+            let first = fits.parameters.len();
+            fits.parameters.extend(solver.solution(lane));
+            let values = &mut fits.parameters[first..];
+            self.natural(values);
             for (j, value) in values.iter_mut().enumerate() {
                 // What is fixed keeps its bits, which a logarithm and back would not.
                 let tied = self.program.coordinates.tied[j];
@@ -198,9 +202,9 @@ impl<'a> Shared<'a> {
                     *value = self.batch.starts[problem * p + tied];
                 }
             }
-            fits.parameters.extend(values);
+            fits.at_bound.resize(first + p, 0);
             for (k, &j) in self.program.free.iter().enumerate() {
-                at_bound[j] = solver.at_bound(lane, k);
+                fits.at_bound[first + j] = solver.at_bound(lane, k);
             }
             fits.value.push(ending.value);
             fits.status.push(ending.status as u8);
@@ -208,46 +212,22 @@ impl<'a> Shared<'a> {
             fits.gradient.push(ending.gradient);
         } else {
             fits.parameters.extend_from_slice(&self.batch.starts[problem * p..(problem + 1) * p]);
+            fits.at_bound.resize(fits.parameters.len(), 0);
             fits.value.push(f64::NAN);
             fits.status.push(Status::TooFewRows as u8);
             fits.iterations.push(0);
             fits.gradient.push(f64::NAN);
         }
-        fits.at_bound.extend(at_bound);
     }
 
     /// All parameters, from the solver's coordinates to natural values.
-    fn natural(&self, internal: &[f64]) -> Vec<f64> {
-        let log = &self.program.coordinates.log;
-        let mut values: Vec<f64> =
-            internal.iter().enumerate().map(|(j, &x)| if log[j] { positive(x) } else { x }).collect();
-        for (j, shifts) in self.program.shifts.iter().enumerate() {
-            if !shifts.is_empty() {
-                let shifted = shifts.iter().fold(internal[j], |sum, &(shift, k)| shift.mul_add(values[k], sum));
-                values[j] = positive(shifted);
-            }
-        }
-        for j in 0..values.len() {
-            values[j] = values[self.program.coordinates.tied[j]];
-        }
-        values
+    fn natural(&self, values: &mut [f64]) {
+        natural_at(self.level, &self.program, values);
     }
 
     /// All parameters of a start, from natural values to the solver's coordinates, moved inside the bounds.
-    pub(super) fn internal(&self, start: &[f64]) -> Vec<f64> {
-        let log = &self.program.coordinates.log;
-        let mut values: Vec<f64> =
-            start.iter().enumerate().map(|(j, &x)| if log[j] { math::ln(x) } else { x }).collect();
-        for (k, &j) in self.program.free.iter().enumerate() {
-            values[j] = values[j].clamp(self.lower[k], self.upper[k]);
-        }
-        for (j, shifts) in self.program.shifts.iter().enumerate() {
-            for &(shift, k) in shifts {
-                let other = if log[k] { math::exp(values[k]) } else { values[k] };
-                values[j] = (-shift).mul_add(other, values[j]);
-            }
-        }
-        values
+    pub(super) fn internal(&self, values: &mut [f64]) {
+        internal_at(self.level, &self.program, (&self.lower, &self.upper), values);
     }
 
     /// Puts the workers' results in the order of the problems; what nobody finished is marked cancelled.
@@ -274,5 +254,55 @@ impl<'a> Shared<'a> {
             }
         }
         fits
+    }
+}
+
+crate::dispatch! {
+    fn natural_at<'a>(program: &'a Program, values: &'a mut [f64]) = to_natural;
+}
+
+crate::dispatch! {
+    fn internal_at<'a>(program: &'a Program, bounds: (&'a [f64], &'a [f64]), values: &'a mut [f64]) = to_internal;
+}
+
+#[inline(always)]
+fn to_natural(program: &Program, values: &mut [f64]) {
+    let log = &program.coordinates.log;
+    for j in 0..values.len() {
+        if log[j] && program.shifts[j].is_empty() {
+            values[j] = positive(values[j]);
+        }
+    }
+    // What a pivot shifts an amplitude by are exponents, which are not shifted themselves.
+    for (j, shifts) in program.shifts.iter().enumerate() {
+        if !shifts.is_empty() {
+            let mut shifted = values[j];
+            for &(shift, k) in shifts {
+                shifted = shift.mul_add(values[k], shifted);
+            }
+            values[j] = positive(shifted);
+        }
+    }
+    for j in 0..values.len() {
+        values[j] = values[program.coordinates.tied[j]];
+    }
+}
+
+#[inline(always)]
+fn to_internal(program: &Program, (lower, upper): (&[f64], &[f64]), values: &mut [f64]) {
+    let log = &program.coordinates.log;
+    for j in 0..values.len() {
+        if log[j] {
+            values[j] = math::ln(values[j]);
+        }
+    }
+    for (k, &j) in program.free.iter().enumerate() {
+        values[j] = values[j].clamp(lower[k], upper[k]);
+    }
+    for (j, shifts) in program.shifts.iter().enumerate() {
+        for &(shift, k) in shifts {
+            let other = if log[k] { math::exp(values[k]) } else { values[k] };
+            values[j] = (-shift).mul_add(other, values[j]);
+        }
     }
 }

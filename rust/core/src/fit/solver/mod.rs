@@ -246,8 +246,8 @@ impl<'p> Solver<'p> {
     }
 
     /// The internal parameters that a lane ended with.
-    pub(crate) fn solution(&self, lane: usize) -> Vec<f64> {
-        self.theta.iter().map(|value| value.0[lane]).collect()
+    pub(crate) fn solution(&self, lane: usize) -> impl Iterator<Item = f64> {
+        self.theta.iter().map(move |value| value.0[lane])
     }
 
     /// Where the free parameters ended: -1 at the lower bound, 1 at the upper, else 0.

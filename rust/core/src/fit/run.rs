@@ -1,0 +1,63 @@
+//! Running a batch: from checked input to what the workers share, and from their results to those of the batch.
+
+use super::batch::{Batch, Fits};
+use super::kernel;
+use super::objective::Space;
+use super::program::Program;
+use super::worker::{SHARED_ROWS, Shared};
+use crate::error::Result;
+use crate::job::{Control, Job};
+use crate::simd::math;
+
+impl Batch<'_> {
+    /// Fits every problem.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape), [`Error::Value`](crate::Error::Value) or
+    /// [`Error::Option`](crate::Error::Option) for input that cannot be used, naming it;
+    /// [`Error::Interrupted`](crate::Error::Interrupted) when `control` was told to stop and partial results were not
+    /// asked for.
+    pub fn run(&self, job: &Job, control: &Control<'_>) -> Result<Fits> {
+        let shared = self.prepare()?;
+        let work = shared.problems * shared.rows_per_problem();
+        // Problems of very many rows first, each by all threads; then every other, each by one.
+        let mut parts = Vec::new();
+        if (0..shared.problems).any(|problem| shared.size(problem) >= SHARED_ROWS) {
+            parts.push(job.run_one(control, shared.problems, |progress| shared.largest(progress))?);
+        }
+        parts.extend(job.run(control, shared.problems, work, |progress| shared.worker(progress))?);
+        Ok(shared.collect(parts))
+    }
+
+    fn prepare(&self) -> Result<Shared<'_>> {
+        let (problems, rows) = self.check()?;
+        let program = Program::compile(self.law, self.columns, rows, self.constraints, self.objective)?;
+        let internal = |bounds: &[f64]| -> Vec<f64> {
+            program
+                .free
+                .iter()
+                .map(|&j| if self.constraints.log_scale[j] { math::ln(bounds[j].max(0.0)) } else { bounds[j] })
+                .collect()
+        };
+        let space = self.objective.space;
+        let bounds = (internal(&self.constraints.lower), internal(&self.constraints.upper));
+        let level = kernel::level()?;
+        let mut targets = self.targets.to_vec();
+        transform_at(level, space, &mut targets);
+        Ok(Shared::new(self, (program, level), targets, (problems, rows), bounds))
+    }
+}
+
+#[inline(always)]
+fn transform(space: Space, targets: &mut [f64]) {
+    // The choice before the loop, which then vectorises.
+    match space {
+        Space::Raw => {}
+        Space::Log => targets.iter_mut().for_each(|t| *t = math::ln(*t)),
+        Space::Logit => targets.iter_mut().for_each(|t| *t = math::ln(*t) - math::log1p(-*t)),
+    }
+}
+
+crate::dispatch! {
+    fn transform_at<'a>(space: Space, targets: &'a mut [f64]) = transform;
+}
