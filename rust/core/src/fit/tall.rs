@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::head::Sums;
 use super::kernel::{LANES, Lanes, POINTS, Workspace, accumulate_blocks, assemble_model, prepare_lanes};
 use super::program::Program;
-use super::solver::{Ending, Solver};
+use super::solver::Solver;
 use crate::expr::Block;
 use crate::job::Control;
 use crate::simd::Level;
@@ -56,15 +56,15 @@ impl Rows<'_> {
     }
 }
 
-/// Fits one problem from an internal start; `size` is the squared size of its targets, weighted; none if the job was told to stop. Returns the solver, lane 0 of which
-/// holds the solution.
+/// Fits one problem from an internal start; `size` is the squared size of its targets, weighted. Returns the solver,
+/// lane 0 of which holds the solution; none if the job was told to stop.
 pub(crate) fn solve<'p>(
     (program, level): (&'p Program, Level),
     mut solver: Solver<'p>,
     (rows, start, size): (&Rows<'_>, &[f64], f64),
     parallel: bool,
     control: &Control<'_>,
-) -> Option<(Solver<'p>, Ending)> {
+) -> Option<Solver<'p>> {
     let (_, weight, good) = rows.census();
     solver.load(0, start, (weight, size));
     let mut work = Workspace::new(program);
@@ -105,8 +105,8 @@ pub(crate) fn solve<'p>(
         }
         work.join_lanes();
         assemble_model(level, program, &work, &settings, &mut solver.fresh);
-        if let Some(ending) = solver.advance(level)[0].take() {
-            return Some((solver, ending));
+        if solver.advance(level)[0] {
+            return Some(solver);
         }
     }
 }

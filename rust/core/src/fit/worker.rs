@@ -12,7 +12,7 @@ use super::kernel::LANES;
 use super::lanes::Lanes8;
 use super::objective::Space;
 use super::program::Program;
-use super::solver::{Ending, Solver};
+use super::solver::Solver;
 use super::status::Status;
 use super::tall;
 use crate::job::Control;
@@ -116,11 +116,10 @@ impl<'a> Shared<'a> {
             self.internal(&mut start);
             let size = (first..last).map(|row| weights.map_or(1.0, |w| w[row]) * self.target_size(targets[row])).sum();
             let machine = (&self.program, self.level);
-            let Some((solver, ending)) = tall::solve(machine, self.solver(), (&rows, &start, size), parallel, progress)
-            else {
+            let Some(solver) = tall::solve(machine, self.solver(), (&rows, &start, size), parallel, progress) else {
                 return false;
             };
-            self.record(part, problem, Some((&ending, &solver, 0)));
+            self.record(part, problem, Some((&solver, 0)));
         }
         progress.add(1);
         true
@@ -175,9 +174,10 @@ impl<'a> Shared<'a> {
                 return part;
             }
             lanes.evaluate();
-            for (lane, ending) in lanes.solver.advance(self.level).into_iter().enumerate() {
-                if let Some(ending) = ending {
-                    self.record(&mut part, lanes.problem[lane], Some((&ending, &lanes.solver, lane)));
+            let ended = lanes.solver.advance(self.level);
+            for lane in 0..LANES {
+                if ended[lane] {
+                    self.record(&mut part, lanes.problem[lane], Some((&lanes.solver, lane)));
                     lanes.solver.rest(lane);
                     progress.add(1);
                 }
@@ -186,11 +186,12 @@ impl<'a> Shared<'a> {
     }
 
     /// Writes one result down; without an ending the problem had too few rows and keeps its start.
-    fn record(&self, part: &mut Part, problem: usize, ended: Option<(&Ending, &Solver<'_>, usize)>) {
+    fn record(&self, part: &mut Part, problem: usize, ended: Option<(&Solver<'_>, usize)>) {
         let p = self.program.parameters;
         part.problems.push(problem);
         let fits = &mut part.fits;
-        if let Some((ending, solver, lane)) = ended {
+        if let Some((solver, lane)) = ended {
+            let ending = &solver.endings[lane];
             let first = fits.parameters.len();
             fits.parameters.extend(solver.solution(lane));
             let values = &mut fits.parameters[first..];

@@ -7,7 +7,7 @@
 //! that the others run in is then straight where it was curved (Golub and Pereyra, 1973). Newton's step already treats
 //! both kinds together near the minimum, so this costs one evaluation more only where it gains something.
 
-use super::{ACCEPTED, NUMB, Phase, Solver, WORTH};
+use super::{ACCEPTED, Phase, Solver, WORTH};
 use crate::fit::kernel::Model;
 use crate::fit::objective::{Loss, Space};
 use crate::fit::program::Program;
@@ -85,8 +85,7 @@ impl Solver<'_> {
     /// exponential, a peak between the points. The objective may be lower there, but no gradient leads back.
     #[inline(always)]
     pub(super) fn is_numb(&self, lane: usize) -> bool {
-        let mut pairs = self.fresh.diagonal.iter().zip(&self.current.diagonal);
-        !self.lenient[lane] && pairs.any(|(fresh, current)| fresh.0[lane] < NUMB * current.0[lane])
+        self.numb[lane] && !self.lenient[lane]
     }
 
     /// Takes the trial to the best values of its linear parameters, to be evaluated there, if the step is then good

@@ -6,7 +6,8 @@
 //! rows inside `delta` change one by one, so `delta` falls slowly where a stage was hard and faster where it was easy,
 //! and the first step of a stage still counts the rows of the old one as inside.
 
-use super::{EXACT, Next, Phase, Solver};
+use super::judge::Next;
+use super::{EXACT, Phase, Solver};
 use crate::fit::status::Status;
 
 /// Share of the largest term below which a term's amplitude is raised before the first step, and to where.
@@ -113,6 +114,7 @@ impl Solver<'_> {
             self.trial[j].0[lane] = self.theta[j].0[lane];
         }
         self.phase[lane] = Phase::Restart;
+        self.doubt[lane] = f64::INFINITY;
         self.lambda[lane] *= 0.1;
         self.grow[lane] = 2.0;
         Next::Again

@@ -2,6 +2,7 @@
 
 use super::{LANES, Phase, Solver};
 use crate::expr::Block;
+use crate::fit::kernel::Lanes;
 
 /// Relative predicted decrease below which a start counts as near a minimum. Only where no parameter has a unit:
 /// in logarithms and exponents a step that small is short, elsewhere it may lead anywhere.
@@ -17,29 +18,7 @@ impl Solver<'_> {
     /// Steps for the lanes that want one; `λ` rises until each can be factored and the model decreases.
     #[inline(always)]
     pub(super) fn solve(&mut self, mut wanted: [bool; LANES]) {
-        let free = self.program.free.len();
-        for lane in 0..LANES {
-            if !wanted[lane] {
-                continue;
-            }
-            let scale = (0..free)
-                .filter(|&j| self.program.unitless[j])
-                .fold(0f64, |m, j| m.max(self.current.hessian[j * (j + 3) / 2].0[lane].abs()));
-            for j in 0..free {
-                let value = self.theta[self.program.free[j]].0[lane];
-                let slope = self.current.gradient[j].0[lane];
-                let outward = (value <= self.lower[j] && slope > 0.0) || (value >= self.upper[j] && slope < 0.0);
-                self.resting[j].0[lane] = f64::from(u8::from(outward));
-                let damping = if self.program.unitless[j] {
-                    if scale > 0.0 { scale } else { 1.0 }
-                } else {
-                    // Never measured by another parameter's, which has another unit.
-                    let own = self.current.diagonal[j].0[lane].max(0.1 * self.damping[j].0[lane]);
-                    if own > 0.0 { own } else { 1.0 }
-                };
-                self.damping[j].0[lane] = damping;
-            }
-        }
+        self.measure(wanted);
         let mut spared = [0.0; LANES];
         for _ in 0..200 {
             let definite = self.factor_and_solve();
@@ -53,7 +32,7 @@ impl Solver<'_> {
                 if std::mem::take(&mut self.probing[lane])
                     && descends
                     && self.predicted[lane] <= NEAR_START * self.current.value.0[lane]
-                    && self.program.unitless.iter().all(|&unitless| unitless)
+                    && !self.has_units
                 {
                     // The start is near a minimum: hardly any damping.
                     self.lambda[lane] = NEAR_DAMPING;
@@ -88,6 +67,47 @@ impl Solver<'_> {
             if !again {
                 break;
             }
+        }
+    }
+
+    /// The scale of the damping, and which parameters rest at their bound.
+    #[inline(always)]
+    fn measure(&mut self, wanted: [bool; LANES]) {
+        let program = self.program;
+        let mut common = Lanes::ZERO;
+        for j in (0..program.free.len()).filter(|&j| program.unitless[j]) {
+            let own = self.current.hessian[j * (j + 3) / 2];
+            for lane in 0..LANES {
+                let size = own.0[lane].abs();
+                common.0[lane] = if size > common.0[lane] { size } else { common.0[lane] };
+            }
+        }
+        for j in 0..program.free.len() {
+            let (value, slope) = (self.theta[program.free[j]], self.current.gradient[j]);
+            let (lower, upper) = (self.lower[j], self.upper[j]);
+            let mut resting = self.resting[j];
+            for lane in 0..LANES {
+                let low = (value.0[lane] <= lower) & (slope.0[lane] > 0.0);
+                let high = (value.0[lane] >= upper) & (slope.0[lane] < 0.0);
+                let outward = if low | high { 1.0 } else { 0.0 };
+                resting.0[lane] = if wanted[lane] { outward } else { resting.0[lane] };
+            }
+            self.resting[j] = resting;
+            let mut scale = common;
+            let mut damping = self.damping[j];
+            if !program.unitless[j] {
+                // Never measured by another parameter's, which has another unit.
+                let own = self.current.diagonal[j];
+                for lane in 0..LANES {
+                    let faded = 0.1 * damping.0[lane];
+                    scale.0[lane] = if own.0[lane] > faded { own.0[lane] } else { faded };
+                }
+            }
+            for lane in 0..LANES {
+                let size = if scale.0[lane] > 0.0 { scale.0[lane] } else { 1.0 };
+                damping.0[lane] = if wanted[lane] { size } else { damping.0[lane] };
+            }
+            self.damping[j] = damping;
         }
     }
 
