@@ -1,12 +1,13 @@
 //! The inner loop: one pass over the points of eight problems gives value, gradient and curvature.
 //!
 //! A block holds 16 points of 8 lanes. For each block the point program runs, then the [`Head`] turns predictions
-//! into coefficients, then the [`Reduction`] adds coefficient × node × node to its sums. Everything here is
+//! into coefficients, then the [reduction](super::reduction) adds coefficient × node × node to its sums. Everything here is
 //! inlined into one function that is compiled once per instruction set.
 
-use super::head::{Head, Sums, add_lanes, add_points};
+use super::head::{Head, Sums, add_lanes};
 use super::program::{Entry, Program, Sum};
-use crate::expr::{Block, Inputs, Registers, Src, run};
+use super::reduction::{Coefficients, add_block};
+use crate::expr::{Block, Inputs, Registers, run};
 use crate::simd::Level;
 
 /// Lanes: problems that are solved side by side.
@@ -18,34 +19,6 @@ pub(crate) const DEPTH: usize = POINTS / LANES;
 
 /// One number per lane.
 pub(crate) type Lanes = Block<LANES>;
-
-/// A factor of a sum: a coefficient of the head, a product already scaled by one, or a node of the law.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Factor {
-    /// `c2`
-    C2,
-    /// The scaled node of this index.
-    Scaled(usize),
-    /// A node of the point program.
-    Node(Src),
-}
-
-/// Which coefficient scales a node.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Scale {
-    /// `c1`
-    C1,
-    /// The majorant's coefficient.
-    Majorant,
-}
-
-/// What is summed over the points. First every scaled node `scale · node` is formed and added to its own sum, if it has
-/// one; then every pair of factors is multiplied and added to its sum.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Reduction {
-    pub(crate) scaled: Vec<(Scale, Src, Option<usize>)>,
-    pub(crate) pairs: Vec<(Factor, Factor, usize)>,
-}
 
 /// Value, gradient and curvature of eight problems, in the solver's coordinates.
 #[derive(Debug, Clone)]
@@ -81,7 +54,8 @@ pub(crate) struct Workspace {
     fixed: Vec<Block<POINTS>>,
     registers: Registers<POINTS>,
     head: Head,
-    scaled: Vec<Block<POINTS>>,
+    /// Tiles of the reduction are large.
+    wide: bool,
     delta: Box<Block<POINTS>>,
     reach: Box<Block<POINTS>>,
     convex: Box<Block<POINTS>>,
@@ -90,7 +64,7 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    pub(crate) fn new(program: &Program) -> Self {
+    pub(crate) fn new(program: &Program, level: Level) -> Self {
         let mut lane_inputs = vec![Block::ZERO; program.lane_parameters.len()];
         lane_inputs.extend(program.lane_constants.iter().map(|&c| Block([c; LANES])));
         let mut fixed = vec![Block::ZERO; program.spread];
@@ -102,7 +76,7 @@ impl Workspace {
             fixed,
             registers: Registers::new(program.point.registers),
             head: Head::new(),
-            scaled: vec![Block::ZERO; program.reduction.scaled.len()],
+            wide: level == Level::Avx512,
             delta: Box::new(Block::ZERO),
             reach: Box::new(Block::ZERO),
             convex: Box::new(Block::ZERO),
@@ -257,7 +231,7 @@ fn accumulate_with<const MAJORANT: bool>(
     blocks: &[Block<POINTS>],
     settings: &Settings,
 ) {
-    let Workspace { fixed, registers, head, sums, accumulators, scaled, delta, reach, convex, .. } = work;
+    let Workspace { fixed, registers, head, sums, accumulators, wide, delta, reach, convex, .. } = work;
     spread(reach, &settings.reach);
     spread(delta, &settings.delta);
     spread(convex, &settings.convex.map(|convex| f64::from_bits(if convex { u64::MAX } else { 0 })));
@@ -277,66 +251,8 @@ fn accumulate_with<const MAJORANT: bool>(
             convex,
             sums,
         );
-        for (to, &(scale, node, sum)) in scaled.iter_mut().zip(&program.reduction.scaled) {
-            let coefficient = match scale {
-                Scale::C1 => &*head.c1,
-                Scale::Majorant if MAJORANT => &*head.majorant,
-                Scale::Majorant => continue,
-            };
-            multiply(to, coefficient, registers.get(&inputs, node));
-            if let Some(sum) = sum {
-                add_points(&mut accumulators[sum], to);
-            }
-        }
-        macro_rules! factor {
-            ($which:expr) => {
-                match $which {
-                    Factor::C2 => &*head.c2,
-                    Factor::Scaled(index) => &scaled[index],
-                    Factor::Node(src) => registers.get(&inputs, src),
-                }
-            };
-        }
-        let mut pairs = program.reduction.pairs.as_slice();
-        // Several sums at once: one alone would wait for each of its own additions.
-        macro_rules! fan {
-            ($n:literal) => {
-                while let Some((now, later)) = pairs.split_first_chunk::<$n>() {
-                    pairs = later;
-                    let mut totals = [Lanes::ZERO; $n];
-                    let (mut left, mut right) = ([&*head.c2; $n], [&*head.c2; $n]);
-                    for m in 0..$n {
-                        totals[m] = accumulators[now[m].2];
-                        left[m] = factor!(now[m].0);
-                        right[m] = factor!(now[m].1);
-                    }
-                    for k in 0..DEPTH {
-                        for m in 0..$n {
-                            for lane in 0..LANES {
-                                let i = LANES * k + lane;
-                                totals[m].0[lane] = left[m].0[i].mul_add(right[m].0[i], totals[m].0[lane]);
-                            }
-                        }
-                    }
-                    for m in 0..$n {
-                        accumulators[now[m].2] = totals[m];
-                    }
-                }
-            };
-        }
-        fan!(6);
-        fan!(5);
-        fan!(4);
-        fan!(3);
-        fan!(2);
-        fan!(1);
-    }
-}
-
-#[inline(always)]
-fn multiply(to: &mut Block<POINTS>, a: &Block<POINTS>, b: &Block<POINTS>) {
-    for i in 0..POINTS {
-        to.0[i] = a.0[i] * b.0[i];
+        let coefficients = Coefficients { c1: &head.c1, c2: &head.c2, majorant: &head.majorant };
+        add_block::<POINTS, MAJORANT>(&program.reduction, *wide, (registers, &inputs), coefficients, accumulators);
     }
 }
 

@@ -29,7 +29,7 @@ impl<'a> Lanes8<'a> {
         Self {
             shared,
             solver,
-            work: Workspace::new(program),
+            work: Workspace::new(program, shared.level),
             data: Vec::new(),
             problem: [usize::MAX; LANES],
             counts: [0; LANES],

@@ -2,8 +2,9 @@
 //!
 //! * [`Objective`] says what is minimised, [`Constraints`] how the parameters may move, [`Batch`] which data each
 //!   problem sees and where it starts; [`Batch::run`] does the work.
-//! * `program` compiles a law and its data into a program for eight lanes, `kernel` runs it over the points,
-//!   `solver` moves the lanes, `lanes` holds their data, `worker` feeds them, `tall` serves one problem of very many rows.
+//! * `program` compiles a law and its data into a program for eight lanes, `kernel` runs it over the points, `head` is
+//!   the objective in it and `reduction` its sums; `solver` moves the lanes, `lanes` holds their data, `worker` feeds
+//!   them, `tall` serves one problem of very many rows, `run` puts all of it together.
 //! * [`explain`] says what is computed, and how often.
 
 mod batch;
@@ -13,6 +14,7 @@ mod kernel;
 mod lanes;
 mod objective;
 mod program;
+mod reduction;
 mod run;
 mod solver;
 mod status;

@@ -7,8 +7,8 @@
 
 use std::collections::HashMap;
 
-use super::kernel::{Factor, Reduction, Scale};
 use super::objective::{Objective, Space};
+use super::reduction::Reduction;
 use crate::error::Result;
 use crate::expr::{
     Binary, Columns, Coordinates, Deriver, Expression, Graph, Id, Node, Rate, Rewritten, Src, Tape, Unary,
@@ -300,58 +300,34 @@ impl<'a> Layout<'a> {
             )
         };
 
-        // Sums: one per node for c2, one per pair for c1, one per node for the majorant's diagonal if needed.
-        let mut accumulators = 0;
-        let mut next = || {
-            accumulators += 1;
-            accumulators - 1
-        };
-        let sums: Vec<usize> = self.nodes.iter().map(|_| next()).collect();
         let sum_of = |node: Option<Id>| -> Sum {
-            node.map(|id| sums[self.nodes.iter().position(|&n| n == id).expect("every split node is listed")])
+            node.map(|id| self.nodes.iter().position(|&n| n == id).expect("every split node is listed"))
         };
         let mut entry =
             |s: &Split| Entry { factor: factor_index(s.factor), sum: sum_of(s.node), zero: graph.is(s.factor, 0.0) };
         let gradient: Vec<Entry> = self.first.iter().map(&mut entry).collect();
         let second: Vec<Entry> = self.second.iter().map(&mut entry).collect();
 
-        let mut reduction = Reduction::default();
-        for (id, &sum) in self.nodes.iter().zip(&sums) {
-            reduction.pairs.push((Factor::C2, Factor::Node(place[id]), sum));
-        }
-        let outer_nodes = &self.nodes[..self.outer_nodes];
-        let single: Vec<usize> = outer_nodes.iter().map(|_| next()).collect();
-        let mut pairs: HashMap<(usize, usize), usize> = HashMap::new();
-        for j in 0..outer_nodes.len() {
-            reduction.scaled.push((Scale::C1, place[&outer_nodes[j]], Some(single[j])));
-            for k in 0..=j {
-                let sum = next();
-                pairs.insert((j, k), sum);
-                reduction.pairs.push((Factor::Scaled(j), Factor::Node(place[&outer_nodes[k]]), sum));
-            }
-        }
-        let position = |node: Option<Id>| node.map(|id| outer_nodes.iter().position(|&n| n == id).expect("listed"));
+        let mut reduction = Reduction {
+            nodes: self.nodes.iter().map(|id| place[id]).collect(),
+            outer: self.outer_nodes,
+            squares: Vec::new(),
+        };
         let mut outer = Vec::new();
         for j in 0..free.len() {
             for k in 0..=j {
-                outer.push(match (position(self.first[j].node), position(self.first[k].node)) {
+                outer.push(match (sum_of(self.first[j].node), sum_of(self.first[k].node)) {
                     (None, None) => None,
-                    (Some(a), None) | (None, Some(a)) => Some(single[a]),
-                    (Some(a), Some(b)) => Some(pairs[&(a.max(b), a.min(b))]),
+                    (Some(a), None) | (None, Some(a)) => Some(reduction.single(a)),
+                    (Some(a), Some(b)) => Some(reduction.pair(a, b)),
                 });
             }
         }
         let mut diagonal: Vec<Option<Sum>> = vec![None; free.len()];
-        for j in 0..free.len() {
-            if unitless[j] {
-                continue;
-            }
-            diagonal[j] = Some(position(self.first[j].node).map(|a| {
-                let sum = next();
-                let node = place[&outer_nodes[a]];
-                reduction.pairs.push((Factor::Scaled(reduction.scaled.len()), Factor::Node(node), sum));
-                reduction.scaled.push((Scale::Majorant, node, None));
-                sum
+        for j in (0..free.len()).filter(|&j| !unitless[j]) {
+            diagonal[j] = Some(sum_of(self.first[j].node).map(|node| {
+                reduction.squares.push(node);
+                reduction.square(reduction.squares.len() - 1)
             }));
         }
 
@@ -381,8 +357,8 @@ impl<'a> Layout<'a> {
             prediction: point.outputs[0],
             point,
             point_constants,
+            accumulators: reduction.count(),
             reduction,
-            accumulators,
             gradient,
             second,
             outer,

@@ -67,7 +67,7 @@ pub(crate) fn solve<'p>(
 ) -> Option<Solver<'p>> {
     let (_, weight, good) = rows.census();
     solver.load(0, start, (weight, size));
-    let mut work = Workspace::new(program);
+    let mut work = Workspace::new(program, level);
     loop {
         for value in &mut solver.trial {
             *value = Block([value.0[0]; LANES]);
@@ -91,7 +91,7 @@ pub(crate) fn solve<'p>(
         };
         let chunks = (rows.last - rows.first).div_ceil(CHUNK);
         let parts: Vec<Part> = if parallel {
-            (0..chunks).into_par_iter().map_init(|| Workspace::new(program), chunk).collect()
+            (0..chunks).into_par_iter().map_init(|| Workspace::new(program, level), chunk).collect()
         } else {
             (0..chunks).map(|index| chunk(&mut work, index)).collect()
         };
