@@ -272,7 +272,7 @@ crate::dispatch! {
     /// One block of a column program at the chosen instruction set.
     pub(crate) fn run_wide<'a, 'b>(
         level_instrs: &'a [Instr], inputs: &'a Inputs<'b, WIDE>, registers: &'a mut Registers<WIDE>
-    ) = run;
+    ) = run::<WIDE, WIDE>;
 }
 
 /// The instruction set in use.

@@ -294,19 +294,23 @@ impl<'a, const N: usize> Inputs<'a, N> {
     }
 }
 
-/// Runs `instrs` over one block. Inlined into the callers that are compiled once per instruction set.
+/// Runs `instrs` over the first `M` numbers of a block. Inlined into the callers that are compiled once per instruction set.
 ///
 /// The loops are written by macros, not closures: a closure is a function of its own, which the compiler may leave
 /// outside the copy that has the instruction set. Each operation has its own loop, since an operation chosen inside
 /// the loop would keep it from vectorising.
 #[inline(always)]
-pub(crate) fn run<const N: usize>(instrs: &[Instr], inputs: &Inputs<'_, N>, registers: &mut Registers<N>) {
+pub(crate) fn run<const N: usize, const M: usize>(
+    instrs: &[Instr],
+    inputs: &Inputs<'_, N>,
+    registers: &mut Registers<N>,
+) {
     for instr in instrs {
         let mut to = registers.take(instr.to);
         macro_rules! each {
             ($($operand:ident),+ => $value:expr) => {{
                 $(let $operand = registers.get(inputs, $operand);)+
-                for i in 0..N {
+                for i in 0..M {
                     $(let $operand = $operand.0[i];)+
                     to.0[i] = $value;
                 }

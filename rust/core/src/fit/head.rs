@@ -12,8 +12,6 @@ pub(crate) struct Head {
     pub(crate) c2: Box<Rows>,
     pub(crate) majorant: Box<Rows>,
     residual: Box<Rows>,
-    slope: Box<Rows>,
-    bend: Box<Rows>,
     rho: Box<Rows>,
 }
 
@@ -51,9 +49,6 @@ impl Sums {
     }
 }
 
-/// Additions that run beside each other in a sum, so that none waits for the one before.
-const CHAINS: usize = 4;
-
 /// Lane by lane.
 #[inline(always)]
 pub(crate) fn add_lanes(to: &mut Lanes, from: &Lanes) {
@@ -62,117 +57,148 @@ pub(crate) fn add_lanes(to: &mut Lanes, from: &Lanes) {
     }
 }
 
-/// Adds the points of a block to a sum per lane.
+/// Adds the first `M` numbers of blocks to a sum per lane for each, one after the other: the sum then does not depend on
+/// where blocks begin.
 #[inline(always)]
-pub(crate) fn add_points(sum: &mut Lanes, block: &Rows) {
-    let mut totals = [0.0; LANES * CHAINS];
-    for step in 0..POINTS / (LANES * CHAINS) {
-        for j in 0..LANES * CHAINS {
-            totals[j] += block.0[LANES * CHAINS * step + j];
+fn add_points<const K: usize, const M: usize>(sums: [&mut Lanes; K], blocks: [&Rows; K]) {
+    let mut totals = [Lanes::ZERO; K];
+    for k in 0..K {
+        totals[k] = *sums[k];
+    }
+    for at in (0..M).step_by(LANES) {
+        for k in 0..K {
+            for lane in 0..LANES {
+                totals[k].0[lane] += blocks[k].0[at + lane];
+            }
         }
     }
-    for j in 0..LANES * CHAINS {
-        sum.0[j % LANES] += totals[j];
+    for (sum, total) in sums.into_iter().zip(totals) {
+        *sum = total;
     }
 }
+
+/// The space of the residuals, as a constant of the loops.
+const RAW: u8 = 0;
+const LOG: u8 = 1;
+const LOGIT: u8 = 2;
 
 impl Head {
     pub(crate) fn new() -> Self {
         let zero = || Box::new(Block::ZERO);
-        Self { c1: zero(), c2: zero(), majorant: zero(), residual: zero(), slope: zero(), bend: zero(), rho: zero() }
+        Self { c1: zero(), c2: zero(), majorant: zero(), residual: zero(), rho: zero() }
     }
 
-    /// Fills the coefficients of one block. `convex` has all bits set where the majorant is wanted in place of the
-    /// curvature, else none. `reach` is where the quadratic part ends when that is not `delta`: see the solver's stages.
+    /// Fills the coefficients of the first `M` numbers of a block. `convex` has all bits set where the majorant is wanted
+    /// in place of the curvature, else none. `reach` is where the quadratic part ends when that is not `delta`: see the
+    /// solver's stages.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)] // one argument per operand of the inner loop
-    pub(crate) fn run<const MAJORANT: bool>(
+    pub(crate) fn run<const M: usize, const MAJORANT: bool>(
         &mut self,
         objective: Objective,
         prediction: &Rows,
         target: &Rows,
         weight: &Rows,
-        (delta, reach): (&Rows, &Rows),
+        limits: (&Rows, &Rows),
         convex: &Rows,
         sums: &mut Sums,
     ) {
-        let Self { c1, c2, majorant, residual, slope, bend, rho } = self;
+        let residual = &mut *self.residual;
         match objective.space {
-            Space::Raw => raw(prediction, target, residual),
-            Space::Log => log(prediction, target, residual, slope, bend),
-            Space::Logit => logit(prediction, target, residual, slope, bend),
+            Space::Raw => {
+                raw::<M>(prediction, target, residual);
+                self.weigh::<M, MAJORANT, RAW>(objective.loss, prediction, target, weight, limits, convex);
+            }
+            Space::Log => {
+                log::<M>(prediction, target, residual);
+                self.weigh::<M, MAJORANT, LOG>(objective.loss, prediction, target, weight, limits, convex);
+            }
+            Space::Logit => {
+                logit::<M>(prediction, target, residual);
+                self.weigh::<M, MAJORANT, LOGIT>(objective.loss, prediction, target, weight, limits, convex);
+            }
         }
-        let out = Out { rho, psi: c2, curvature: c1, reweight: majorant };
-        match objective.loss {
-            Loss::Squared => squared::<MAJORANT>(residual, weight, out),
-            Loss::Huber { .. } => huber::<MAJORANT>(residual, weight, (delta, reach), 1.0, out),
-            Loss::AsymmetricHuber { over, .. } => huber::<MAJORANT>(residual, weight, (delta, reach), over, out),
-            Loss::Absolute => absolute::<MAJORANT>(residual, weight, (delta, reach), (1.0, 1.0), out),
-            Loss::Quantile { tau } => absolute::<MAJORANT>(residual, weight, (delta, reach), (1.0 - tau, tau), out),
-            Loss::SoftL1 { .. } => soft_l1::<MAJORANT>(residual, weight, delta, out),
-            Loss::Cauchy { .. } => cauchy::<MAJORANT>(residual, weight, delta, out),
-            Loss::LogCosh { .. } => log_cosh::<MAJORANT>(residual, weight, delta, out),
-            Loss::Expectile { over } => expectile::<MAJORANT>(residual, weight, over, out),
-            Loss::Binomial => binomial::<MAJORANT>(prediction, target, weight, out),
-        }
-        if objective.space != Space::Raw {
-            chain::<MAJORANT>(slope, bend, c1, c2, majorant);
-        }
-        if MAJORANT {
-            choose(convex, majorant, c1);
-            add_points(&mut sums.majorant, majorant);
-        }
+        let Self { c1, c2, majorant, residual, rho } = self;
         if objective.loss.is_staged() {
             let sides = match objective.loss {
                 Loss::Quantile { tau } => (1.0 - tau, tau),
                 _ => (1.0, 1.0),
             };
-            add_sizes(&mut sums.absolute, residual, weight, sides);
+            add_sizes::<M>(&mut sums.absolute, residual, weight, sides);
         }
-        add_points(&mut sums.merit, rho);
-        add_points(&mut sums.c1, c1);
-        add_points(&mut sums.c2, c2);
+        add_points::<3, M>([&mut sums.merit, &mut sums.c1, &mut sums.c2], [&**rho, &**c1, &**c2]);
+        if MAJORANT {
+            add_points::<1, M>([&mut sums.majorant], [&**majorant]);
+        }
+    }
+
+    /// From residuals to the coefficients.
+    #[inline(always)]
+    fn weigh<const M: usize, const MAJORANT: bool, const SPACE: u8>(
+        &mut self,
+        loss: Loss,
+        prediction: &Rows,
+        target: &Rows,
+        weight: &Rows,
+        (delta, reach): (&Rows, &Rows),
+        convex: &Rows,
+    ) {
+        let Self { c1, c2, majorant, residual, rho } = self;
+        let at = At { residual, weight, prediction, convex };
+        let out = Out { rho, psi: c2, curvature: c1, reweight: majorant };
+        let limits = (delta, reach);
+        match loss {
+            Loss::Squared => squared::<M, MAJORANT, SPACE>(at, out),
+            Loss::Huber { .. } => huber::<M, MAJORANT, SPACE>(at, limits, 1.0, out),
+            Loss::AsymmetricHuber { over, .. } => huber::<M, MAJORANT, SPACE>(at, limits, over, out),
+            Loss::Absolute => absolute::<M, MAJORANT, SPACE>(at, limits, (1.0, 1.0), out),
+            Loss::Quantile { tau } => absolute::<M, MAJORANT, SPACE>(at, limits, (1.0 - tau, tau), out),
+            Loss::SoftL1 { .. } => soft_l1::<M, MAJORANT, SPACE>(at, delta, out),
+            Loss::Cauchy { .. } => cauchy::<M, MAJORANT, SPACE>(at, delta, out),
+            Loss::LogCosh { .. } => log_cosh::<M, MAJORANT, SPACE>(at, delta, out),
+            Loss::Expectile { over } => expectile::<M, MAJORANT, SPACE>(at, over, out),
+            Loss::Binomial => binomial::<M, MAJORANT, SPACE>(at, target, out),
+        }
     }
 }
 
 // The loops stand in functions of their own because arguments are known not to overlap, which lets them vectorise.
 
 #[inline(always)]
-fn raw(prediction: &Rows, target: &Rows, residual: &mut Rows) {
-    for i in 0..POINTS {
+fn raw<const M: usize>(prediction: &Rows, target: &Rows, residual: &mut Rows) {
+    for i in 0..M {
         residual.0[i] = prediction.0[i] - target.0[i];
     }
 }
 
 #[inline(always)]
-fn log(prediction: &Rows, target: &Rows, residual: &mut Rows, slope: &mut Rows, bend: &mut Rows) {
-    for i in 0..POINTS {
+fn log<const M: usize>(prediction: &Rows, target: &Rows, residual: &mut Rows) {
+    for i in 0..M {
         residual.0[i] = math::ln(prediction.0[i]) - target.0[i];
-    }
-    for i in 0..POINTS {
-        let inverse = 1.0 / prediction.0[i];
-        slope.0[i] = inverse;
-        bend.0[i] = -inverse * inverse;
     }
 }
 
 #[inline(always)]
-fn logit(prediction: &Rows, target: &Rows, residual: &mut Rows, slope: &mut Rows, bend: &mut Rows) {
-    for i in 0..POINTS {
+fn logit<const M: usize>(prediction: &Rows, target: &Rows, residual: &mut Rows) {
+    for i in 0..M {
         residual.0[i] = math::ln(prediction.0[i]) - target.0[i];
     }
-    for i in 0..POINTS {
+    for i in 0..M {
         residual.0[i] -= math::log1p(-prediction.0[i]);
-    }
-    for i in 0..POINTS {
-        let m = prediction.0[i];
-        let inverse = 1.0 / (m * (1.0 - m));
-        slope.0[i] = inverse;
-        bend.0[i] = (2.0 * m - 1.0) * inverse * inverse;
     }
 }
 
-/// Where a loss writes, each times the weight: `rho`, `rho'`, `rho''` and `rho'/r`.
+/// What a loss reads at each point.
+struct At<'a> {
+    residual: &'a Rows,
+    weight: &'a Rows,
+    prediction: &'a Rows,
+    /// All bits where the majorant is wanted in place of the curvature.
+    convex: &'a Rows,
+}
+
+/// Where a loss writes, each times the weight: `rho`, and the coefficients by the prediction that come of `rho'`,
+/// `rho''` and `rho'/r`.
 struct Out<'a> {
     rho: &'a mut Rows,
     psi: &'a mut Rows,
@@ -182,37 +208,59 @@ struct Out<'a> {
 
 /// One loop over the points of a block; the arguments of `write` do not overlap, which the caller's signature says.
 macro_rules! each_row {
-    ($r:ident, $w:ident, $out:ident, |$i:ident| $value:expr) => {{
+    ($at:ident, $r:ident, $w:ident, $out:ident, |$i:ident| $value:expr) => {{
         let Out { rho, psi, curvature, reweight } = $out;
-        for $i in 0..POINTS {
-            let ($r, $w) = ($r.0[$i], $w.0[$i]);
+        let At { residual, weight, prediction, convex } = $at;
+        for $i in 0..M {
+            let ($r, $w) = (residual.0[$i], weight.0[$i]);
             let (a, b, c, d): (f64, f64, f64, f64) = $value;
+            let (b, c, d) = chain::<SPACE>(prediction.0[$i], (b, c, d));
             rho.0[$i] = a;
             psi.0[$i] = b;
             curvature.0[$i] = c;
             if MAJORANT {
+                // By bits: a choice between two numbers may turn into branches.
+                let mask = convex.0[$i].to_bits();
+                curvature.0[$i] = f64::from_bits((c.to_bits() & !mask) | (d.to_bits() & mask));
                 reweight.0[$i] = d;
             }
         }
     }};
 }
 
+/// From derivatives by the residual, `rho'`, `rho''` and `rho'/r`, to derivatives by the prediction `m`.
 #[inline(always)]
-fn squared<const MAJORANT: bool>(r: &Rows, w: &Rows, out: Out<'_>) {
-    each_row!(r, w, out, |i| (w * r * r, 2.0 * w * r, 2.0 * w, 2.0 * w));
+fn chain<const SPACE: u8>(m: f64, (psi, curvature, reweight): (f64, f64, f64)) -> (f64, f64, f64) {
+    if SPACE == RAW {
+        return (psi, curvature, reweight);
+    }
+    let slope = if SPACE == LOG { 1.0 / m } else { 1.0 / (m * (1.0 - m)) };
+    let squared = slope * slope;
+    let bend = if SPACE == LOG { -squared } else { (2.0 * m - 1.0) * squared };
+    (psi * slope, curvature.mul_add(squared, psi * bend), reweight * squared)
 }
 
 #[inline(always)]
-fn expectile<const MAJORANT: bool>(r: &Rows, w: &Rows, over: f64, out: Out<'_>) {
-    each_row!(r, w, out, |i| {
+fn squared<const M: usize, const MAJORANT: bool, const SPACE: u8>(at: At<'_>, out: Out<'_>) {
+    each_row!(at, r, w, out, |i| (w * r * r, 2.0 * w * r, 2.0 * w, 2.0 * w));
+}
+
+#[inline(always)]
+fn expectile<const M: usize, const MAJORANT: bool, const SPACE: u8>(at: At<'_>, over: f64, out: Out<'_>) {
+    each_row!(at, r, w, out, |i| {
         let w = if r > 0.0 { over * w } else { w };
         (0.5 * w * r * r, w * r, w, w)
     });
 }
 
 #[inline(always)]
-fn huber<const MAJORANT: bool>(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows), over: f64, out: Out<'_>) {
-    each_row!(r, w, out, |i| {
+fn huber<const M: usize, const MAJORANT: bool, const SPACE: u8>(
+    at: At<'_>,
+    (delta, reach): (&Rows, &Rows),
+    over: f64,
+    out: Out<'_>,
+) {
+    each_row!(at, r, w, out, |i| {
         let delta = delta.0[i];
         let w = if r > 0.0 { over * w } else { w };
         let size = r.abs();
@@ -228,14 +276,13 @@ fn huber<const MAJORANT: bool>(r: &Rows, w: &Rows, (delta, reach): (&Rows, &Rows
 
 /// Huber's loss over `delta`, with a slope of its own on either side.
 #[inline(always)]
-fn absolute<const MAJORANT: bool>(
-    r: &Rows,
-    w: &Rows,
+fn absolute<const M: usize, const MAJORANT: bool, const SPACE: u8>(
+    at: At<'_>,
     (delta, reach): (&Rows, &Rows),
     (over, under): (f64, f64),
     out: Out<'_>,
 ) {
-    each_row!(r, w, out, |i| {
+    each_row!(at, r, w, out, |i| {
         let delta = delta.0[i];
         let w = w * if r > 0.0 { over } else { under };
         let size = r.abs();
@@ -251,8 +298,8 @@ fn absolute<const MAJORANT: bool>(
 }
 
 #[inline(always)]
-fn soft_l1<const MAJORANT: bool>(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
-    each_row!(r, w, out, |i| {
+fn soft_l1<const M: usize, const MAJORANT: bool, const SPACE: u8>(at: At<'_>, delta: &Rows, out: Out<'_>) {
+    each_row!(at, r, w, out, |i| {
         let u = r / delta.0[i];
         let s = u.mul_add(u, 1.0).sqrt();
         // r² / (s + 1) is delta² (s - 1) without the cancellation.
@@ -261,8 +308,8 @@ fn soft_l1<const MAJORANT: bool>(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>)
 }
 
 #[inline(always)]
-fn cauchy<const MAJORANT: bool>(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
-    each_row!(r, w, out, |i| {
+fn cauchy<const M: usize, const MAJORANT: bool, const SPACE: u8>(at: At<'_>, delta: &Rows, out: Out<'_>) {
+    each_row!(at, r, w, out, |i| {
         let delta = delta.0[i];
         let u = r / delta;
         let squared = u * u;
@@ -273,8 +320,8 @@ fn cauchy<const MAJORANT: bool>(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) 
 }
 
 #[inline(always)]
-fn log_cosh<const MAJORANT: bool>(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>) {
-    each_row!(r, w, out, |i| {
+fn log_cosh<const M: usize, const MAJORANT: bool, const SPACE: u8>(at: At<'_>, delta: &Rows, out: Out<'_>) {
+    each_row!(at, r, w, out, |i| {
         let delta = delta.0[i];
         let u = r / delta;
         let (size, t) = (u.abs(), math::tanh(u));
@@ -287,8 +334,10 @@ fn log_cosh<const MAJORANT: bool>(r: &Rows, w: &Rows, delta: &Rows, out: Out<'_>
 }
 
 #[inline(always)]
-fn binomial<const MAJORANT: bool>(m: &Rows, y: &Rows, w: &Rows, out: Out<'_>) {
-    each_row!(m, w, out, |i| {
+fn binomial<const M: usize, const MAJORANT: bool, const SPACE: u8>(at: At<'_>, y: &Rows, out: Out<'_>) {
+    // Where a residual stands for the others, this loss reads the prediction itself.
+    let at = At { residual: at.prediction, ..at };
+    each_row!(at, m, w, out, |i| {
         let (y, fail) = (y.0[i], 1.0 - m);
         let passed = if y > 0.0 { y * (math::ln(y) - math::ln(m)) } else { 0.0 };
         let failed = if y < 1.0 { (1.0 - y) * (math::log1p(-y) - math::log1p(-m)) } else { 0.0 };
@@ -303,44 +352,18 @@ fn binomial<const MAJORANT: bool>(m: &Rows, y: &Rows, w: &Rows, out: Out<'_>) {
     });
 }
 
-/// From derivatives by the residual to derivatives by the prediction.
-#[inline(always)]
-fn chain<const MAJORANT: bool>(slope: &Rows, bend: &Rows, c1: &mut Rows, c2: &mut Rows, majorant: &mut Rows) {
-    for i in 0..POINTS {
-        let t1 = slope.0[i];
-        let squared = t1 * t1;
-        let psi = c2.0[i];
-        c1.0[i] = c1.0[i].mul_add(squared, psi * bend.0[i]);
-        c2.0[i] = psi * t1;
-        if MAJORANT {
-            majorant.0[i] *= squared;
-        }
-    }
-}
-
-#[inline(always)]
-fn choose(convex: &Rows, majorant: &Rows, c1: &mut Rows) {
-    // By bits: a choice between two loads turns into branches.
-    for i in 0..POINTS {
-        let mask = convex.0[i].to_bits();
-        c1.0[i] = f64::from_bits((c1.0[i].to_bits() & !mask) | (majorant.0[i].to_bits() & mask));
-    }
-}
-
 /// Adds `w |r|`, times a factor for either side.
 #[inline(always)]
-fn add_sizes(sum: &mut Lanes, r: &Rows, w: &Rows, (over, under): (f64, f64)) {
-    let mut totals = [0.0; LANES * CHAINS];
-    for step in 0..POINTS / (LANES * CHAINS) {
-        for j in 0..LANES * CHAINS {
-            let i = LANES * CHAINS * step + j;
-            let side = if r.0[i] > 0.0 { over } else { under };
-            totals[j] = (w.0[i] * side).mul_add(r.0[i].abs(), totals[j]);
+fn add_sizes<const M: usize>(sum: &mut Lanes, r: &Rows, w: &Rows, (over, under): (f64, f64)) {
+    let mut totals = *sum;
+    for at in (0..M).step_by(LANES) {
+        for lane in 0..LANES {
+            let r = r.0[at + lane];
+            let side = if r > 0.0 { over } else { under };
+            totals.0[lane] = (w.0[at + lane] * side).mul_add(r.abs(), totals.0[lane]);
         }
     }
-    for j in 0..LANES * CHAINS {
-        sum.0[j % LANES] += totals[j];
-    }
+    *sum = totals;
 }
 
 #[cfg(test)]
@@ -368,7 +391,7 @@ mod tests {
         let mut weight = Block::ZERO;
         weight.0[3] = 1.7;
         let delta = Block([delta; POINTS]);
-        head.run::<true>(objective, &m, &t, &weight, (&delta, &delta), &Block::ZERO, &mut sums);
+        head.run::<POINTS, true>(objective, &m, &t, &weight, (&delta, &delta), &Block::ZERO, &mut sums);
         [sums.merit.0[3], sums.c1.0[3], sums.c2.0[3], sums.majorant.0[3]]
     }
 

@@ -1,12 +1,12 @@
 //! The inner loop: one pass over the points of eight problems gives value, gradient and curvature.
 //!
-//! A block holds 16 points of 8 lanes. For each block the point program runs, then the [`Head`] turns predictions
+//! A block holds 16 points of 8 lanes; the last is taken in pieces of 4 where it is not half full. For each block the point program runs, then the [`Head`] turns predictions
 //! into coefficients, then the [reduction](super::reduction) adds coefficient × node × node to its sums. Everything here is
 //! inlined into one function that is compiled once per instruction set.
 
 use super::head::{Head, Sums, add_lanes};
 use super::program::{Entry, Program, Sum};
-use super::reduction::{Coefficients, add_block};
+use super::reduction::{Coefficients, put, reduce, take};
 use crate::expr::{Block, Inputs, Registers, run};
 use crate::simd::Level;
 
@@ -14,6 +14,8 @@ use crate::simd::Level;
 pub(crate) const LANES: usize = 8;
 /// Numbers per block: 16 points of 8 lanes.
 pub(crate) const POINTS: usize = 128;
+/// Numbers in the pieces of a last block that is not full.
+const SHORT: usize = POINTS / 4;
 /// Points per block.
 pub(crate) const DEPTH: usize = POINTS / LANES;
 
@@ -61,6 +63,8 @@ pub(crate) struct Workspace {
     convex: Box<Block<POINTS>>,
     sums: Sums,
     accumulators: Vec<Lanes>,
+    /// A piece of a block.
+    tail: Vec<Block<POINTS>>,
 }
 
 impl Workspace {
@@ -82,6 +86,7 @@ impl Workspace {
             convex: Box::new(Block::ZERO),
             sums: Sums::ZERO,
             accumulators: vec![Block::ZERO; program.accumulators],
+            tail: vec![Block::ZERO; program.columns.len() + 2],
         }
     }
 }
@@ -136,7 +141,7 @@ impl Settings {
 }
 
 crate::dispatch! {
-    /// Evaluates `program` at `parameters` (internal, all of them) over `blocks`.
+    /// Evaluates `program` at `parameters` (internal, all of them) over the first `rows` points per lane of `blocks`.
     ///
     /// `blocks` holds, per block of points, the program's columns, then the targets, then the weights.
     pub(crate) fn evaluate<'a>(
@@ -144,6 +149,7 @@ crate::dispatch! {
         work: &'a mut Workspace,
         parameters: &'a [Lanes],
         blocks: &'a [Block<POINTS>],
+        rows: usize,
         settings: &'a Settings,
         model: &'a mut Model,
     ) = evaluate_inline;
@@ -155,11 +161,12 @@ crate::dispatch! {
 }
 
 crate::dispatch! {
-    /// The sums over `blocks` alone, into the workspace.
+    /// The sums over the first `rows` points per lane of `blocks` alone, into the workspace.
     pub(crate) fn accumulate_blocks<'a>(
         program: &'a Program,
         work: &'a mut Workspace,
         blocks: &'a [Block<POINTS>],
+        rows: usize,
         settings: &'a Settings,
     ) = accumulate;
 }
@@ -180,11 +187,12 @@ fn evaluate_inline(
     work: &mut Workspace,
     parameters: &[Lanes],
     blocks: &[Block<POINTS>],
+    rows: usize,
     settings: &Settings,
     model: &mut Model,
 ) {
     prepare(program, work, parameters);
-    accumulate(program, work, blocks, settings);
+    accumulate(program, work, blocks, rows, settings);
     assemble(program, work, settings, model);
 }
 
@@ -195,7 +203,7 @@ fn prepare(program: &Program, work: &mut Workspace, parameters: &[Lanes]) {
         *input = parameters[j];
     }
     let inputs = Inputs { moving: &work.lane_inputs, fixed: &[] };
-    run(&program.lane.instrs, &inputs, &mut work.lane_registers);
+    run::<LANES, LANES>(&program.lane.instrs, &inputs, &mut work.lane_registers);
     for (out, &src) in work.lane_out.iter_mut().zip(&program.lane.outputs) {
         *out = *work.lane_registers.get(&inputs, src);
     }
@@ -214,46 +222,59 @@ fn spread(block: &mut Block<POINTS>, value: &[f64; LANES]) {
     }
 }
 
-/// Adds all blocks to the accumulators, which it clears first.
+/// Adds `rows` points of the blocks to the accumulators, which it clears first.
 #[inline(always)]
-fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>], settings: &Settings) {
+fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>], rows: usize, settings: &Settings) {
+    work.sums = Sums::ZERO;
+    work.accumulators.fill(Block::ZERO);
+    spread(&mut work.reach, &settings.reach);
+    spread(&mut work.delta, &settings.delta);
+    spread(&mut work.convex, &settings.convex.map(|convex| f64::from_bits(if convex { u64::MAX } else { 0 })));
+    let width = program.columns.len() + 2;
+    // The last block whole, if more than half of it is needed.
+    let whole = (rows + DEPTH / 2 - 1) / DEPTH;
+    let (body, rest) = blocks.split_at(whole * width);
     if program.diagonal.iter().any(Option::is_some) || settings.convex.contains(&true) {
-        accumulate_with::<true>(program, work, blocks, settings);
+        for block in body.chunks_exact(width) {
+            add_block::<POINTS, true>(program, work, block);
+        }
     } else {
-        accumulate_with::<false>(program, work, blocks, settings);
+        for block in body.chunks_exact(width) {
+            add_block::<POINTS, false>(program, work, block);
+        }
     }
+    let mut tail = std::mem::take(&mut work.tail);
+    for from in (0..rows.saturating_sub(whole * DEPTH)).step_by(SHORT / LANES) {
+        for (to, block) in tail.iter_mut().zip(rest) {
+            // By eights: one copy of all would be a call.
+            for at in (0..SHORT).step_by(LANES) {
+                put(&mut to.0, at, &take::<LANES>(&block.0, from * LANES + at));
+            }
+        }
+        add_block::<SHORT, true>(program, work, &tail);
+    }
+    work.tail = tail;
 }
 
+/// Adds the first `M` numbers of one block to the accumulators.
 #[inline(always)]
-fn accumulate_with<const MAJORANT: bool>(
-    program: &Program,
-    work: &mut Workspace,
-    blocks: &[Block<POINTS>],
-    settings: &Settings,
-) {
+fn add_block<const M: usize, const MAJORANT: bool>(program: &Program, work: &mut Workspace, block: &[Block<POINTS>]) {
     let Workspace { fixed, registers, head, sums, accumulators, wide, delta, reach, convex, .. } = work;
-    spread(reach, &settings.reach);
-    spread(delta, &settings.delta);
-    spread(convex, &settings.convex.map(|convex| f64::from_bits(if convex { u64::MAX } else { 0 })));
-    *sums = Sums::ZERO;
-    accumulators.fill(Block::ZERO);
     let columns = program.columns.len();
-    for block in blocks.chunks_exact(columns + 2) {
-        let inputs = Inputs { moving: &block[..columns], fixed };
-        run(&program.point.instrs, &inputs, registers);
-        let prediction = registers.get(&inputs, program.prediction);
-        head.run::<MAJORANT>(
-            program.objective,
-            prediction,
-            &block[columns],
-            &block[columns + 1],
-            (delta, reach),
-            convex,
-            sums,
-        );
-        let coefficients = Coefficients { c1: &head.c1, c2: &head.c2, majorant: &head.majorant };
-        add_block::<POINTS, MAJORANT>(&program.reduction, *wide, (registers, &inputs), coefficients, accumulators);
-    }
+    let inputs = Inputs { moving: &block[..columns], fixed };
+    run::<POINTS, M>(&program.point.instrs, &inputs, registers);
+    let prediction = registers.get(&inputs, program.prediction);
+    head.run::<M, MAJORANT>(
+        program.objective,
+        prediction,
+        &block[columns],
+        &block[columns + 1],
+        (delta, reach),
+        convex,
+        sums,
+    );
+    let coefficients = Coefficients { c1: &head.c1, c2: &head.c2, majorant: &head.majorant };
+    reduce::<M, MAJORANT>(&program.reduction, *wide, (registers, &inputs), coefficients, accumulators);
 }
 
 /// Puts the sums together: each is taken times the factors that do not depend on the point.

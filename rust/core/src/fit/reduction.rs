@@ -60,7 +60,7 @@ const SMALL: usize = 2;
 
 /// Adds the first `M` numbers of a block to the sums. `wide` says which tiles fit the instruction set.
 #[inline(always)]
-pub(crate) fn add_block<const M: usize, const MAJORANT: bool>(
+pub(crate) fn reduce<const M: usize, const MAJORANT: bool>(
     reduction: &Reduction,
     wide: bool,
     (registers, inputs): (&Registers<POINTS>, &Inputs<'_, POINTS>),
@@ -125,20 +125,16 @@ fn tiles<const M: usize, const MAJORANT: bool, const W: usize, const T: usize>(
 
 /// `W` numbers from place `at`.
 #[inline(always)]
-fn take<const W: usize>(from: &[f64], at: usize) -> [f64; W] {
+pub(super) fn take<const W: usize>(from: &[f64], at: usize) -> [f64; W] {
     let mut lanes = [0.0; W];
-    for lane in 0..W {
-        lanes[lane] = from[at + lane];
-    }
+    lanes.copy_from_slice(&from[at..at + W]);
     lanes
 }
 
 /// The same, back.
 #[inline(always)]
-fn put<const W: usize>(to: &mut [f64], at: usize, lanes: &[f64; W]) {
-    for lane in 0..W {
-        to[at + lane] = lanes[lane];
-    }
+pub(super) fn put<const W: usize>(to: &mut [f64], at: usize, lanes: &[f64; W]) {
+    to[at..at + W].copy_from_slice(lanes);
 }
 
 /// `sum += a · b`

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::head::Sums;
-use super::kernel::{LANES, Lanes, POINTS, Workspace, accumulate_blocks, assemble_model, prepare_lanes};
+use super::kernel::{DEPTH, LANES, Lanes, POINTS, Workspace, accumulate_blocks, assemble_model, prepare_lanes};
 use super::program::Program;
 use super::solver::Solver;
 use crate::expr::Block;
@@ -83,7 +83,7 @@ pub(crate) fn solve<'p>(
             let mut at = from;
             while at < to && !control.is_cancelled() {
                 fill(program, rows, &mut blocks, at, to, good);
-                accumulate_blocks(level, program, work, &blocks, &settings);
+                accumulate_blocks(level, program, work, &blocks, DEPTH, &settings);
                 work.add_to(&mut sums, &mut accumulators);
                 at += POINTS;
             }

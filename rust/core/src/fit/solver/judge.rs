@@ -221,12 +221,14 @@ impl Solver<'_> {
     }
 
     /// How far the model may be off at the end of the step at hand, relative to what it predicts. The third order of
-    /// the objective, which it leaves out, grows with the length of a step, as the root of its prediction does.
+    /// the objective, which it leaves out, grows with the length of a step, as the root of its prediction does; and what
+    /// damping is left holds the step back.
     #[inline(always)]
     fn error(&self, lane: usize) -> f64 {
         // A row may cross the kink of its second derivative at the last moment.
         let least = if self.program.objective.loss.is_staged() { 1e-3 } else { 0.0 };
-        (self.doubt[lane] * self.predicted[lane].sqrt()).max(least)
+        let damping = self.lambda[lane] * self.extent[lane] / self.predicted[lane];
+        (self.doubt[lane] * self.predicted[lane].sqrt() + damping).max(least)
     }
 
     /// Whether the last step need not be evaluated: the model foretells its outcome to rounding.

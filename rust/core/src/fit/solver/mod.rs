@@ -43,6 +43,8 @@ const EXACT: f64 = 4.0 * f64::EPSILON;
 const ACCEPTED: f64 = 1e-4;
 /// First damping, relative to the curvature.
 const FIRST_DAMPING: f64 = 1e-3;
+/// The same for a start near a minimum, which is tried first where no parameter has a unit.
+const NEAR_DAMPING: f64 = 1e-6;
 /// A step after which a parameter has less than this share of its curvature was too long.
 const NUMB: f64 = 1e-8;
 /// Gain from the linear parameters, relative to the change of the objective, that is worth another evaluation.
@@ -220,7 +222,7 @@ impl<'p> Solver<'p> {
         self.phase[lane] = Phase::Start;
         self.weight[lane] = weight;
         self.iterations[lane] = 0;
-        self.lambda[lane] = FIRST_DAMPING;
+        self.lambda[lane] = if self.has_units { FIRST_DAMPING } else { NEAR_DAMPING };
         self.grow[lane] = 2.0;
         self.woken[lane] = false;
         self.hold[lane] = 0;

@@ -1,14 +1,14 @@
 //! The step: damping, factorisation, bounds, and what the model says of it. All lanes at once.
 
-use super::{LANES, Phase, Solver};
+use super::{FIRST_DAMPING, LANES, Phase, Solver};
 use crate::expr::Block;
 use crate::fit::kernel::Lanes;
 
 /// Relative predicted decrease below which a start counts as near a minimum. Only where no parameter has a unit:
 /// in logarithms and exponents a step that small is short, elsewhere it may lead anywhere.
 const NEAR_START: f64 = 0.3;
-/// First damping of a start that turns out to be near a minimum.
-const NEAR_DAMPING: f64 = 1e-6;
+/// Share of the damping in a predicted decrease that the last step bears.
+const SPARED: f64 = 1e-4;
 /// Small steps for which the majorant is kept once the curvature has failed.
 const HOLD: u8 = 3;
 /// How often a Newton step is shortened before damping rises.
@@ -30,17 +30,16 @@ impl Solver<'_> {
                 }
                 let descends = definite[lane] && self.predicted[lane] >= 0.0;
                 if std::mem::take(&mut self.probing[lane])
-                    && descends
-                    && self.predicted[lane] <= NEAR_START * self.current.value.0[lane]
-                    && !self.has_units
+                    && self.lambda[lane] < FIRST_DAMPING
+                    && !(descends && self.predicted[lane] <= NEAR_START * self.current.value.0[lane])
                 {
-                    // The start is near a minimum: hardly any damping.
-                    self.lambda[lane] = NEAR_DAMPING;
+                    // The start is far from a minimum.
+                    self.lambda[lane] = FIRST_DAMPING;
                     again = true;
                 } else if descends {
-                    // The last step does without damping, which would keep it from converging quadratically.
+                    // The last step does without damping that would keep it from converging quadratically.
                     wanted[lane] = spared[lane] == 0.0
-                        && self.lambda[lane] > 0.0
+                        && self.lambda[lane] * self.extent[lane] > SPARED * self.predicted[lane]
                         && self.in_last_stage(lane)
                         && self.is_closing(lane);
                     if wanted[lane] {
@@ -87,9 +86,9 @@ impl Solver<'_> {
             let (lower, upper) = (self.lower[j], self.upper[j]);
             let mut resting = self.resting[j];
             for lane in 0..LANES {
-                let low = (value.0[lane] <= lower) & (slope.0[lane] > 0.0);
-                let high = (value.0[lane] >= upper) & (slope.0[lane] < 0.0);
-                let outward = if low | high { 1.0 } else { 0.0 };
+                let low = value.0[lane] <= lower && slope.0[lane] > 0.0;
+                let high = value.0[lane] >= upper && slope.0[lane] < 0.0;
+                let outward = if low || high { 1.0 } else { 0.0 };
                 resting.0[lane] = if wanted[lane] { outward } else { resting.0[lane] };
             }
             self.resting[j] = resting;
@@ -113,8 +112,8 @@ impl Solver<'_> {
 
     /// `L D Lᵀ` of the damped curvature and the step from it, all lanes at once; says which were positive definite.
     ///
-    /// Below the diagonal `factor` holds `L·D` until its row is reached, then `L`. A resting parameter has a unit
-    /// pivot and no coupling.
+    /// Below the diagonal `factor` holds `L·D` until its row is reached, then `L`; on it, one over the pivots. A resting
+    /// parameter has a unit pivot and no coupling.
     #[inline(always)]
     pub(super) fn factor_and_solve(&mut self) -> [bool; LANES] {
         let n = self.program.free.len();
@@ -130,7 +129,7 @@ impl Solver<'_> {
                 let (mut l, d) = (self.factor[at(j, k)], self.factor[at(k, k)]);
                 for lane in 0..LANES {
                     let ld = l.0[lane];
-                    l.0[lane] = ld / d.0[lane];
+                    l.0[lane] = ld * d.0[lane];
                     pivot.0[lane] = (-ld).mul_add(l.0[lane], pivot.0[lane]);
                 }
                 self.factor[at(j, k)] = l;
@@ -139,7 +138,7 @@ impl Solver<'_> {
             for lane in 0..LANES {
                 let resting = rests.0[lane] != 0.0;
                 definite[lane] &= resting | (pivot.0[lane] > 1e-14 * damped.0[lane].abs());
-                pivot.0[lane] = if resting { 1.0 } else { pivot.0[lane] };
+                pivot.0[lane] = 1.0 / if resting { 1.0 } else { pivot.0[lane] };
             }
             self.factor[at(j, j)] = pivot;
             for i in j + 1..n {
@@ -175,7 +174,7 @@ impl Solver<'_> {
         for j in (0..n).rev() {
             let (mut sum, d) = (self.step[j], self.factor[at(j, j)]);
             for lane in 0..LANES {
-                sum.0[lane] /= d.0[lane];
+                sum.0[lane] *= d.0[lane];
             }
             for i in j + 1..n {
                 let (l, s) = (self.factor[at(i, j)], self.step[i]);
