@@ -141,15 +141,15 @@ impl Settings {
 }
 
 crate::dispatch! {
-    /// Evaluates `program` at `parameters` (internal, all of them) over the first `rows` points per lane of `blocks`.
+    /// Evaluates `program` at `parameters` (internal, all of them) over `blocks`, of which so many points per
+    /// lane count.
     ///
     /// `blocks` holds, per block of points, the program's columns, then the targets, then the weights.
     pub(crate) fn evaluate<'a>(
         program: &'a Program,
         work: &'a mut Workspace,
         parameters: &'a [Lanes],
-        blocks: &'a [Block<POINTS>],
-        rows: usize,
+        blocks: (&'a [Block<POINTS>], usize),
         settings: &'a Settings,
         model: &'a mut Model,
     ) = evaluate_inline;
@@ -186,8 +186,7 @@ fn evaluate_inline(
     program: &Program,
     work: &mut Workspace,
     parameters: &[Lanes],
-    blocks: &[Block<POINTS>],
-    rows: usize,
+    (blocks, rows): (&[Block<POINTS>], usize),
     settings: &Settings,
     model: &mut Model,
 ) {

@@ -45,7 +45,7 @@ impl<'a> Lanes8<'a> {
         let rows = live.map(|lane| counts[lane]).max().unwrap_or(0);
         let blocks = rows.div_ceil(DEPTH) * (shared.program.columns.len() + 2);
         let Solver { trial, settings, fresh, .. } = solver;
-        evaluate(shared.level, &shared.program, work, trial, &data[..blocks], rows, settings, fresh);
+        evaluate(shared.level, &shared.program, work, trial, (&data[..blocks], rows), settings, fresh);
     }
 
     /// Copies the rows of a problem into a lane; false if there are too few of them.
