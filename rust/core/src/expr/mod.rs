@@ -17,7 +17,7 @@ pub(crate) use graph::{Binary, Graph, Id, Node, Rate, Unary, maximum, minimum};
 pub use parse::{MAX_CHAIN, MAX_DEPTH, MAX_LENGTH, MAX_NODES, MAX_PARAMETERS, names};
 pub(crate) use parse::{Symbol, parse};
 pub(crate) use rewrite::{Columns, Coordinates, Rewritten, rewrite};
-pub(crate) use tape::{Block, Inputs, Instr, Registers, Src, Tape, run};
+pub(crate) use tape::{Block, Inputs, Instr, Registers, Src, Tape, run, run_first};
 
 use std::sync::{Mutex, PoisonError};
 
@@ -272,7 +272,7 @@ crate::dispatch! {
     /// One block of a column program at the chosen instruction set.
     pub(crate) fn run_wide<'a, 'b>(
         level_instrs: &'a [Instr], inputs: &'a Inputs<'b, WIDE>, registers: &'a mut Registers<WIDE>
-    ) = run::<WIDE, WIDE>;
+    ) = run;
 }
 
 /// The instruction set in use.

@@ -294,13 +294,20 @@ impl<'a, const N: usize> Inputs<'a, N> {
     }
 }
 
-/// Runs `instrs` over the first `M` numbers of a block. Inlined into the callers that are compiled once per instruction set.
+/// Runs `instrs` over one block.
+#[inline(always)]
+pub(crate) fn run<const N: usize>(instrs: &[Instr], inputs: &Inputs<'_, N>, registers: &mut Registers<N>) {
+    run_first::<N, N>(instrs, inputs, registers);
+}
+
+/// Runs `instrs` over the first `M` numbers of a block. Inlined into the callers that are compiled once per
+/// instruction set.
 ///
 /// The loops are written by macros, not closures: a closure is a function of its own, which the compiler may leave
 /// outside the copy that has the instruction set. Each operation has its own loop, since an operation chosen inside
 /// the loop would keep it from vectorising.
 #[inline(always)]
-pub(crate) fn run<const N: usize, const M: usize>(
+pub(crate) fn run_first<const N: usize, const M: usize>(
     instrs: &[Instr],
     inputs: &Inputs<'_, N>,
     registers: &mut Registers<N>,

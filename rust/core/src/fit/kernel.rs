@@ -7,7 +7,7 @@
 use super::head::{Head, Sums, add_lanes};
 use super::program::{Entry, Program, Sum};
 use super::reduction::{Coefficients, put, reduce, take};
-use crate::expr::{Block, Inputs, Registers, run};
+use crate::expr::{Block, Inputs, Registers, run, run_first};
 use crate::simd::Level;
 
 /// Lanes: problems that are solved side by side.
@@ -202,7 +202,7 @@ fn prepare(program: &Program, work: &mut Workspace, parameters: &[Lanes]) {
         *input = parameters[j];
     }
     let inputs = Inputs { moving: &work.lane_inputs, fixed: &[] };
-    run::<LANES, LANES>(&program.lane.instrs, &inputs, &mut work.lane_registers);
+    run(&program.lane.instrs, &inputs, &mut work.lane_registers);
     for (out, &src) in work.lane_out.iter_mut().zip(&program.lane.outputs) {
         *out = *work.lane_registers.get(&inputs, src);
     }
@@ -261,7 +261,7 @@ fn add_block<const M: usize, const MAJORANT: bool>(program: &Program, work: &mut
     let Workspace { fixed, registers, head, sums, accumulators, wide, delta, reach, convex, .. } = work;
     let columns = program.columns.len();
     let inputs = Inputs { moving: &block[..columns], fixed };
-    run::<POINTS, M>(&program.point.instrs, &inputs, registers);
+    run_first::<POINTS, M>(&program.point.instrs, &inputs, registers);
     let prediction = registers.get(&inputs, program.prediction);
     head.run::<M, MAJORANT>(
         program.objective,
