@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 # those modules are imported here, before anyone can bind the module under the function's name.
 from isoloss import laws, objective, schedules, starts
 from isoloss._core import __version__
+from isoloss.compare import Comparison, compare
 from isoloss.config import show_config
 from isoloss.curves import Curves, read_curves
 from isoloss.draws import Draws
@@ -31,6 +32,7 @@ from isoloss.law import Law, law
 from isoloss.laws import register
 from isoloss.objective import AbsoluteError, Huber, SquaredError
 from isoloss.plan import Allocation
+from isoloss.rollout import Rollout
 from isoloss.runs import Runs, read
 from isoloss.search import Plateau, Search, search
 from isoloss.store import load
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AbsoluteError",
     "Allocation",
+    "Comparison",
     "Curves",
     "DataError",
     "Draws",
@@ -54,10 +57,12 @@ __all__ = [
     "LawError",
     "Notice",
     "Plateau",
+    "Rollout",
     "Runs",
     "Search",
     "SquaredError",
     "__version__",
+    "compare",
     "config",
     "datasets",
     "demo",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from isoloss.draws import Draws
     from isoloss.fit import Fit
 
-__all__ = ["KINDS", "Band", "band", "decades_beyond", "describe_decades", "predict"]
+__all__ = ["KINDS", "Band", "band", "decades_beyond", "describe_decades", "predict", "samples"]
 
 KINDS = ("mean", "new-run")
 
@@ -207,6 +207,29 @@ def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kin
         calibrated=basis.calibrated,
         decades={name: float(values[0]) if scalar else values.reshape(shape) for name, values in far.items()},
     )
+
+
+def samples(draws: Draws, columns: Mapping[str, F64], kind: str = "mean") -> F64:
+    """Predictions of every draw.
+
+    Parameters
+    ----------
+    draws : Draws
+    columns : mapping of str to (n,) float64
+        The law's variables; others are passed over.
+    kind : {"mean", "new-run"}
+        With the noise of one run, or without.
+
+    Returns
+    -------
+    (m, n) float64
+    """
+    expression = draws.bound.law.core(draws.bound.constants)
+    points = [np.ascontiguousarray(columns[name], dtype=np.float64) for name in expression.variables]
+    made = expression.evaluate(points, draws.params)
+    if kind == "mean":
+        return made
+    return _noise(draws, columns, made.shape[1])(made, slice(None))
 
 
 def _noise(draws: Draws, flat: Mapping[str, F64], count: int) -> Callable[[F64, slice], F64]:
