@@ -2,9 +2,9 @@
 
     python benches/bench_compare.py [--quick]
 
-For each file the largest budget is taken away, `isoloss.compare` recommends a law from the rest, and all laws then predict
-the largest budget. The runs are read from ISOLOSS_DATA or the folder beside the clone, and left out where they are absent.
-The tables are written into docs/compare.md.
+For each file the largest budget is taken away, `isoloss.compare` recommends a law from the rest, and all laws then
+predict the largest budget. The runs are read from ISOLOSS_DATA or the folder beside the clone. The tables are written
+into docs/compare.md.
 """
 
 import argparse
@@ -97,14 +97,10 @@ def main():
         good += right
     head = ("runs", "law", "next rung", "all later", "largest budget", "recommended: at the largest budget")
     fits, splits, seconds = timed(50 if quick else 1000)
+    verdict = f"The recommended law had the least error at the largest budget, or one not told from it, in {good} of {len(FILES)}."
+    work = f"Rollouts of {len(TIMED)} laws over {splits} splits of 240 runs, with draws from 8 starts each"
     text = "\n\n".join(
-        [
-            markdown(head, rows),
-            f"The recommended law had the least error at the largest budget, or one not told from it, in {good} of "
-            f"{len(FILES)}.",
-            f"Rollouts of {len(TIMED)} laws over {splits} splits of 240 runs, with draws from 8 starts each: "
-            f"{fits:,} fits in {seconds:.1f} s on {os.cpu_count()} cores.",
-        ]
+        [markdown(head, rows), verdict, f"{work}: {fits:,} fits in {seconds:.1f} s on {os.cpu_count()} cores."]
     )
     print(text)
     if not quick:
