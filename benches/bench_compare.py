@@ -97,7 +97,8 @@ def main():
         good += right
     head = ("runs", "law", "next rung", "all later", "largest budget", "recommended: at the largest budget")
     fits, splits, seconds = timed(50 if quick else 1000)
-    verdict = f"The recommended law had the least error at the largest budget, or one not told from it, in {good} of {len(FILES)}."
+    least = "The recommended law had the least error at the largest budget, or one not told from it"
+    verdict = f"{least}, in {good} of {len(FILES)}."
     work = f"Rollouts of {len(TIMED)} laws over {splits} splits of 240 runs, with draws from 8 starts each"
     text = "\n\n".join(
         [markdown(head, rows), verdict, f"{work}: {fits:,} fits in {seconds:.1f} s on {os.cpu_count()} cores."]
