@@ -182,6 +182,31 @@ RULES = {
         ),
         ({"runs": [[1.0, 1.0], [9.0, 9.0]], "loss": [3.0, 2.0], "at": [[4.0, 4.0]]}, {"loss": [2.0]}),
     ],
+    "isoflop_optima": [
+        # parabolas 3 + (ln N - ln 2)^2 and 2 + (ln N - ln 4)^2, a line of slope 1/2 through their vertices
+        (
+            {
+                "C": [24.0] * 4 + [96.0] * 4,
+                "N": [1.0, 2.0, 4.0, 3.0, 2.0, 4.0, 8.0, 7.0],
+                "loss": [3.0 + math.log(n / 2) ** 2 for n in (1, 2, 4, 3)]
+                + [2.0 + math.log(n / 4) ** 2 for n in (2, 4, 8, 7)],
+            },
+            {"C": [24.0, 96.0], "N": [2.0, 4.0], "D": [2.0, 4.0], "loss": [3.0, 2.0], "exponent": 0.5},
+            1e-7,
+        ),
+    ],
+    "envelope_optima": [
+        # the middle one of three curves is lowest at both ends of the compute
+        (
+            {
+                "N": [1.0, 1.0, 2.0, 2.0, 4.0, 4.0],
+                "C": [6.0, 600.0] * 3,
+                "loss": [3.0, 2.5, 2.9, 2.0, 3.5, 2.4],
+                "bins": 2.0,
+            },
+            {"C": [6.0, 600.0], "N": [2.0, 2.0], "D": [0.5, 50.0], "loss": [2.9, 2.0], "exponent": 0.0},
+        ),
+    ],
     "farseer_recipe": [
         # a planted surface without noise
         ({"N": _N, "D": _D, "loss": _LOSS}, {**_SURFACE, "b1": 0.42, "differences": 110, "sizes": 10}, 1e-4),

@@ -281,6 +281,13 @@ LAWS = {
         "noise": 2e-4,
         "fixed": ("Es", "Em"),  # as the authors take them from Clark et al.
     },
+    "optimal_N": {
+        "at": {"C": 96.0, "G": 2.0, "a": 0.5},
+        "value": 8.0,
+        "truth": "hoffmann2022_approach3",
+        "grid": {"C": (1e18, 1e22, 20)},
+        "noise": 0.02,
+    },
     "log_linear": {
         # 2 / 4^0.5 / 16^0.5
         "at": {"N": 4.0, "D": 16.0, "a": LN2, "b_N": -0.5, "b_D": -0.5},

@@ -177,7 +177,7 @@ def prefix_sharing() -> Rule:
         status="own",
         states_law=False,
         notes=(
-            "The formulas are ours; the abstract states 1.1 to 2 times the throughput of vLLM.",
+            "The formulas are ours; an abstract of the paper states 1.1 to 2 times the throughput of vLLM.",
             (
                 "Groups are served in descending order of the ratio of decode to prefill, so that the two mix. The "
                 "keys and "
