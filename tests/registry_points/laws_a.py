@@ -140,7 +140,7 @@ LAWS = {
         "at": {"N": 100.0, "c": 10.0, "alpha": 0.5},
         "value": 0.36787944117144233,
         "truth": {"c": 3000.0, "alpha": 0.32},
-        "grid": {"N": (3e7, 3e9, 8)},
+        "grid": {"N": (3e7, 3e9, 24)},
         "noise": "pass",
         "objective": "binomial",
     },

@@ -47,7 +47,7 @@ def steplaw_lr() -> Law:
     Examples
     --------
     >>> import isoloss as iso
-    >>> f"{iso.laws.get('steplaw_lr').bind('bootstrap_mean')(N='7B', D='1.4T'):.4g}"
+    >>> f"{iso.laws.get('steplaw_lr').bind('table2')(N='7B', D='1.4T'):.4g}"
     '0.0009166'
     """
     return law(
@@ -61,7 +61,7 @@ def steplaw_lr() -> Law:
             "alpha": "exponent of size",
             "beta": "exponent of data",
         },
-        units={"N": "parameters without embeddings; in mixtures of experts the total, not the active ones"},
+        units={"N": "parameters without embeddings"},
         target="lr",
         target_unit="peak learning rate of AdamW, cosine to 1e-5",
         recipe=Recipe(SquaredError(space="log"), _RECIPE),
@@ -70,6 +70,7 @@ def steplaw_lr() -> Law:
         source=STEP_LAW,
         notes=(
             _REFIT,
+            "In mixtures of experts N is the total: the active parameters would give up to 9 times too much.",
             (
                 "One sentence of v7 says that the best learning rate rises with N; coefficients and data say that it "
                 "falls."

@@ -27,7 +27,8 @@ LAION = Source(
 )
 BASIC = Source("Combined Scaling for Zero-shot Transfer Learning", "2111.10050", "Pham et al.", 2021)
 _REFIT = "released tables in overview.ipynb of LAION-AI/scaling-laws-for-comparison at 5343917, fitted by its recipe"
-_COMPUTE = "GFLOPs of the forward pass times samples seen; no factor for the backward pass"
+_COMPUTE = "forward GFLOPs per sample times samples"
+_FORWARD = "C counts the forward pass only, in GFLOPs: no factor for the backward pass."
 
 
 def laion_error() -> Law:
@@ -71,6 +72,7 @@ def laion_error() -> Law:
         status="form verified",
         source=LAION,
         notes=(
+            _FORWARD,
             (
                 "The authors print coefficients only in legends of figures that could not be read; the sets here are "
                 "refits. "
@@ -112,6 +114,7 @@ def laion_optimal_samples() -> Law:
         family=_FAMILY,
         status="form verified",
         source=LAION,
+        notes=(_FORWARD,),
     )
 
 
