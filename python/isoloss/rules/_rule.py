@@ -41,6 +41,8 @@ class Quantity:
         Above zero.
     numeric : bool
         False for an input that is no number or array of numbers (a word, a fitted law); it is passed on as it is.
+    optional : bool
+        May be left out; the rule then gets None.
     """
 
     unit: str
@@ -50,6 +52,7 @@ class Quantity:
     high: float = math.inf
     positive: bool = True
     numeric: bool = True
+    optional: bool = False
 
     @property
     def domain(self) -> str:
@@ -162,8 +165,7 @@ class Rule(View):
                 message = f"rule {self.name!r} has no input {name!r}{did_you_mean(name, inputs)}"
                 raise LawError(message, code="law-unknown-name", name=name)
         taken = {name: given.get(name, quantity.default) for name, quantity in inputs.items()}
-        missing = [name for name, value in taken.items() if value is None and inputs[name].numeric]
-        missing += [name for name in self.variables if taken[name] is None and name not in missing]
+        missing = [name for name, value in taken.items() if value is None and not inputs[name].optional]
         if missing:
             message = f"rule {self.name!r}: no value for {', '.join(missing)}"
             raise LawError(message, code="law-missing-name", names=missing)
@@ -231,14 +233,14 @@ class Rule(View):
 
 def _meaning(quantity: Quantity) -> str:
     if quantity.default is None:
-        return quantity.meaning
+        return quantity.meaning + (" (may be left out)" if quantity.optional else "")
     default = quantity.default
     shown = format_number(default) if isinstance(default, (int, float)) else str(default)
     return f"{quantity.meaning} (default {shown})"
 
 
 def _checked(name: str, quantity: Quantity, value: Any) -> Any:
-    if not quantity.numeric:
+    if value is None or not quantity.numeric:
         return value
     try:
         array = np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)

@@ -63,7 +63,9 @@ def compound_scaling() -> Rule:
         variables={"s": Quantity("1", "factor of FLOPs")},
         parameters={
             "e_w": Quantity("1", "share of the width", 0.8, 0.0, 1.0, positive=False),
-            "e_r": Quantity("1", "share of the resolution; half of what the width leaves if not given", numeric=False),
+            "e_r": Quantity(
+                "1", "share of the resolution; else half of the rest", low=0.0, high=1.0, positive=False, optional=True
+            ),
         },
         source=DOLLAR,
         status="verified",
