@@ -156,6 +156,19 @@ def test_step_law_is_the_mean_of_its_bootstrap(data_dir):
         assert back(published.intervals[name]) == pytest.approx(np.quantile(rows[column], [0.025, 0.975]), rel=1e-12)
 
 
+@pytest.mark.parametrize(("N", "D"), [(6e7, 2e9), (1e9, 1e11), (7e9, 1.4e12)])
+def test_step_law_interval_is_that_of_the_1000_refits(data_dir, N, D):
+    rows = np.genfromtxt(data_dir / "steplaw_published_bootstrap.csv", delimiter=",", names=True)
+    lr = np.exp(rows["lr_intercept"] + rows["lr_coefN"] * np.log(N) + rows["lr_coefD"] * np.log(D))
+    batch = np.exp(rows["bs_intercept"] + rows["bs_coefD"] * np.log(D))
+    told = iso.rules.get("step_law_interval")(N=N, D=D)
+    for name, draws in (("lr", lr), ("batch", batch)):
+        middle, low, high = (getattr(told, f"{name}{end}") for end in ("", "_low", "_high"))
+        assert middle == pytest.approx(np.exp(np.log(draws).mean()), rel=1e-9)
+        # A normal interval of the logarithms beside the percentiles of the refits themselves.
+        assert np.log([low, high]) == pytest.approx(np.log(np.quantile(draws, [0.025, 0.975])), abs=0.03)
+
+
 def test_step_law_recipe_on_the_released_runs(steplaw, cells):
     """Their recipe on what they released: other numbers than they print, since cells are missing."""
     loss = steplaw["loss_smooth"]

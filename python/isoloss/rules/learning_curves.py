@@ -165,7 +165,8 @@ def kernel_learning_curve() -> Rule:
         formula=(
             "1 = sum_i lambda_i / (kappa + D lambda_i)",
             "gamma = sum_i D lambda_i^2 / (kappa + D lambda_i)^2",
-            "L = kappa^2 / (1 - gamma) * sum_i lambda_i / (kappa + D lambda_i)^2, lambda_i = i^-(1 + alpha_K)",
+            "L = kappa^2 / (1 - gamma) * sum_i lambda_i / (kappa + D lambda_i)^2",
+            "lambda_i = i^-(1 + alpha_K)",
         ),
         latex_lines=(
             r"1 = \sum_i \frac{\lambda_i}{\kappa + D \lambda_i}",
@@ -177,7 +178,7 @@ def kernel_learning_curve() -> Rule:
         function=_kernel,
         variables={"D": Quantity("samples", "training samples")},
         parameters={
-            "alpha_K": Quantity("1", "exponent of the spectrum, and of the curve where D is far below the modes"),
+            "alpha_K": Quantity("1", "exponent of the spectrum, and of the curve while D << modes"),
             "modes": Quantity("1", "number of modes kept", 2e5, 1.0, 1e7),
         },
         source=BAHRI,
