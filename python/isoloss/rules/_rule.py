@@ -42,7 +42,7 @@ class Quantity:
     numeric : bool
         False for an input that is no number or array of numbers (a word, a fitted law); it is passed on as it is.
     optional : bool
-        May be left out; the rule then gets None.
+        May be left out; the rule then gets None. So may every parameter that is not numeric.
     """
 
     unit: str
@@ -165,7 +165,9 @@ class Rule(View):
                 message = f"rule {self.name!r} has no input {name!r}{did_you_mean(name, inputs)}"
                 raise LawError(message, code="law-unknown-name", name=name)
         taken = {name: given.get(name, quantity.default) for name, quantity in inputs.items()}
-        missing = [name for name, value in taken.items() if value is None and not inputs[name].optional]
+        free = {name for name, item in inputs.items() if item.optional}
+        free |= {name for name, item in self.parameters.items() if not item.numeric}
+        missing = [name for name, value in taken.items() if value is None and name not in free]
         if missing:
             message = f"rule {self.name!r}: no value for {', '.join(missing)}"
             raise LawError(message, code="law-missing-name", names=missing)
