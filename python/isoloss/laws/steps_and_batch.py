@@ -204,7 +204,7 @@ def fit_stepwise(
     from isoloss.fit import fit
     from isoloss.runs import read
 
-    def fitted(what: Law, columns: Mapping[str, Any], **roles: str) -> Mapping[str, float]:
+    def fitted(what: Law, columns: Mapping[str, Any], **roles: Any) -> Mapping[str, float]:
         return fit(what, read(dict(columns), **roles), objective=SquaredError(space="log")).params
 
     size = fitted(su_size(), sizes)

@@ -243,8 +243,8 @@ def lr_for_batch() -> Rule:
 class Curvature(NamedTuple):
     """Largest curvature of a batch, and the learning rate at which gradient descent on it becomes unstable."""
 
-    curvature: float
-    lr_max: float
+    curvature: F64 | float
+    lr_max: F64 | float
 
 
 def _spiked(

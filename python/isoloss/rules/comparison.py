@@ -83,8 +83,8 @@ def _crossover(first: Any, second: Any, x: str, low: float, high: float, at: Map
     typical = np.median(gap, axis=0)
     roots = crossings[0] if len(gap) == 1 else _roots(grid, typical)
     ends = np.quantile(found, [0.025, 0.975]) if found.size else (np.nan, np.nan)
-    better = ["first" if end < 0.0 else "second" for end in (typical[0], typical[-1])]
-    return Crossing(roots, *better, found.size / len(gap), float(ends[0]), float(ends[1]))
+    below, above = ("first" if end < 0.0 else "second" for end in (typical[0], typical[-1]))
+    return Crossing(roots, below, above, found.size / len(gap), float(ends[0]), float(ends[1]))
 
 
 def _roots(grid: F64, gap: F64) -> F64:

@@ -77,7 +77,8 @@ def _mixture(
     half_life = np.atleast_1d(given[2][: int(pools)] if tau is None else np.asarray(tau))
     if utility.shape != half_life.shape or utility.ndim != 1:
         raise DataError("inputs 'b' and 'tau' hold one value for each pool", code="data-shape")
-    return np.vectorize(lambda samples: _one(model, samples, n, scale, utility, half_life, d), otypes=[np.float64])(x)
+    error = np.vectorize(lambda samples: _one(model, samples, n, scale, utility, half_life, d), otypes=[np.float64])
+    return np.asarray(error(x))
 
 
 _X = {"x": Quantity("samples", "samples seen in training"), "n": Quantity("samples", "samples in a pool", 12.8e6)}

@@ -108,7 +108,8 @@ def _error(alpha: float, f: float) -> float:
 
 
 def _errors(alpha: F64 | float, f: F64 | float) -> F64:
-    return np.vectorize(_error, otypes=[np.float64])(alpha, f)
+    errors: F64 = np.vectorize(_error, otypes=[np.float64])(alpha, f)
+    return errors
 
 
 def perceptron_pruning() -> Rule:
@@ -166,9 +167,9 @@ def perceptron_pruning() -> Rule:
 class Keep(NamedTuple):
     """The best fraction to keep."""
 
-    fraction: float
-    error: float
-    error_random: float
+    fraction: F64 | float
+    error: F64 | float
+    error_random: F64 | float
 
 
 _LEAST = 0.02
@@ -203,7 +204,8 @@ def _best(alpha: float) -> Keep:
 
 def _bests(alpha: F64 | float) -> Keep:
     kept = [_best(float(value)) for value in np.ravel(alpha)]
-    return Keep(*(np.reshape(column, np.shape(alpha)) for column in zip(*kept, strict=True)))
+    fraction, error, random = (np.reshape(column, np.shape(alpha)) for column in zip(*kept, strict=True))
+    return Keep(fraction, error, random)
 
 
 def best_keep_fraction() -> Rule:

@@ -29,8 +29,8 @@ _FAMILY = "emergence"
 class PassRate(NamedTuple):
     """Two estimates of a pass rate."""
 
-    paper: float
-    unbiased: float
+    paper: F64 | float
+    unbiased: F64 | float
 
 
 def _pass_until(successes: F64 | float, draws: F64 | float) -> PassRate:

@@ -27,11 +27,11 @@ F64 = NDArray[np.float64]
 class Optimum(NamedTuple):
     """The best size, and what more tokens than that cost."""
 
-    M: float
-    N: float
-    D: float
-    loss: float
-    penalty: float
+    M: F64 | float
+    N: F64 | float
+    D: F64 | float
+    loss: F64 | float
+    penalty: F64 | float
 
 
 def _optimum(C: F64 | float, M: F64 | float | None, E: float, a: float, eta: float, b: float) -> Optimum:

@@ -29,7 +29,8 @@ def _project(n: F64 | float, n0: float, n1: float, perf0: F64 | float, perf1: F6
         raise DataError(
             f"inputs 'n0' and 'n1' are both {n0:g}: a line needs two sizes", code="rule-domain", column="n1"
         )
-    return (np.log(n / n0) * perf1 - np.log(n / n1) * perf0) / np.log(n1 / n0)
+    line: F64 | float = (np.log(n / n0) * perf1 - np.log(n / n1) * perf0) / np.log(n1 / n0)
+    return line
 
 
 def projektor_projection() -> Rule:

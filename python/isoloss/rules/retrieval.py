@@ -138,7 +138,8 @@ def _envelope(compute: F64, loss: F64) -> NDArray[np.intp]:
     order = np.lexsort((loss, compute))
     best = np.minimum.accumulate(loss[order])
     keep = np.concatenate([[True], loss[order][1:] < best[:-1]])
-    return order[keep]
+    found: NDArray[np.intp] = order[keep]
+    return found
 
 
 def pareto_envelope() -> Rule:

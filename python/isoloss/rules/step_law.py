@@ -45,12 +45,12 @@ _BATCH_EXCESS = np.array([1.58, 1.02, 0.44, 0.18, 0.0, 0.17, 0.44, 0.97, 1.40])
 class Settings(NamedTuple):
     """Best settings with the ends of their intervals."""
 
-    lr: float
-    lr_low: float
-    lr_high: float
-    batch: float
-    batch_low: float
-    batch_high: float
+    lr: F64 | float
+    lr_low: F64 | float
+    lr_high: F64 | float
+    batch: F64 | float
+    batch_low: F64 | float
+    batch_high: F64 | float
 
 
 def _interval(N: F64 | float, D: F64 | float, level: float) -> Settings:
@@ -100,8 +100,8 @@ def step_law_interval() -> Rule:
 class Penalty(NamedTuple):
     """Excess loss as a fraction of the best loss."""
 
-    lr: float
-    batch: float
+    lr: F64 | float
+    batch: F64 | float
 
 
 def _penalty(lr_ratio: F64 | float, batch_ratio: F64 | float) -> Penalty:

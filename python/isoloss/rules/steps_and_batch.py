@@ -26,10 +26,10 @@ F64 = NDArray[np.float64]
 class Tradeoff(NamedTuple):
     """Steps and tokens at a batch size, and as multiples of the least."""
 
-    steps: float
-    tokens: float
-    time: float
-    data: float
+    steps: F64 | float
+    tokens: F64 | float
+    time: F64 | float
+    data: F64 | float
 
 
 def _tradeoff(batch: F64 | float, S_min: float, B_crit: float) -> Tradeoff:

@@ -27,8 +27,8 @@ F64 = NDArray[np.float64]
 class Split(NamedTuple):
     """Parameters of encoder and decoder."""
 
-    encoder: float
-    decoder: float
+    encoder: F64 | float
+    decoder: F64 | float
 
 
 def _split(budget: F64 | float, p_e: float, p_d: float, cost_e: float, cost_d: float) -> Split:
