@@ -61,7 +61,7 @@ def test_intervals_are_shown_with_their_origin():
     fit = iso.fit("chinchilla", runs(group="run"), objective="squared_log")
     text = fit.with_draws(fit.bootstrap(40, seed=0)).summary(level=0.9)
     assert "90 % bootstrap interval" in text
-    assert "percentile intervals expanded for 13 degrees of freedom, 40 wild draws by group" in text
+    assert "percentile intervals expanded for 17 degrees of freedom, 40 wild draws by group" in text
     assert "in 18 groups" in text
     assert "cluster-robust" in text
 

@@ -32,6 +32,8 @@ from isoloss.resampling import (
     chunk_seed,
     chunk_sizes,
     components,
+    default_interval,
+    degrees_of_freedom,
     draw_targets,
     estimated,
     model_of,
@@ -100,7 +102,7 @@ class _Source:
         self.fit, self.method, self.units, self.seed = fit, method, units, seed
         problem = fit.problem
         n, q = fit.n, estimated(problem)
-        self.df = float(max(units.count - q, 1))
+        self.df = degrees_of_freedom(method, units, problem)
         self.model: NoiseModel | None = None
         self.residuals: Residuals | None = None
         self.spread: tuple[float, float] | None = None
@@ -145,10 +147,6 @@ class _Source:
         model = self.model if self.model is not None else _NO_NOISE
         target = draw_targets(problem, self.method, size, seed, self.residuals, self.units, model, self.at, self.spread)
         return Chunk(weights=None, target=target, deficient=np.zeros(size, dtype=np.bool_))
-
-    def interval(self) -> str:
-        """The kind of interval that covers best with this method (see docs/coverage.md)."""
-        return {"case": "percentile", "jackknife": "jackknife"}.get(self.method, "expanded")
 
 
 _NO_NOISE = NoiseModel(size=0.0, slope=0.0, scale=(), middle=0.0, low=0.0, high=0.0, pool=np.zeros(1))
@@ -285,7 +283,7 @@ def _pick(
     few = _few_units(source)
     alike = checkpoints(fit, source)
     basis = Basis(
-        interval=source.interval(),
+        interval=default_interval(source.method),
         df=source.df,
         calibrated=not (few or alike),
         positive=fit.problem.parameters.positive.copy(),

@@ -41,7 +41,7 @@ class Basis:
     interval : str
         The kind of interval by default, one of `isoloss.intervals.INTERVALS`.
     df : float
-        Degrees of freedom behind the size of the noise: units beyond the parameters fitted.
+        Degrees of freedom behind the size of the noise.
     calibrated : bool
         False where the draws are known to be too much alike, or too few units: then their percentiles are no confidence
         interval, and are not called one.

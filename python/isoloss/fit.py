@@ -21,6 +21,7 @@ from isoloss._fitdata import FitData
 from isoloss._fitrun import run
 from isoloss._objectivebase import Delta
 from isoloss._watch import OnInterrupt, Progress, Watch
+from isoloss.coverage import Coverage, coverage
 from isoloss.decisions import Decisions, decide
 from isoloss.draws import Draws
 from isoloss.law import Law
@@ -229,6 +230,72 @@ class Fit(FitData):
             n_threads=n_threads,
             progress=progress,
             on_interrupt=on_interrupt,
+        )
+
+    def coverage(
+        self,
+        studies: int = 500,
+        *,
+        draws: int = 399,
+        level: float = 0.95,
+        method: str = "auto",
+        by: str | None = None,
+        at: Mapping[str, ArrayLike | str] | None = None,
+        seed: int | np.random.Generator = 0,
+        n_threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Coverage:
+        """How often the intervals of a study at these very runs hold the truth.
+
+        Losses are simulated from this fit with normal noise of the size its residuals show, by groups where there are
+        any; each study is fitted and resampled, and every kind of interval is checked.
+
+        Parameters
+        ----------
+        studies, draws : int
+            Simulated studies, and draws of each.
+        level : float
+            What the intervals claim.
+        method, by
+            As for `bootstrap`.
+        at : mapping of str to number, optional
+            The point whose loss is predicted, such as ``{"N": "70B", "D": "1.4T"}``; by default the run of most
+            compute.
+        seed : int or numpy Generator
+        n_threads : int, optional
+            The result does not depend on it.
+        progress : callable, optional
+            Called as ``progress(studies done, studies)``; True stops.
+
+        Returns
+        -------
+        Coverage
+            A row for each kind of interval, Wald and profile intervals among them where they exist.
+
+        Raises
+        ------
+        OptionError, DataError
+            As `bootstrap`.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
+        >>> made = iso.fit("chinchilla", runs, objective="squared_log").coverage(60, draws=99)
+        >>> made.default, bool(made["expanded"].covered["alpha"] > 0.8)
+        ('expanded', True)
+        """
+        return coverage(
+            self,
+            studies,
+            draws=draws,
+            level=level,
+            method=method,
+            by=by,
+            at=at,
+            seed=seed,
+            n_threads=n_threads,
+            progress=progress,
         )
 
     def with_draws(self, draws: Draws) -> Fit:

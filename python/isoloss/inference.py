@@ -8,7 +8,13 @@ summed, the estimate solves sum_i w_i rho'(r_i) grad r_i = 0, and its covariance
     meat  = sum_i (w_i rho'(r_i))^2 g_i g_i^T,
 
 times n / (n - q) for the q parameters estimated (Huber 1967; White 1982). When runs come in groups the terms of the
-meat are summed within each group first, and the factor is G/(G - 1) (n - 1)/(n - q) (Liang and Zeger 1986).
+meat are summed within each group first, and the factor is G/(G - 1) (n - 1)/(n - q) (Liang and Zeger 1986). That is
+``HC1``. Instead of a factor, ``HC2`` and ``HC3`` correct each term u_g of the meat for its own leverage,
+
+    u_g -> (1 - A_g bread^-1)^(-1/2) u_g   or   (1 - A_g bread^-1)^-1 u_g,   A_g = sum_i w_i rho''(r_i) g_i g_i^T,
+
+over the runs of the group (MacKinnon and White 1985; for groups Bell and McCaffrey 2002, CR2 and CR3). HC3 is about the
+jackknife's covariance.
 
 Where this would mislead it is refused with a reason: absolute and pinball losses have no curvature in their residuals,
 nor has a Huber objective whose delta almost no residual lies within; and a bread that is not positive definite has no
@@ -23,11 +29,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.errors import OptionError
 from isoloss.objective import Objective
 from isoloss.problem import F64, Problem
 
-__all__ = ["Covariance", "correlation", "covariance"]
+__all__ = ["KINDS", "Covariance", "correlation", "covariance"]
 
+KINDS = ("HC1", "HC2", "HC3")
+_LEAST_LEFT = 1e-6  # of a term that determines a direction alone
 _HUBERS = ("huber", "asymmetric_huber")
 _BLOCK = 50_000  # runs whose second derivatives are held at once
 
@@ -55,7 +64,12 @@ class Covariance:
 
 
 def covariance(
-    problem: Problem, params: F64, at_bound: NDArray[np.int8], groups: NDArray[np.int64] | None
+    problem: Problem,
+    params: F64,
+    at_bound: NDArray[np.int8],
+    groups: NDArray[np.int64] | None,
+    *,
+    kind: str = "HC1",
 ) -> Covariance:
     """The sandwich covariance at an optimum.
 
@@ -69,8 +83,21 @@ def covariance(
         Non-zero where a parameter sits on a bound; such parameters are held there.
     groups : (n,) int64 or None
         Group of each run, for the cluster-robust form.
+    kind : {"HC1", "HC2", "HC3"}
+        Correction for small samples.
+
+    Raises
+    ------
+    OptionError
+        Code ``option``: an unknown kind.
     """
+    if kind not in KINDS:
+        message = f"kind={kind!r} is not a correction of the covariance; known: {', '.join(KINDS)}"
+        raise OptionError(message, argument="kind")
+    correction = kind
     kind = "sandwich" if groups is None else "cluster-robust sandwich"
+    if correction != "HC1":
+        kind += f" ({correction if groups is None else correction.replace('HC', 'CR')})"
     own = problem.parameters
     root = own.tied
     moves = own.free & (at_bound[root] == 0)
@@ -114,8 +141,16 @@ def covariance(
     if not spectrum[0] > 1e-13 * q * abs(spectrum[-1]):
         reason = "the curvature at the optimum is not positive definite: the data do not pin all parameters down"
         return Covariance(cov=None, kind=kind, reason=reason)
-    factor = n / (n - q) if groups is None else count / (count - 1) * (n - 1) / (n - q)
     inverse = np.linalg.inv(bread)
+    if correction == "HC1":
+        factor = n / (n - q) if groups is None else count / (count - 1) * (n - 1) / (n - q)
+    else:
+        factor = 1.0
+        power = {"HC2": -0.5, "HC3": -1.0}[correction]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            meat = _corrected(problem, params, selection / scale, weight, present, codes, count, bread, power)
+        if not np.all(np.isfinite(meat)):
+            return Covariance(cov=None, kind=kind, reason="a derivative of the law is not finite at the optimum")
     small = factor * (inverse @ meat @ inverse) / scale / scale[:, None]
     cov = selection @ (0.5 * (small + small.T)) @ selection.T
     held = np.asarray(at_bound[root] != 0) & ~own.fixed[root]
@@ -155,6 +190,41 @@ def _moments(
         else:
             np.add.at(sums, codes[first : first + _BLOCK], score)
     return gram, bread, meat if codes is None else sums.T @ sums
+
+
+def _corrected(
+    problem: Problem,
+    params: F64,
+    selection: F64,
+    weight: F64,
+    present: NDArray[np.intp],
+    codes: NDArray[np.intp] | None,
+    count: int,
+    bread: F64,
+    power: float,
+) -> F64:
+    """(q, q) the meat with each term corrected for its leverage; selection and bread in scaled parameters."""
+    q = selection.shape[1]
+    factor = np.linalg.cholesky(bread)
+    upright = np.linalg.inv(factor)
+    terms, own = np.zeros((count, q)), np.zeros((count, q, q))
+    for first in range(0, len(present), _BLOCK):
+        rows = present[first : first + _BLOCK]
+        columns = [np.ascontiguousarray(column[rows]) for column in problem.columns]
+        value, gradient, _ = problem.expression.derivatives(columns, params)
+        slope, _ = _transform_slopes(value, problem.objective)
+        d1, d2 = problem.objective.slopes(value, problem.target[rows])
+        w = weight[rows]
+        # In coordinates in which the bread is the identity.
+        g = (slope[:, None] * gradient @ selection) @ upright.T
+        where = np.arange(first, first + len(rows)) if codes is None else codes[first : first + _BLOCK]
+        np.add.at(terms, where, (w * d1)[:, None] * g)
+        np.add.at(own, where, (w * d2)[:, None, None] * g[:, :, None] * g[:, None, :])
+    size, axes = np.linalg.eigh(own)
+    stretch = np.clip(1.0 - size, _LEAST_LEFT, None) ** power
+    terms = np.einsum("gij,gj,gkj,gk->gi", axes, stretch, axes, terms)
+    meat = terms.T @ terms
+    return np.asarray(factor @ meat @ factor.T)
 
 
 def correlation(cov: F64) -> F64:

@@ -5,9 +5,9 @@ Private. Five kinds, for any statistic that can be computed from each draw:
 ``percentile``
     The quantiles (1 - level)/2 and (1 + level)/2 of the draws (Efron 1979).
 ``expanded``
-    The same at the levels :math:`\Phi(\mp t)`, t the quantile of Student's distribution with as many degrees of freedom
-    as there are units resampled beyond the parameters fitted. A percentile interval is as narrow as if the size of
-    the noise were known; this one pays for having estimated it (Hesterberg 2015, section 3.3). It stays
+    The same at the levels :math:`\Phi(\mp t)`, t the quantile of Student's distribution with the degrees of freedom
+    behind the size of the noise (`isoloss.resampling.degrees_of_freedom`). A percentile interval is as narrow as if the
+    size of the noise were known; this one pays for having estimated it (Hesterberg 2015, section 3.3). It stays
     equivariant under changes of scale: the interval of ln A is the logarithm of the interval of A.
 ``bca``
     Levels corrected for the median bias of the draws and for the acceleration, from the refits that leave one

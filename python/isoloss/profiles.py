@@ -4,8 +4,10 @@ All values are one batch of constrained fits, solved twice: from the optimum and
 then from the solutions of the neighbouring values, so that one value stuck in another basin stands out neither way.
 
 Where the objective is a likelihood, the values that a likelihood-ratio test does not reject are a confidence interval
-(Wilks 1938), and one that need not be symmetric. With m runs and S the sum, the ratio is m ln(S / S_min) for squared
-errors, normal with an unknown variance, and 2 (V - V_min) for half the deviance V of pass counts.
+(Wilks 1938), and one that need not be symmetric. For squared errors, normal with an unknown variance, m residual
+degrees of freedom and the sum S, the ratio is m (S / S_min - 1) and its limit the squared quantile of Student's
+distribution (Bates and Watts 1988, section 6.1); for half the deviance V of pass counts it is 2 (V - V_min), with the
+normal one's.
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from isoloss.errors import LawError, OptionError
+from isoloss.intervals import t_quantile
 from isoloss.problem import F64, Problem, Solved
 from isoloss.starts import project
 from isoloss.units import format_number
@@ -151,9 +153,9 @@ def profile(fit: Fit, name: str, values: ArrayLike | None, *, level: float, n_th
     params = np.concatenate([solved.params for _, solved in tried])[order]
     ratio = _ratio(fit, found)
     reason = _no_likelihood(fit)
-    limit = NormalDist().inv_cdf(0.5 + 0.5 * level)
     interval = None
     if reason is None:
+        limit = math.sqrt(likelihood_limit(fit.problem, level))
         interval = (_end(grid[order], ratio, estimate, limit, -1), _end(grid[order], ratio, estimate, limit, 1))
     return Profile(
         name=name,
@@ -168,10 +170,49 @@ def profile(fit: Fit, name: str, values: ArrayLike | None, *, level: float, n_th
     )
 
 
+def no_likelihood(problem: Problem) -> str | None:
+    """Why an objective has no likelihood ratio, or None."""
+    if problem.objective.kind not in ("squared", "binomial"):
+        return f"{problem.objective.name} is no likelihood; see bootstrap()"
+    if problem.objective.kind == "squared" and residual_df(problem) < 1:
+        return "the runs leave no residual"
+    return None
+
+
+def residual_df(problem: Problem) -> int:
+    """Runs that count beyond the free parameters."""
+    weights = problem.weights
+    n = problem.target.shape[-1] if weights is None else int(np.count_nonzero(weights > 0.0))
+    return n - int(problem.parameters.free.sum())
+
+
+def likelihood_ratio(problem: Problem, objective: F64, least: F64 | float) -> F64:
+    """Likelihood ratio of constrained fits against the best: t squared for squared errors, chi squared for counts."""
+    if problem.objective.kind == "binomial":
+        return np.asarray(2.0 * (objective - least))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(residual_df(problem) * (objective / least - 1.0))
+
+
+def likelihood_limit(problem: Problem, level: float, parameters: int = 1) -> float:
+    """What the ratio stays below with this probability when one or two parameters are held at their true values."""
+    df = math.inf if problem.objective.kind == "binomial" else float(residual_df(problem))
+    if parameters == 1:
+        return t_quantile(0.5 + 0.5 * level, df) ** 2
+    if math.isinf(df):
+        return -2.0 * math.log(1.0 - level)
+    return df * math.expm1(
+        -2.0 / df * math.log(1.0 - level)
+    )  # twice the quantile of F with 2 and df degrees of freedom
+
+
 def _no_likelihood(fit: Fit) -> str | None:
-    """Why there is no likelihood ratio, or None."""
-    if fit.objective.kind not in ("squared", "binomial"):
-        return f"{fit.objective.name} is no likelihood; see bootstrap()"
+    """Why a fit has no likelihood ratio, or None."""
+    reason = no_likelihood(fit.problem)
+    if reason is not None:
+        return reason
+    if fit.runs.group is not None:
+        return "rows of a group are not independent; see bootstrap()"
     if fit.objective.kind == "squared" and not fit.value > 0.0:
         return "the residuals vanish"
     return None
@@ -180,10 +221,7 @@ def _no_likelihood(fit: Fit) -> str | None:
 def _ratio(fit: Fit, objective: F64) -> F64:
     """(m,) likelihood ratio of each constrained fit against the best of all."""
     least = np.fmin(fit.value, np.nanmin(objective)) if np.isfinite(objective).any() else fit.value
-    if fit.objective.kind == "binomial":
-        return np.asarray(2.0 * (objective - least))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(fit.n * np.log(objective / least))
+    return likelihood_ratio(fit.problem, objective, float(least))
 
 
 def _end(values: F64, ratio: F64, estimate: float, limit: float, side: int) -> float:
@@ -208,12 +246,12 @@ def _adaptive(fit: Fit, j: int, level: float, threads: int | None) -> list[tuple
         lower = max(lower, 1e-3 * estimate)
     error = fit.stderr[fit.names[j]]
     step = _SPAN * error if math.isfinite(error) and error > 0.0 else 0.3 * abs(estimate) or 1.0
-    limit = NormalDist().inv_cdf(0.5 + 0.5 * level)
     low, high = max(lower, estimate - step), min(upper, estimate + step)
     values = np.unique(np.append(np.linspace(low, high, _POINTS), estimate))
     tried = [(values, _solve(fit, j, values, threads))]
     if _no_likelihood(fit) is not None:
         return tried
+    limit = math.sqrt(likelihood_limit(fit.problem, level))
     for _ in range(_WIDENINGS):
         grid = np.concatenate([at for at, _ in tried])
         found = np.concatenate([np.where(solved.ok, solved.value, np.nan) for _, solved in tried])

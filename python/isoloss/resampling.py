@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AROUND_THE_FIT",
     "METHODS",
+    "MOST_LEFT_OUT",
     "Chunk",
     "Residuals",
     "Units",
@@ -58,6 +59,8 @@ __all__ = [
     "chunk_seed",
     "chunk_sizes",
     "components",
+    "default_interval",
+    "degrees_of_freedom",
     "draw_targets",
     "estimated",
     "leave_out",
@@ -84,7 +87,7 @@ AROUND_THE_FIT = ("wild", "residual", "parametric", "seed-noise")
 _LOPSIDED = ("quantile", "expectile", "asymmetric_huber")
 _WEBB_BELOW = 12
 _WEBB = np.array([-math.sqrt(1.5), -1.0, -math.sqrt(0.5), math.sqrt(0.5), 1.0, math.sqrt(1.5)])
-_MOST_LEFT_OUT = 400  # units; with more of them the correction is below one part in eighty
+MOST_LEFT_OUT = 400  # units; with more of them the correction is below one part in eighty
 _LOOK_UP = 1_000_000  # numbers that NumPy handles between two chances to interrupt it
 
 
@@ -198,6 +201,20 @@ def chosen_method(method: str, units: Units, problem: Problem) -> str:
     return method
 
 
+def default_interval(method: str) -> str:
+    """The kind of interval that covers best with a method; docs/coverage.md has the figures."""
+    return {"case": "percentile", "jackknife": "jackknife"}.get(method, "expanded")
+
+
+def degrees_of_freedom(method: str, units: Units, problem: Problem) -> float:
+    """Degrees of freedom behind the size of the noise.
+
+    Units beyond the parameters. Left-out residuals have paid for the parameters already: their variance is the
+    jackknife's, which goes with units less one (MacKinnon, Nielsen and Webb 2023).
+    """
+    return float(max(units.count - (1 if method == "wild" else estimated(problem)), 1))
+
+
 # Residuals -----------------------------------------------------------------------------------------------------------
 
 
@@ -228,7 +245,7 @@ class Residuals:
 
 def leave_out(problem: Problem, params: F64, units: Units, watch: Watch) -> F64 | None:
     """(units, p) the fit without each unit, NaN where it failed; None where there are too many units to matter."""
-    if units.count > _MOST_LEFT_OUT:
+    if units.count > MOST_LEFT_OUT:
         return None
     weights = units.without()
     lacking = rank_deficient(problem, weights)
@@ -243,13 +260,19 @@ def leave_out(problem: Problem, params: F64, units: Units, watch: Watch) -> F64 
     return np.where((solved.ok & ~lacking)[:, None], solved.params, np.nan)
 
 
-def residuals_of(problem: Problem, params: F64, units: Units, watch: Watch) -> Residuals:
-    """Residuals of a fit, corrected for the part of the noise that the fit has taken up."""
+def residuals_of(
+    problem: Problem, params: F64, units: Units, watch: Watch, *, left_out: F64 | None = None
+) -> Residuals:
+    """Residuals of a fit, corrected for the part of the noise that the fit has taken up.
+
+    `left_out` are the fits without each unit, where they are known already.
+    """
     goal = problem.objective
     alive = np.ones(len(problem.target), dtype=np.bool_) if problem.weights is None else problem.weights > 0.0
     base = goal.transform(problem.predict(params)[0])
     plain = goal.transform(problem.target) - base
-    left_out = leave_out(problem, params, units, watch)
+    if left_out is None:
+        left_out = leave_out(problem, params, units, watch)
     n, q = int(alive.sum()), estimated(problem)
     inflated = plain * (n / max(n - q, 1))
     if left_out is None:
