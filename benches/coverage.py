@@ -3,6 +3,9 @@
     python benches/coverage.py           # 2,000 studies each, about an hour on two cores; writes the page
     python benches/coverage.py --quick   # 60 studies each, about a minute; prints only
 
+What is finished is kept in target/benches/coverage, so that an interrupted measurement goes on where it was; a new version
+of the package measures anew, and so does an empty folder.
+
 The truth is the Chinchilla law with the coefficients of Besiroglu et al. (2024). A study has n runs: sizes from 50M to
 5B times 5 to 160 tokens per parameter, both evenly spaced in their logarithms. Without offsets a run is one row with
 normal noise of 0.4 % of its loss. With offsets a run is five checkpoints at even steps; 0.4 % are shared by the
@@ -11,16 +14,18 @@ of the largest run.
 """
 
 import argparse
+import json
 import sys
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from common import F64, ROOT, machine, markdown
 
 import isoloss as iso
 from isoloss._watch import Watch
-from isoloss.coverage import Coverage, run_studies
+from isoloss.coverage import Coverage, Row, run_studies
 from isoloss.intervals import t_quantile
 from isoloss.resampling import units_of
 
@@ -30,6 +35,7 @@ OFFSETS = {False: (0.004, 0.0, 1), True: (0.002, 0.004, 5)}
 
 OBJECTIVES = {"least squares": "squared_log", "Huber 1e-3": "huber_log"}
 METHODS = ("wild", "residual", "parametric", "case", "jackknife")
+DRAWS = {12: 999, 20: 999, 42: 999, 108: 499}
 MARKS = ("<!-- coverage:start -->", "<!-- coverage:end -->")
 FURTHER = 100.0
 NEAR, FAR = 93.0, 97.0
@@ -43,6 +49,30 @@ def design(n: int, offsets: bool) -> dict[str, F64]:
     along = np.linspace(1.0 / points, 1.0, points)
     run = np.repeat(np.arange(float(n)), points)
     return {"N": np.repeat(N, points), "D": (D[:, None] * along).ravel(), "run": run}
+
+
+def kept(n: int, offsets: bool, objective: str, method: str, studies: int, draws: int) -> Coverage:
+    """A measurement, from its file if there is one."""
+    name = f"{iso.__version__}-{n}-{'offsets' if offsets else 'rows'}-{objective}-{method}-{studies}-{draws}.json"
+    path = ROOT / "target" / "benches" / "coverage" / name
+    if not path.exists():
+        found = measure(n, offsets, objective, method, studies, draws)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found.to_dict()), encoding="utf-8")
+    return from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def from_dict(data: dict[str, Any]) -> Coverage:
+    rows = tuple(
+        Row(
+            interval=row["interval"],
+            covered=row["covered"],
+            width={name: np.nan if value is None else value for name, value in row["width"].items()},
+            studies=row["studies"],
+        )
+        for row in data.pop("rows")
+    )
+    return Coverage(rows=rows, **data)
 
 
 def measure(n: int, offsets: bool, objective: str, method: str, studies: int, draws: int) -> Coverage:
@@ -97,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="60 studies each; prints only")
     quick = parser.parse_args().quick
-    studies, draws, others = (60, 199, 40) if quick else (2000, 999, 500)
+    studies, others = (60, 40) if quick else (2000, 500)
     began = time.perf_counter()
     names = [*iso.laws.get("chinchilla").parameters, "loss"]
     default, missed, met = [], [], 0
@@ -105,7 +135,8 @@ def main() -> None:
         for offsets in (False, True):
             for label, objective in OBJECTIVES.items():
                 since = time.perf_counter()
-                found = measure(n, offsets, objective, "auto", studies, draws)
+                work = measure if quick else kept
+                found = work(n, offsets, objective, "auto", studies, 199 if quick else DRAWS[n])
                 where = (str(n), "yes" if offsets else "no", label)
                 default.append((*where, *cells(found, found.default, [*names, "new run"])))
                 bad = outside(found, found.default, names)
@@ -118,7 +149,8 @@ def main() -> None:
             for method in METHODS:
                 if method == "residual" and offsets:
                     continue
-                found = measure(n, offsets, "squared_log", method, others, 399)
+                work = measure if quick else kept
+                found = work(n, offsets, "squared_log", method, others, 399)
                 print(f"{n} {offsets}\n{found}\n", flush=True)
                 for row in found.rows:
                     if row.interval.startswith(("wald", "profile")) and method != "wild":
@@ -139,7 +171,7 @@ def main() -> None:
     text = "\n\n".join(
         [
             " ".join(conditions),
-            f"## The default: wild bootstrap, expanded percentiles, {draws:,} draws",
+            f"## The default: wild bootstrap, expanded percentiles, 999 draws (499 at 108 runs)",
             markdown(titles, default),
             f"{met} of {met + len(missed)} lie between {NEAR:g} and {FAR:g} %"
             + (f"; outside: {'; '.join(missed)}." if missed else "."),

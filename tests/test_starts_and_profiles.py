@@ -171,11 +171,11 @@ def test_a_profile_is_the_constrained_optimum(runs):
 
 def test_the_interval_is_where_the_likelihood_ratio_meets_its_limit(runs):
     fit = iso.fit("chinchilla", runs, objective="squared_log")
-    limit = stats.chi2.ppf(0.9, 1)
+    limit = stats.t.ppf(0.95, runs.n - 5) ** 2
 
     def excess(value):
         held = iso.fit("chinchilla", runs, objective="squared_log", fix={"alpha": value})
-        return runs.n * math.log(held.value / fit.value) - limit
+        return (runs.n - 5) * (held.value / fit.value - 1) - limit
 
     made = fit.profile("alpha", level=0.9)
     alpha = fit.params["alpha"]

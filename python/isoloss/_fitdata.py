@@ -10,6 +10,7 @@ import numpy as np
 
 from isoloss.basins import Basins
 from isoloss.draws import Draws
+from isoloss.identifiability import Sloppiness, sloppiness
 from isoloss.inference import Covariance, correlation
 from isoloss.law import BoundLaw, Law
 from isoloss.objective import Objective
@@ -98,6 +99,15 @@ class FitData:
     def correlations(self) -> F64 | None:
         """(p, p) correlations of the parameters, or None; NaN for fixed ones."""
         return None if self.cov is None else correlation(self.cov)
+
+    @property
+    def sloppiness(self) -> Sloppiness | None:
+        """Condition of the fit after scaling, and the direction in which parameters move most freely.
+
+        None with fewer than two parameters free to move, or where a derivative is not finite.
+        """
+        held = np.array([name in self.at_bound for name in self.names], dtype=np.bool_)
+        return sloppiness(self.problem, self.vector, held)
 
     @property
     def residuals(self) -> F64:

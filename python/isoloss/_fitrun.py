@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_AS_GOOD = 1e-9  # relative difference of objectives that a parameter at zero must not exceed
 _RESERVES = 16  # other optima and starts kept for the resamples of a bootstrap
 
 
@@ -57,8 +58,11 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
         if trial.better is not None:
             solved = solved.with_row(best, trial.better)
     params = solved.params[best]
-    touched = {name: int(side) for name, side in zip(problem.names, solved.at_bound[best], strict=True) if side}
-    spread = _covariance(problem, runs, solved, best, watch.stopped)
+    sides = solved.at_bound[best].copy()
+    if solved.ok[best]:
+        sides[(sides == 0) & _vanished(problem, params, float(solved.value[best]))] = -1
+    touched = {name: int(side) for name, side in zip(problem.names, sides, strict=True) if side}
+    spread = _covariance(problem, runs, solved, best, sides, watch.stopped)
     if watch.stopped:
         extra.append(_interrupted(solved))
     status = Status(int(solved.status[best]))
@@ -89,12 +93,34 @@ def _optimum(problem: Problem, found: Solved) -> Optimum:
     return Optimum(value=float(found.value[0]), count=0, params=params)
 
 
-def _covariance(problem: Problem, runs: Runs, solved: Solved, best: int, stopped: bool) -> Covariance:
+def _vanished(problem: Problem, params: F64, value: float) -> NDArray[np.bool_]:
+    """(p,) which parameters run towards zero in their logarithm and would do as well there: at their lower bound.
+
+    The solver moves positive parameters in their logarithms, where zero is infinitely far.
+    """
+    own = problem.parameters
+    found = np.zeros(len(params), dtype=np.bool_)
+    for j in np.flatnonzero(own.free & own.positive & (own.lower <= 0.0)):
+        zero = params.copy()
+        zero[own.tied == j] = 0.0
+        with np.errstate(all="ignore"):
+            losses = problem.objective.losses(problem.predict(zero)[0], problem.target)
+        if problem.weights is not None:
+            losses = np.where(problem.weights > 0.0, problem.weights * losses, 0.0)
+        # Not a number where the law has no value at zero: then it is no bound.
+        if float(np.sum(losses)) <= value + _AS_GOOD * abs(value):
+            found[own.tied == j] = True
+    return found
+
+
+def _covariance(
+    problem: Problem, runs: Runs, solved: Solved, best: int, sides: NDArray[np.int8], stopped: bool
+) -> Covariance:
     if stopped:
         return Covariance(cov=None, kind="sandwich", reason="the fit was interrupted")
     if not solved.ok[best]:
         return Covariance(cov=None, kind="sandwich", reason="the fit did not converge")
-    return covariance(problem, solved.params[best], solved.at_bound[best], runs.group)
+    return covariance(problem, solved.params[best], sides, runs.group)
 
 
 def _interrupted(solved: Solved) -> Notice:

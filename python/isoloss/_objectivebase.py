@@ -116,6 +116,10 @@ class Objective:
         """First and second derivative of each run's contribution by its residual; at a kink, those of one side."""
         return self._slopes(self.residuals(prediction, target))
 
+    def of_residual(self, residual: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """First and second derivative of a run's contribution at residuals."""
+        return self._slopes(residual)
+
     def _slopes(self, residual: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         raise NotImplementedError
 

@@ -95,6 +95,7 @@ CODES: dict[str, str] = {
     "interrupted": "What was finished is here and right; run again, or with fewer starts or draws, for the rest.",
     "data-no-replicates": "Give noise=, add repeated runs of the same settings, or use method='residual'.",
     "checkpoints-as-runs": "Name the run of each row with read(..., group=...); whole runs are then resampled.",
+    "flat-ridge": "Report the open interval rather than the estimate; runs where the parameter matters would close it.",
     "few-units": "Add runs, or fix or tie parameters; with so few units no interval can be trusted.",
     "baseline-wins": "A baseline predicted better than every law; do not extrapolate with any of them.",
     "undercoverage": "Intervals of the best law held too few held-out runs; use the ensemble's.",

@@ -24,6 +24,7 @@ from isoloss._watch import OnInterrupt, Progress, Watch
 from isoloss.coverage import Coverage, coverage
 from isoloss.decisions import Decisions, decide
 from isoloss.draws import Draws
+from isoloss.identifiability import Identifiability, identify
 from isoloss.law import Law
 from isoloss.objective import Objective, resolve
 from isoloss.plan import Allocation, allocate
@@ -34,6 +35,8 @@ from isoloss.profiles import Profile, profile
 from isoloss.runs import as_runs
 from isoloss.starts import AnyStarts
 from isoloss.summary import summarise
+from isoloss.surfaces import Surface, surface
+from isoloss.wald import conf_int
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -232,6 +235,45 @@ class Fit(FitData):
             on_interrupt=on_interrupt,
         )
 
+    def conf_int(
+        self, level: float = 0.95, *, method: str = "auto", n_threads: int | None = None
+    ) -> dict[str, tuple[float, float]]:
+        """Confidence intervals of the parameters.
+
+        Parameters
+        ----------
+        level : float
+            Between 0 and 1.
+        method : {"auto", "draws", "profile", "wald"}
+            From the attached draws, from profiles of the likelihood, or from the covariance (HC3). ``"auto"`` takes the
+            first that is to be had.
+        n_threads : int, optional
+            The result does not depend on it.
+
+        Returns
+        -------
+        dict of str to (low, high)
+
+        Raises
+        ------
+        FitError
+            Code ``covariance-unavailable``, with the reason: curvature or likelihood give no honest interval here.
+        OptionError
+            Code ``option``: an unknown method, a level outside (0, 1), or no draws attached.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
+        >>> fit = iso.fit("chinchilla", runs, objective="squared_log")
+        >>> [round(end, 4) for end in fit.conf_int()["alpha"]]
+        [0.3436, 0.3573]
+        >>> iso.fit("chinchilla", runs, objective="absolute_log").conf_int()
+        Traceback (most recent call last):
+        isoloss.errors.FitError: no Wald intervals: absolute error has no curvature in its residuals; use bootstrap()
+        """
+        return conf_int(self, level, method, n_threads=n_threads)
+
     def coverage(
         self,
         studies: int = 500,
@@ -413,6 +455,73 @@ class Fit(FitData):
         alpha 0.350437, 95 % profile interval [0.3439, 0.3570]
         """
         return profile(self, name, values, level=level, n_threads=n_threads)
+
+    def profile2(
+        self,
+        first: str,
+        second: str,
+        values: tuple[ArrayLike | None, ArrayLike | None] | None = None,
+        *,
+        level: float = 0.95,
+        n_threads: int | None = None,
+    ) -> Surface:
+        """The least objective when two parameters are held at each point of a grid.
+
+        Parameters
+        ----------
+        first, second : str
+            Two parameters that are not fixed.
+        values : ((m,) array_like, (k,) array_like), optional
+            Values to hold each at. By default 25 around its interval.
+        level : float
+            Of the joint region.
+        n_threads : int, optional
+            The result does not depend on it.
+
+        Returns
+        -------
+        Surface
+
+        Raises
+        ------
+        LawError, OptionError
+            As `profile`.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
+        >>> made = iso.fit("chinchilla", runs, objective="squared_log").profile2("alpha", "beta")
+        >>> made.objective.shape, made.open
+        ((25, 25), False)
+        """
+        return surface(self, (first, second), values, level=level, n_threads=n_threads)
+
+    def identify(self, *, level: float = 0.95, n_threads: int | None = None) -> Identifiability:
+        """What the runs determine and what they leave open: profiles of all parameters, and the sloppy direction.
+
+        Parameters
+        ----------
+        level : float
+        n_threads : int, optional
+            The result does not depend on it.
+
+        Returns
+        -------
+        Identifiability
+            Ridges in words, with a notice ``flat-ridge`` for each.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
+        >>> made = iso.fit("chinchilla", runs, objective="squared_log").identify()
+        >>> made.ridges
+        ()
+        >>> print(made.sloppiness)
+        230, sloppiest along A +1.00, B -0.22, alpha +0.17
+        """
+        return identify(self, level=level, n_threads=n_threads)
 
     def rerun(self, *, n_threads: int | None = None) -> Fit:
         """Fit the same law to the same data with the same settings again; the same bits with the same version."""

@@ -33,7 +33,7 @@ from isoloss.errors import OptionError
 from isoloss.objective import Objective
 from isoloss.problem import F64, Problem
 
-__all__ = ["KINDS", "Covariance", "correlation", "covariance"]
+__all__ = ["KINDS", "Covariance", "correlation", "covariance", "transform_slopes"]
 
 KINDS = ("HC1", "HC2", "HC3")
 _LEAST_LEFT = 1e-6  # of a term that determines a direction alone
@@ -176,7 +176,7 @@ def _moments(
         rows = present[first : first + _BLOCK]
         columns = [np.ascontiguousarray(column[rows]) for column in problem.columns]
         value, gradient, hessian = problem.expression.derivatives(columns, params)
-        slope, bend = _transform_slopes(value, problem.objective)
+        slope, bend = transform_slopes(value, problem.objective)
         d1, d2 = problem.objective.slopes(value, problem.target[rows])
         w = weight[rows]
         inner = gradient @ selection
@@ -212,7 +212,7 @@ def _corrected(
         rows = present[first : first + _BLOCK]
         columns = [np.ascontiguousarray(column[rows]) for column in problem.columns]
         value, gradient, _ = problem.expression.derivatives(columns, params)
-        slope, _ = _transform_slopes(value, problem.objective)
+        slope, _ = transform_slopes(value, problem.objective)
         d1, d2 = problem.objective.slopes(value, problem.target[rows])
         w = weight[rows]
         # In coordinates in which the bread is the identity.
@@ -260,7 +260,7 @@ def _note(objective: Objective, residual: F64) -> str:
     return f"rough, with {inside} of {len(residual)} residuals within delta: prefer bootstrap()"
 
 
-def _transform_slopes(value: F64, objective: Objective) -> tuple[F64, F64]:
+def transform_slopes(value: F64, objective: Objective) -> tuple[F64, F64]:
     """First and second derivative of the space's transform at the predictions."""
     if objective.space == "raw":
         return np.ones_like(value), np.zeros_like(value)

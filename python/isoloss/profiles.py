@@ -31,12 +31,24 @@ if TYPE_CHECKING:
 
     from isoloss.fit import Fit
 
-__all__ = ["Profile", "profile"]
+__all__ = [
+    "Profile",
+    "best_of",
+    "likelihood_limit",
+    "likelihood_ratio",
+    "no_likelihood",
+    "profile",
+    "ratio_of",
+    "residual_df",
+    "rise_scale",
+    "why_no_likelihood",
+]
 
 _POINTS = 41
 _SPAN = 3.0  # standard errors on either side, to begin with
 _WIDENINGS = 8
 _RESERVES = 4
+_FURTHEST = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +76,10 @@ class Profile:
     reason : str or None
     level : float
         Of the interval.
+    support : (float, float)
+        The interval where there is one. Under a robust objective about what it would be: the rise of the objective is
+        scaled so that it compares with chi squared (Ronchetti 1982), which is rough and yet enough to see that an end
+        is open.
     """
 
     name: str
@@ -75,13 +91,38 @@ class Profile:
     interval: tuple[float, float] | None
     reason: str | None
     level: float
+    support: tuple[float, float]
+
+    @property
+    def ridge(self) -> str | None:
+        """In words, on which side the data leave the parameter open; None where they do not.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import isoloss as iso
+        >>> N = np.linspace(1.0, 3.0, 12)
+        >>> loss = 2.0 + np.exp(-20 * N) + 0.01 * np.random.default_rng(1).standard_normal(12)
+        >>> law = iso.law("E + exp(-k*N)", positive=["E", "k"])
+        >>> iso.fit(law, {"N": N, "loss": loss}, objective="squared_raw").profile("k").ridge
+        'k above 3.7 is not identified'
+        """
+        low, high = self.support
+        if math.isinf(low) and math.isinf(high):
+            return f"{self.name} is not identified at all"
+        if math.isinf(high):
+            return f"{self.name} above {format_number(low, 2)} is not identified"
+        if math.isinf(low):
+            return f"{self.name} below {format_number(high, 2)} is not identified"
+        return None
 
     def __str__(self) -> str:
         text = f"{self.name} {format_number(self.estimate, 6)}"
+        ridge = f"; {self.ridge}" if self.ridge else ""
         if self.interval is None:
-            return f"{text}, no interval: {self.reason}"
+            return f"{text}, no interval: {self.reason}{ridge}"
         low, high = (format_number(end, 4) if math.isfinite(end) else str(end) for end in self.interval)
-        return f"{text}, {100 * self.level:g} % profile interval [{low}, {high}]"
+        return f"{text}, {100 * self.level:g} % profile interval [{low}, {high}]{ridge}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -95,6 +136,8 @@ class Profile:
             "interval": None if self.interval is None else list(self.interval),
             "reason": self.reason,
             "level": self.level,
+            "support": list(self.support),
+            "ridge": self.ridge,
         }
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -151,12 +194,11 @@ def profile(fit: Fit, name: str, values: ArrayLike | None, *, level: float, n_th
     order = np.argsort(grid, kind="stable")
     found = np.concatenate([np.where(solved.ok, solved.value, np.nan) for _, solved in tried])[order]
     params = np.concatenate([solved.params for _, solved in tried])[order]
-    ratio = _ratio(fit, found)
-    reason = _no_likelihood(fit)
-    interval = None
-    if reason is None:
-        limit = math.sqrt(likelihood_limit(fit.problem, level))
-        interval = (_end(grid[order], ratio, estimate, limit, -1), _end(grid[order], ratio, estimate, limit, 1))
+    ratio = ratio_of(fit, found)
+    reason = why_no_likelihood(fit)
+    limit = math.sqrt(likelihood_limit(fit.problem, level))
+    support = (_end(grid[order], ratio, estimate, limit, -1), _end(grid[order], ratio, estimate, limit, 1))
+    interval = support if reason is None else None
     return Profile(
         name=name,
         estimate=float(estimate),
@@ -167,6 +209,7 @@ def profile(fit: Fit, name: str, values: ArrayLike | None, *, level: float, n_th
         interval=interval,
         reason=reason,
         level=level,
+        support=support,
     )
 
 
@@ -186,12 +229,44 @@ def residual_df(problem: Problem) -> int:
     return n - int(problem.parameters.free.sum())
 
 
-def likelihood_ratio(problem: Problem, objective: F64, least: F64 | float) -> F64:
-    """Likelihood ratio of constrained fits against the best: t squared for squared errors, chi squared for counts."""
+def likelihood_ratio(problem: Problem, objective: F64, least: F64 | float, scale: float = 1.0) -> F64:
+    """Likelihood ratio of constrained fits against the best: t squared for squared errors, chi squared for counts.
+
+    Parameters
+    ----------
+    scale : float
+        Of other objectives: what makes their rise compare with chi squared; see `rise_scale`.
+    """
     if problem.objective.kind == "binomial":
         return np.asarray(2.0 * (objective - least))
+    if problem.objective.kind != "squared":
+        return np.asarray(scale * (objective - least))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(residual_df(problem) * (objective / least - 1.0))
+
+
+def rise_scale(problem: Problem, params: F64) -> float:
+    """What makes the rise of a robust objective compare with chi squared: 2 E[psi'] / E[psi^2] (Ronchetti 1982).
+
+    The mean slope of psi is that of few residuals where delta is small, so it is taken as the jump of psi across a band
+    that is as wide as the residuals' spread allows.
+    """
+    goal = problem.objective
+    residual = goal.residuals(problem.predict(params)[0], problem.target)
+    if problem.weights is not None:
+        residual = residual[problem.weights > 0.0]
+    n = len(residual)
+    spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+    if not spread > 0.0 or not math.isfinite(spread):
+        return math.nan
+    width = spread * n**-0.2
+
+    def psi(shift: float) -> F64:
+        return goal.of_residual(residual + shift)[0]
+
+    slope = float(np.mean(psi(width) - psi(-width))) / (2.0 * width)
+    square = float(np.mean(psi(0.0) ** 2)) * n / max(residual_df(problem), 1)
+    return 2.0 * slope / square if square > 0.0 else math.nan
 
 
 def likelihood_limit(problem: Problem, level: float, parameters: int = 1) -> float:
@@ -206,7 +281,7 @@ def likelihood_limit(problem: Problem, level: float, parameters: int = 1) -> flo
     )  # twice the quantile of F with 2 and df degrees of freedom
 
 
-def _no_likelihood(fit: Fit) -> str | None:
+def why_no_likelihood(fit: Fit) -> str | None:
     """Why a fit has no likelihood ratio, or None."""
     reason = no_likelihood(fit.problem)
     if reason is not None:
@@ -218,10 +293,11 @@ def _no_likelihood(fit: Fit) -> str | None:
     return None
 
 
-def _ratio(fit: Fit, objective: F64) -> F64:
+def ratio_of(fit: Fit, objective: F64) -> F64:
     """(m,) likelihood ratio of each constrained fit against the best of all."""
     least = np.fmin(fit.value, np.nanmin(objective)) if np.isfinite(objective).any() else fit.value
-    return likelihood_ratio(fit.problem, objective, float(least))
+    scale = 1.0 if fit.objective.kind in ("squared", "binomial") else rise_scale(fit.problem, fit.vector)
+    return likelihood_ratio(fit.problem, objective, float(least), scale)
 
 
 def _end(values: F64, ratio: F64, estimate: float, limit: float, side: int) -> float:
@@ -249,14 +325,15 @@ def _adaptive(fit: Fit, j: int, level: float, threads: int | None) -> list[tuple
     low, high = max(lower, estimate - step), min(upper, estimate + step)
     values = np.unique(np.append(np.linspace(low, high, _POINTS), estimate))
     tried = [(values, _solve(fit, j, values, threads))]
-    if _no_likelihood(fit) is not None:
+    if not math.isfinite(fit.value):
         return tried
     limit = math.sqrt(likelihood_limit(fit.problem, level))
+    ends = [-math.inf, math.inf]
     for _ in range(_WIDENINGS):
         grid = np.concatenate([at for at, _ in tried])
         found = np.concatenate([np.where(solved.ok, solved.value, np.nan) for _, solved in tried])
         order = np.argsort(grid)
-        ends = [_end(grid[order], _ratio(fit, found[order]), estimate, limit, side) for side in (-1, 1)]
+        ends = [_end(grid[order], ratio_of(fit, found[order]), estimate, limit, side) for side in (-1, 1)]
         step *= 2.0
         more: list[F64] = []
         if math.isinf(ends[0]) and low > lower:
@@ -271,7 +348,25 @@ def _adaptive(fit: Fit, j: int, level: float, threads: int | None) -> list[tuple
             break
         values = np.unique(np.concatenate(more))
         tried.append((values, _solve(fit, j, values, threads)))
+    # Still open: look as far as there is to look, so that a valley that only closes far out is not called open.
+    far = _far(low, high, lower, upper, estimate, ends, positive=bool(own.positive[j]))
+    if len(far):
+        tried.append((far, _solve(fit, j, far, threads)))
     return tried
+
+
+def _far(
+    low: float, high: float, lower: float, upper: float, estimate: float, ends: Sequence[float], *, positive: bool
+) -> F64:
+    """Values far beyond those tried, on the sides on which the interval is open."""
+    parts: list[F64] = []
+    reach = abs(estimate) or 1.0
+    if math.isinf(ends[1]) and high < upper:
+        most = min(upper, max(high, reach) * _FURTHEST)
+        parts.append(np.geomspace(high, most, 9)[1:] if high > 0.0 else np.linspace(high, most, 9)[1:])
+    if math.isinf(ends[0]) and low > lower and not positive:
+        parts.append(np.linspace(max(lower, min(low, -reach) * _FURTHEST), low, 9)[:-1])
+    return np.unique(np.concatenate(parts)) if parts else np.zeros(0)
 
 
 def _solve(fit: Fit, j: int, values: F64, threads: int | None) -> Solved:
@@ -287,12 +382,12 @@ def _solve(fit: Fit, j: int, values: F64, threads: int | None) -> Solved:
     refreshed = starts[0].copy()
     refreshed[:, np.flatnonzero(np.array(fit.problem.expression.linear) & ~fixed)] = np.nan
     starts.append(project(problem, refreshed, threads=threads))
-    first = _best(problem, starts, threads)
+    first = best_of(problem, starts, threads)
     # Once more, from the neighbours' solutions.
     left, right = np.roll(first.params, 1, axis=0), np.roll(first.params, -1, axis=0)
     for neighbour in (left, right):
         neighbour[:, j] = values
-    return _best(problem, [first.params, left, right], threads)
+    return best_of(problem, [first.params, left, right], threads)
 
 
 def _at(point: F64, j: int, values: F64) -> F64:
@@ -302,7 +397,7 @@ def _at(point: F64, j: int, values: F64) -> F64:
     return points
 
 
-def _best(problem: Problem, starts: Sequence[F64], threads: int | None) -> Solved:
+def best_of(problem: Problem, starts: Sequence[F64], threads: int | None) -> Solved:
     """Solve from several starts for each value; keep the least objective of the converged."""
     m = len(starts[0])
     solved = problem.solve(np.concatenate(starts), threads=threads)

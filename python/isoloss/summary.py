@@ -144,6 +144,8 @@ def _judgement(fit: Fit) -> list[tuple[str, str]]:
         pairs = strong_correlations(fit.names, fit.covariance)
         shown = ", ".join(f"{a}, {b} {rho:+.4f}" for a, b, rho in pairs)
         entries.append(("correlated", shown or f"no pair above {CORRELATED}"))
+    if fit.success and (sloppy := fit.sloppiness) is not None:
+        entries.append(("condition", str(sloppy)))
     hit = ", ".join(f"{name} {'upper' if side > 0 else 'lower'}" for name, side in fit.at_bound.items())
     entries.append(("bounds hit", hit or "none"))
     entries.append(("basins", f"{fit.basins} ({describe(fit.settings.starts)})"))
