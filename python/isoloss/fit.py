@@ -452,7 +452,7 @@ class Fit(FitData):
         >>> import isoloss as iso
         >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
         >>> print(iso.fit("chinchilla", runs, objective="squared_log").profile("alpha"))
-        alpha 0.350437, 95 % profile interval [0.3439, 0.3570]
+        alpha 0.350437, 95 % profile interval [0.3436, 0.3573]
         """
         return profile(self, name, values, level=level, n_threads=n_threads)
 

@@ -105,7 +105,7 @@ class Profile:
         >>> loss = 2.0 + np.exp(-20 * N) + 0.01 * np.random.default_rng(1).standard_normal(12)
         >>> law = iso.law("E + exp(-k*N)", positive=["E", "k"])
         >>> iso.fit(law, {"N": N, "loss": loss}, objective="squared_raw").profile("k").ridge
-        'k above 3.7 is not identified'
+        'k above 4.1 is not identified'
         """
         low, high = self.support
         if math.isinf(low) and math.isinf(high):

@@ -2,9 +2,9 @@
 
 A Wald interval is the estimate plus and minus a quantile of Student's distribution times its standard error, for
 positive parameters in their logarithms, where they are nearer to normal. The covariance is the sandwich with the
-correction HC3 (for groups CR3), whose degrees of freedom are the units less one (MacKinnon, Nielsen and Webb 2023). Where
-curvature gives no honest covariance, as under absolute errors or a Huber loss within whose delta almost no residual
-lies, there is none, and the reason is in the error.
+correction HC3 (for groups CR3), whose degrees of freedom are the units less one (MacKinnon, Nielsen and Webb 2023).
+Where curvature gives no honest covariance, as under absolute errors or a Huber loss within whose delta almost no
+residual lies, there is none, and the reason is in the error.
 """
 
 from __future__ import annotations
