@@ -3,8 +3,8 @@
     python benches/coverage.py           # 2,000 studies each, about an hour on two cores; writes the page
     python benches/coverage.py --quick   # 60 studies each, about a minute; prints only
 
-What is finished is kept in target/benches/coverage, so that an interrupted measurement goes on where it was; a new version
-of the package measures anew, and so does an empty folder.
+What is finished is kept in target/benches/coverage, so that an interrupted measurement goes on where it was; a new
+version of the package measures anew, and so does an empty folder.
 
 The truth is the Chinchilla law with the coefficients of Besiroglu et al. (2024). A study has n runs: sizes from 50M to
 5B times 5 to 160 tokens per parameter, both evenly spaced in their logarithms. Without offsets a run is one row with
@@ -171,7 +171,7 @@ def main() -> None:
     text = "\n\n".join(
         [
             " ".join(conditions),
-            f"## The default: wild bootstrap, expanded percentiles, 999 draws (499 at 108 runs)",
+            "## The default: wild bootstrap, expanded percentiles, 999 draws (499 at 108 runs)",
             markdown(titles, default),
             f"{met} of {met + len(missed)} lie between {NEAR:g} and {FAR:g} %"
             + (f"; outside: {'; '.join(missed)}." if missed else "."),
