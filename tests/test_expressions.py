@@ -1,12 +1,16 @@
 """The language of laws, seen from Python: stable logarithms, and that values, derivatives and fits agree."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from scipy.special import logsumexp, softmax
 
 import isoloss as iso
+from isoloss.errors import LawError
 
 exponents = st.floats(-1e4, 1e4)
 
@@ -69,3 +73,71 @@ def test_a_law_of_exponentials_is_fitted_where_its_text_would_overflow():
 def test_explain_shows_the_stable_form():
     text = iso.law("log(1 + exp(a - r * log(N)))").explain()
     assert "softplus(" in text
+
+
+def test_a_root_is_that_of_scipy_and_its_slopes_those_of_differences():
+    x, point = 1.3, {"a": 0.7, "b": 2.1}
+    text = "root(L, L - x * exp(-a * L) - log(b), 0, 50)"
+    value, gradient, hessian = derivatives(text, {"x": x}, point)
+
+    def solved(a, b):
+        return brentq(lambda L: L - x * np.exp(-a * L) - np.log(b), 0, 50, xtol=1e-15, rtol=1e-15)
+
+    assert value == pytest.approx(solved(**point), rel=1e-14)
+    h = 1e-3
+    for j, name in enumerate(point):
+        up, down = (derivatives(text, {"x": x}, point | {name: point[name] + s * h}) for s in (1, -1))
+        assert gradient[j] == pytest.approx((up[0] - down[0]) / (2 * h), rel=1e-5)
+        np.testing.assert_allclose(hessian[j], (up[1] - down[1]) / (2 * h), rtol=1e-5)
+
+
+def test_rows_without_a_root_are_not_numbers():
+    law = iso.law("root(L, L - a * x, 0, 1)", vars=["x"])
+    np.testing.assert_array_equal(law(x=[0.5, 2.0, 0.25], a=1.0), [0.5, np.nan, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("root(L, N - 1, 0, 1)", "does not hold its unknown 'L'"),
+        ("root(L, L - N)", "expected ','"),
+        ("root(exp, exp - N, 0, 1)", "it has a meaning"),
+        ("root(L, root(L, L - N, 0, 1), 0, 1)", "bound by an enclosing"),
+    ],
+)
+def test_faults_in_roots_are_marked_in_the_text(text, said):
+    with pytest.raises(LawError, match=re.escape(said)) as caught:
+        iso.law(text)
+    assert caught.value.code == "law-syntax"
+
+
+def test_the_implicit_trajectory_is_fitted_with_intervals():
+    # Su et al. (2024): losses of N parameters after S steps at batch B, with constants of Kaplan et al. (2020).
+    law = iso.law(
+        "root(L, L - (Nc/N)**aN - (Sc*(1 + Bs/(batch*L**(1/aB)))/S)**aS, (Nc/N)**aN, 1e3)",
+        vars=["N", "batch", "S"],
+        positive=["Nc", "Sc", "Bs", "aN", "aB", "aS"],
+        objective="squared_log",
+    )
+    truth = {"Nc": 6.5e13, "aN": 0.077, "Sc": 2.1e3, "Bs": 2e8, "aB": 0.21, "aS": 0.76}
+    random = np.random.default_rng(3)
+    ends = {"N": (1e6, 1e9), "batch": (1e4, 1e7), "S": (1e2, 1e6)}
+    columns = {name: np.exp(random.uniform(*np.log(pair), 150)) for name, pair in ends.items()}
+    loss = law(**columns, **truth) * np.exp(1e-3 * random.standard_normal(150))
+    starts = [[truth[name] * factor for name in law.parameters] for factor in (0.8, 1.1)]
+    fit = iso.fit(law, {**columns, "loss": loss}, starts=starts)
+    assert fit.success
+    for name, value in truth.items():
+        assert abs(fit.params[name] - value) < 4 * fit.stderr[name]
+    draws = fit.bootstrap(50, seed=0)
+    low, high = draws.conf_int(0.99)["aS"]
+    assert low < 0.76 < high
+    assert " = the L from " in law.explain()
+
+
+def test_an_implicit_law_is_searched_like_any_other():
+    bound = iso.law("root(L, L - (a/N)**0.1 - 1/(D*L)**0.2, 1e-3, 1e3)", positive=["a"]).bind(a=1e3)
+    N, D = np.geomspace(1e6, 1e9, 13), np.geomspace(1e8, 1e11, 11)
+    found = iso.search(bound, {"N": N, "D": D}, where="N * D <= 1e18")
+    grid = np.where(N[:, None] * D <= 1e18, bound(N=N[:, None], D=D[None, :]), np.inf)
+    assert float(found.best) == grid.min()

@@ -15,14 +15,26 @@ pub(crate) struct Deriver {
     known: HashMap<(Id, u32), Id>,
 }
 
+/// From here on a number names the unknown of a scope, below it a parameter.
+const UNKNOWN: u32 = 1 << 31;
+
 impl Deriver {
-    /// The derivative of `id` by parameter `by`. Recursion is as deep as the expression, which the parser limits.
+    /// The unknown of a root, as something to differentiate by.
+    pub(crate) fn unknown(scope: u32) -> u32 {
+        UNKNOWN + scope
+    }
+
+    /// The derivative of `id` by parameter `by`, or by an unknown. Recursion is as deep as the expression, which the parser limits.
     pub(crate) fn derive(&mut self, g: &mut Graph, id: Id, by: u32) -> Id {
         if let Some(&known) = self.known.get(&(id, by)) {
             return known;
         }
+        if by < UNKNOWN && !g.has_parameters(id) || by >= UNKNOWN && !g.within(id, by - UNKNOWN) {
+            return g.constant(0.0);
+        }
         let result = match g.node(id) {
-            Node::Const(_) | Node::Column(_) => g.constant(0.0),
+            Node::Const(_) | Node::Column(_) | Node::Inner(..) => g.constant(0.0),
+            Node::Unknown(_) => g.constant(1.0),
             Node::Param(p) => g.constant(f64::from(u8::from(p == by))),
             Node::Unary(op, a) => {
                 let da = self.derive(g, a, by);
@@ -35,6 +47,21 @@ impl Deriver {
             Node::Select(condition, yes, no) => {
                 let (dy, dn) = (self.derive(g, yes, by), self.derive(g, no, by));
                 g.select(condition, dy, dn)
+            }
+            Node::Sum { scope, body, first, last } => {
+                let slope = self.derive(g, body, by);
+                g.sum(scope, slope, first, last)
+            }
+            Node::Root { scope, body, slope, .. } => {
+                let change = self.derive(g, body, by);
+                if g.is(change, 0.0) {
+                    change
+                } else {
+                    let mut known = HashMap::new();
+                    let [change, slope] = [change, slope].map(|part| g.replace(part, scope, id, &mut known));
+                    let ratio = g.div(change, slope);
+                    g.neg(ratio)
+                }
             }
         };
         self.known.insert((id, by), result);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use super::graph::{Binary, Graph, Id, Node, Unary};
+use super::part::{Equation, Part, Pass};
 use super::tape::{Op, Src, Tape};
 
 /// Longest text of one expression; what is longer ends in an ellipsis.
@@ -96,6 +97,7 @@ impl Op {
             Self::Binary(op, ..) => op.name(),
             Self::MulAdd(..) | Self::MulSub(..) | Self::NegMulAdd(..) => "fused multiply-add",
             Self::Select(..) => "where",
+            Self::Part(_) => "part",
         }
     }
 
@@ -107,6 +109,7 @@ impl Op {
             Self::MulSub(a, b, c) => format!("{} * {} - {}", at(a), at(b), at(c)),
             Self::NegMulAdd(a, b, c) => format!("{} - {} * {}", at(c), at(a), at(b)),
             Self::Select(a, b, c) => format!("where({}, {}, {})", at(a), at(b), at(c)),
+            Self::Part(_) => unreachable!("a part is listed with its own instructions"),
         }
     }
 }
@@ -131,6 +134,19 @@ fn write_above(graph: &Graph, id: Id, names: &Names, above: u8, left: &mut usize
         }
         Node::Column(c) => (5, names.columns[c as usize].clone()),
         Node::Param(p) => (5, names.parameters[p as usize].clone()),
+        Node::Unknown(scope) => (5, graph.scopes[scope as usize].name().to_owned()),
+        Node::Inner(scope, c) => {
+            let table = graph.table(scope);
+            (5, format!("{}.{}", table.name, table.columns[c as usize]))
+        }
+        Node::Root { scope, body, low, high, .. } => {
+            let [body, low, high] = [body, low, high].map(|id| write_above(graph, id, names, 0, left));
+            (5, format!("root({}, {body}, {low}, {high})", graph.scopes[scope as usize].name()))
+        }
+        Node::Sum { scope, body, .. } => {
+            let body = write_above(graph, body, names, 0, left);
+            (5, format!("sum_over({}, {body})", graph.scopes[scope as usize].name()))
+        }
         Node::Unary(Unary::Neg, a) => (3, Unary::Neg.text(&write_above(graph, a, names, 3, left))),
         // The value of its argument; that it has no slope is not for readers of text.
         Node::Unary(Unary::Hold, a) => return write_above(graph, a, names, above, left),
@@ -157,28 +173,102 @@ fn number(value: f64) -> String {
     if plain.len() <= scientific.len() { plain } else { scientific }
 }
 
+/// What the nodes of a tape's graph are called.
+#[derive(Clone, Copy)]
+pub(crate) struct Labels<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) names: &'a Names,
+}
+
 /// The instructions of a tape, one a line, each result under a name of its own; also what the outputs are called.
-pub(crate) fn listing(tape: &Tape, inputs: &[String], prefix: &str) -> (String, Vec<String>) {
-    let mut holds: Vec<usize> = vec![0; tape.registers];
-    let name = |src: Src, holds: &[usize]| match src {
-        Src::Input(i) => inputs[i as usize].clone(),
-        Src::Reg(r) => format!("{prefix}{}", holds[r as usize]),
-    };
+pub(crate) fn listing(labels: Labels<'_>, tape: &Tape, inputs: &[String], prefix: &str) -> (String, Vec<String>) {
     let mut text = String::new();
+    let outputs = list(labels, tape, inputs, prefix, 1, &mut text);
+    (text, outputs)
+}
+
+fn list(
+    labels: Labels<'_>,
+    tape: &Tape,
+    inputs: &[String],
+    prefix: &str,
+    depth: usize,
+    text: &mut String,
+) -> Vec<String> {
+    let indent = "  ".repeat(depth);
+    let mut holds: Vec<String> = vec![String::new(); tape.registers];
+    let name = |src: Src, holds: &[String]| match src {
+        Src::Input(i) => inputs[i as usize].clone(),
+        Src::Reg(r) => holds[r as usize].clone(),
+    };
+    // Writing to a string does not fail.
     for (index, instr) in tape.instrs.iter().enumerate() {
-        let line = instr.op.text(|src| name(src, &holds));
-        holds[instr.to as usize] = index;
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "  {prefix}{index} = {line}");
+        let Op::Part(part) = instr.op else {
+            let line = instr.op.text(|src| name(src, &holds));
+            holds[instr.to as usize] = format!("{prefix}{index}");
+            let _ = writeln!(text, "{indent}{prefix}{index} = {line}");
+            continue;
+        };
+        let part = &tape.parts[part as usize];
+        let (inner, captured) = match part {
+            Part::Root(Equation { tape, captured, .. }) | Part::Sums(Pass { tape, captured, .. }) => (tape, captured),
+        };
+        // Inputs of its own first, then what is captured, then constants.
+        let own = inner.inputs.len() - captured.len() - part.constants().len();
+        let inputs: Vec<String> = inner
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(k, &id)| match captured.get(k.wrapping_sub(own)) {
+                Some(&src) => name(src, &holds),
+                None => infix(labels.graph, id, labels.names),
+            })
+            .collect();
+        let own_name = format!("{prefix}{index}");
+        let below = format!("{own_name}_");
+        match part {
+            Part::Root(Equation { low, high, to, .. }) => {
+                let unknown = &inputs[0];
+                let (low, high) = (name(*low, &holds), name(*high, &holds));
+                let _ =
+                    writeln!(text, "{indent}{own_name} = the {unknown} from {low} to {high}, each step of which is");
+                let outputs = list(labels, inner, &inputs, &below, depth + 1, text);
+                let _ = writeln!(text, "{indent}  at which {} is zero, {} being its slope", outputs[0], outputs[1]);
+                holds[*to as usize] = own_name;
+            }
+            Part::Sums(Pass { scope, to, .. }) => {
+                let table = &labels.graph.table(*scope).name;
+                let _ = writeln!(text, "{indent}once over the points of {table}, each of which is");
+                let outputs = list(labels, inner, &inputs, &below, depth + 1, text);
+                for (k, (&to, output)) in to.iter().zip(&outputs).enumerate() {
+                    let result = if k == 0 { own_name.clone() } else { format!("{own_name}{}", letters(k)) };
+                    let _ = writeln!(text, "{indent}{result} = the sum of {output}");
+                    holds[to as usize] = result;
+                }
+            }
+        }
     }
-    (text, tape.outputs.iter().map(|&src| name(src, &holds)).collect())
+    tape.outputs.iter().map(|&src| name(src, &holds)).collect()
+}
+
+/// b, c, d, … for 1, 2, 3, …
+fn letters(k: usize) -> String {
+    let letter = char::from(b'a' + (k % 26) as u8);
+    if k < 26 { letter.to_string() } else { format!("{}{letter}", letters(k / 26 - 1)) }
 }
 
 /// `9 instructions (2 exp, 3 fused multiply-add, 4 product)`.
 pub(crate) fn counts(tape: &Tape) -> String {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for instr in &tape.instrs {
-        *kinds.entry(instr.op.name()).or_default() += 1;
+        let kind = match instr.op {
+            Op::Part(part) => match tape.parts[part as usize] {
+                Part::Root(_) => "root",
+                Part::Sums(_) => "pass over an inner table",
+            },
+            op => op.name(),
+        };
+        *kinds.entry(kind).or_default() += 1;
     }
     let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
     let list = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use super::scope::{Scope, bit};
 use crate::simd::math;
 
 /// Index of a node in its [`Graph`].
@@ -68,6 +69,14 @@ pub(crate) enum Node {
     Binary(Binary, Id, Id),
     /// The second where the first is not zero, else the third.
     Select(Id, Id, Id),
+    /// The unknown of a root, by its scope.
+    Unknown(u32),
+    /// A column of an inner table: its scope, and which of its columns.
+    Inner(u32, u32),
+    /// Where `body` changes sign as the unknown goes from `low` to `high`; `slope` is its derivative by the unknown.
+    Root { scope: u32, body: Id, slope: Id, low: Id, high: Id },
+    /// `body` summed over the points of an inner table from `first` up to, not including, `last`.
+    Sum { scope: u32, body: Id, first: Id, last: Id },
 }
 
 impl Unary {
@@ -148,18 +157,62 @@ pub(crate) enum Rate {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Graph {
     nodes: Vec<Node>,
-    rates: Vec<Rate>,
+    /// What each node depends on: parameters, columns, then a bit for every scope.
+    deps: Vec<u64>,
     heights: Vec<u32>,
     index: HashMap<Node, Id>,
+    pub(super) scopes: Vec<Scope>,
 }
+
+const PARAMETERS: u64 = 1;
+const COLUMNS: u64 = 2;
 
 impl Graph {
     pub(crate) fn node(&self, id: Id) -> Node {
         self.nodes[id.0 as usize]
     }
 
+    /// The unknown of a root and the columns of a table count as columns as long as they are not bound.
     pub(crate) fn rate(&self, id: Id) -> Rate {
-        self.rates[id.0 as usize]
+        let deps = self.deps(id);
+        match (deps & PARAMETERS != 0, deps & !PARAMETERS != 0) {
+            (false, false) => Rate::Constant,
+            (true, false) => Rate::Problem,
+            (false, true) => Rate::Column,
+            (true, true) => Rate::Point,
+        }
+    }
+
+    pub(super) fn deps(&self, id: Id) -> u64 {
+        self.deps[id.0 as usize]
+    }
+
+    /// Whether any parameter has a say in the node.
+    pub(crate) fn has_parameters(&self, id: Id) -> bool {
+        self.deps(id) & PARAMETERS != 0
+    }
+
+    /// What a node is computed from: for a root or a sum also what its body takes from outside.
+    pub(crate) fn operands(&self, id: Id) -> Vec<Id> {
+        match self.node(id) {
+            Node::Const(_) | Node::Param(_) | Node::Column(_) | Node::Unknown(_) | Node::Inner(..) => Vec::new(),
+            Node::Unary(_, a) => vec![a],
+            Node::Binary(_, a, b) => vec![a, b],
+            Node::Select(a, b, c) => vec![a, b, c],
+            Node::Root { scope, body, slope, low, high } => {
+                [vec![low, high], self.captured(&[body, slope], scope)].concat()
+            }
+            Node::Sum { scope, body, first, last } => [vec![first, last], self.captured(&[body], scope)].concat(),
+        }
+    }
+
+    /// The nodes that a node names, bodies included.
+    fn parts(&self, id: Id) -> Vec<Id> {
+        match self.node(id) {
+            Node::Root { body, slope, low, high, .. } => vec![body, slope, low, high],
+            Node::Sum { body, first, last, .. } => vec![body, first, last],
+            _ => self.operands(id),
+        }
     }
 
     /// Operations on the longest way from the node to a leaf: how deep a recursion over it goes.
@@ -182,27 +235,34 @@ impl Graph {
         self.constant_value(id) == Some(value)
     }
 
-    fn intern(&mut self, node: Node) -> Id {
+    pub(super) fn intern(&mut self, node: Node) -> Id {
         if let Some(&id) = self.index.get(&node) {
             return id;
         }
-        let rate = match node {
-            Node::Const(_) => Rate::Constant,
-            Node::Param(_) => Rate::Problem,
-            Node::Column(_) => Rate::Column,
-            Node::Unary(_, a) => self.rate(a),
-            Node::Binary(_, a, b) => join(self.rate(a), self.rate(b)),
-            Node::Select(a, b, c) => join(self.rate(a), join(self.rate(b), self.rate(c))),
+        let of = |ids: &[Id]| {
+            let joined = ids.iter().fold(0, |deps, &id| deps | self.deps(id));
+            (joined, 1 + ids.iter().map(|&id| self.height(id)).max().unwrap_or(0))
         };
-        let height = match node {
-            Node::Const(_) | Node::Param(_) | Node::Column(_) => 0,
-            Node::Unary(_, a) => 1 + self.height(a),
-            Node::Binary(_, a, b) => 1 + self.height(a).max(self.height(b)),
-            Node::Select(a, b, c) => 1 + self.height(a).max(self.height(b)).max(self.height(c)),
+        let (deps, height) = match node {
+            Node::Const(_) => (0, 0),
+            Node::Param(_) => (PARAMETERS, 0),
+            Node::Column(_) => (COLUMNS, 0),
+            Node::Unknown(scope) | Node::Inner(scope, _) => (bit(scope), 0),
+            Node::Unary(_, a) => of(&[a]),
+            Node::Binary(_, a, b) => of(&[a, b]),
+            Node::Select(a, b, c) => of(&[a, b, c]),
+            Node::Root { scope, body, slope, low, high } => {
+                let ((inside, deep), (outside, far)) = (of(&[body, slope]), of(&[low, high]));
+                (inside & !bit(scope) | outside, deep.max(far))
+            }
+            Node::Sum { scope, body, first, last } => {
+                let ((inside, deep), (outside, far)) = (of(&[body]), of(&[first, last]));
+                (inside & !bit(scope) | outside, deep.max(far))
+            }
         };
         let id = Id(self.nodes.len() as u32);
         self.nodes.push(node);
-        self.rates.push(rate);
+        self.deps.push(deps);
         self.heights.push(height);
         self.index.insert(node, id);
         id
@@ -333,6 +393,10 @@ impl Graph {
         self.binary(Binary::Div, a, b)
     }
 
+    pub(super) fn find(&self, node: Node) -> Option<Id> {
+        self.index.get(&node).copied()
+    }
+
     /// The node of a parameter, if the graph has it.
     pub(crate) fn find_param(&self, index: u32) -> Option<Id> {
         self.index.get(&Node::Param(index)).copied()
@@ -365,8 +429,21 @@ impl Graph {
         }
     }
 
-    /// Every node that those of `stack` are made of, themselves included, each once.
-    pub(crate) fn reach(&self, mut stack: Vec<Id>) -> impl Iterator<Item = Id> + '_ {
+    /// Every node that those of `stack` are made of, themselves and bodies included, each once.
+    pub(crate) fn reach(&self, stack: Vec<Id>) -> impl Iterator<Item = Id> + '_ {
+        self.walk(stack, Self::parts)
+    }
+
+    /// Every node that must be computed for those of `stack`, each once: bodies have programs of their own.
+    pub(crate) fn needed(&self, stack: Vec<Id>) -> impl Iterator<Item = Id> + '_ {
+        self.walk(stack, Self::operands)
+    }
+
+    fn walk<'a>(
+        &'a self,
+        mut stack: Vec<Id>,
+        below: impl Fn(&Self, Id) -> Vec<Id> + 'a,
+    ) -> impl Iterator<Item = Id> + 'a {
         let mut seen = vec![false; self.len()];
         std::iter::from_fn(move || {
             loop {
@@ -374,23 +451,10 @@ impl Graph {
                 if std::mem::replace(&mut seen[next.0 as usize], true) {
                     continue;
                 }
-                match self.node(next) {
-                    Node::Param(_) | Node::Const(_) | Node::Column(_) => {}
-                    Node::Unary(_, a) => stack.push(a),
-                    Node::Binary(_, a, b) => stack.extend([a, b]),
-                    Node::Select(a, b, c) => stack.extend([a, b, c]),
-                }
+                stack.extend(below(self, next));
                 return Some(next);
             }
         })
-    }
-}
-
-fn join(a: Rate, b: Rate) -> Rate {
-    match (a, b) {
-        (Rate::Constant, other) | (other, Rate::Constant) => other,
-        (x, y) if x == y => x,
-        _ => Rate::Point,
     }
 }
 

@@ -7,19 +7,23 @@ mod derive;
 mod explain;
 mod graph;
 mod parse;
+mod part;
 mod rewrite;
+mod scope;
 mod stable;
 mod tape;
 
 pub(crate) use derive::Deriver;
-pub(crate) use explain::{Names, counts, infix, listing};
+pub(crate) use explain::{Labels, Names, counts, infix, listing};
 pub(crate) use graph::{Binary, Graph, Id, Node, Rate, Unary, maximum, minimum};
-pub use parse::{MAX_CHAIN, MAX_DEPTH, MAX_LENGTH, MAX_NODES, MAX_PARAMETERS, names};
+pub use parse::{MAX_BOUND, MAX_CHAIN, MAX_DEPTH, MAX_LENGTH, MAX_NODES, MAX_PARAMETERS, names};
 pub(crate) use parse::{Symbol, parse};
+use scope::{Scope, Table};
+
 pub(crate) use rewrite::{Columns, Coordinates, Rewritten, rewrite};
 pub(crate) use tape::{Block, Inputs, Instr, Registers, Src, Tape, run, run_first};
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::job::{Control, Job};
@@ -43,6 +47,60 @@ pub struct Expression {
     stable: Id,
 }
 
+/// Columns of points that the sums of a law run over.
+#[derive(Debug, Clone, Default)]
+pub struct InnerTable {
+    /// What the text calls it.
+    pub name: String,
+    /// Its columns, all of one length.
+    pub columns: Vec<(String, Vec<f64>)>,
+}
+
+impl InnerTable {
+    /// The columns of these names.
+    fn columns(&self, names: &[String]) -> Result<Vec<Arc<[f64]>>> {
+        let length = self.columns.first().map_or(0, |(_, values)| values.len());
+        for (name, values) in &self.columns {
+            shape(&format!("{}.{name}", self.name), values.len(), length)?;
+            if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+                let reason = "the points of an inner table are finite numbers";
+                return Err(Error::Value {
+                    what: format!("{}.{name}", self.name),
+                    value: values[index],
+                    index,
+                    reason,
+                });
+            }
+        }
+        let find = |name: &String| {
+            if let Some((_, values)) = self.columns.iter().find(|(known, _)| known == name) {
+                return Ok(values.as_slice().into());
+            }
+            let known: Vec<&str> = self.columns.iter().map(|(known, _)| known.as_str()).collect();
+            let known = known.join(", ");
+            Err(Error::Option(format!("the inner table '{}' has no column '{name}'; it has {known}", self.name)))
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// Makes the table known to a graph, as one that every row sums whole.
+    fn declare(&self, graph: &mut Graph) -> Result<()> {
+        let columns: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
+        let data = Some(self.columns(&columns)?);
+        let table = Table { name: self.name.clone(), columns, whole: true, data };
+        let _ = graph.scope(&self.name, || Scope::Table(table));
+        Ok(())
+    }
+}
+
+/// A table of which each row sums a stretch.
+fn ranged(scope: &Scope) -> Option<&Table> {
+    match scope {
+        Scope::Table(table) if !table.whole => Some(table),
+        _ => None,
+    }
+}
+
 /// Values, gradients (`n × p`) and Hessians (`n × p × p`) at `n` points, row-major.
 pub type Derivatives = (Vec<f64>, Vec<f64>, Vec<f64>);
 
@@ -53,14 +111,39 @@ impl Expression {
     /// # Errors
     /// [`Error::Syntax`] with the position of the offending character.
     pub fn parse(text: &str, variables: &[&str], constants: &[(&str, f64)]) -> Result<Self> {
-        let used = names(text)?;
-        let variables: Vec<String> =
+        Self::parse_with(text, variables, constants, &[])
+    }
+
+    /// As [`Expression::parse`], with inner tables of which every row sums all points. Of any other inner table `k` each
+    /// row sums a stretch, which two further columns give: `k.first` and `k.last`, after the other variables.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] with the position of the offending character; [`Error::Shape`] or [`Error::Value`] for a
+    /// table that cannot be used.
+    pub fn parse_with(
+        text: &str,
+        variables: &[&str],
+        constants: &[(&str, f64)],
+        tables: &[InnerTable],
+    ) -> Result<Self> {
+        let (used, named) = parse::scan(text)?;
+        let mut variables: Vec<String> =
             variables.iter().filter(|v| used.iter().any(|u| u == *v)).map(|v| (*v).to_owned()).collect();
         let mut parameters: Vec<String> = Vec::new();
         let mut graph = Graph::default();
+        let whole = |name: &str| tables.iter().find(|table| table.name == name);
+        for Table { name, .. } in &named {
+            match whole(name) {
+                Some(table) => table.declare(&mut graph)?,
+                None => variables.extend(parse::RANGE.map(|end| format!("{name}.{end}"))),
+            }
+        }
         let root = parse(text, &mut graph, &mut |name| {
             if let Some(index) = variables.iter().position(|v| v == name) {
                 return Some(Symbol::Column(index as u32));
+            }
+            if let Some((_, end)) = name.split_once('.') {
+                return Some(Symbol::Constant(if end == parse::RANGE[0] { 0.0 } else { f64::INFINITY }));
             }
             if let Some((_, value)) = constants.iter().find(|(constant, _)| *constant == name) {
                 return Some(Symbol::Constant(*value));
@@ -81,6 +164,55 @@ impl Expression {
         let stable = stable::stabilised(&mut graph, root);
         let linear = jointly_linear(&mut graph, root, parameters.len() as u32);
         Ok(Self { text: text.to_owned(), variables, parameters, linear, graph, root, stable })
+    }
+
+    /// The inner tables of which each row sums a stretch, with the columns that the text uses.
+    pub fn inner(&self) -> Vec<(&str, &[String])> {
+        self.graph.scopes.iter().filter_map(ranged).map(|table| (table.name.as_str(), &table.columns[..])).collect()
+    }
+
+    /// The same law with data for its inner tables.
+    ///
+    /// # Errors
+    /// [`Error::Option`] naming a table or column that is missing; [`Error::Shape`] or [`Error::Value`] for columns that
+    /// cannot be used.
+    pub fn with_inner(&self, tables: &[InnerTable]) -> Result<Self> {
+        let mut made = self.clone();
+        for scope in &mut made.graph.scopes {
+            if let Scope::Table(table) = scope
+                && !table.whole
+            {
+                let name = &table.name;
+                let Some(given) = tables.iter().find(|given| given.name == *name) else {
+                    return Err(Error::Option(format!("the inner table '{name}' has no data")));
+                };
+                table.data = Some(given.columns(&table.columns)?);
+            }
+        }
+        Ok(made)
+    }
+
+    /// Refuses inner tables without data, and ranges that no table has.
+    pub(crate) fn check_inner(&self, columns: &[&[f64]]) -> Result<()> {
+        for table in self.graph.scopes.iter().filter_map(ranged) {
+            let name = &table.name;
+            if table.data.is_none() {
+                return Err(Error::Option(format!("the inner table '{name}' has no data")));
+            }
+            let column = |end: &str| {
+                let what = format!("{name}.{end}");
+                let at = self.variables.iter().position(|v| *v == what);
+                (what, columns[at.expect("ranges are variables of the law")])
+            };
+            let ((_, first), (what, last)) = (column(parse::RANGE[0]), column(parse::RANGE[1]));
+            let most = table.len() as f64;
+            let good = |a: f64, b: f64| a >= 0.0 && a <= b && b <= most && a.fract() == 0.0 && b.fract() == 0.0;
+            if let Some(index) = first.iter().zip(last).position(|(&a, &b)| !good(a, b)) {
+                let reason = "ranges are whole numbers, 0 <= first <= last <= the points of the inner table";
+                return Err(Error::Value { what, value: last[index], index, reason });
+            }
+        }
+        Ok(())
     }
 
     /// The text as given.
@@ -201,6 +333,7 @@ impl Expression {
         for (name, column) in self.variables.iter().zip(columns) {
             shape(name, column.len(), rows)?;
         }
+        self.check_inner(columns)?;
         Ok(rows)
     }
 }
@@ -249,13 +382,18 @@ pub(crate) fn evaluate_tape(
             _ => {}
         }
     }
-    let mut registers = Registers::new(tape.registers);
+    let mut registers = Registers::of(tape);
     let mut start = 0;
     while start < rows {
         let count = WIDE.min(rows - start);
         for (input, &id) in inputs.iter_mut().zip(&tape.inputs) {
-            if let Node::Column(c) = graph.node(id) {
-                input.0[..count].copy_from_slice(&columns[c as usize][start..start + count]);
+            match graph.node(id) {
+                Node::Column(c) => input.0[..count].copy_from_slice(&columns[c as usize][start..start + count]),
+                Node::Inner(scope, c) => {
+                    let data = graph.table(scope).data.as_ref().expect("a table has data before it is summed over");
+                    input.0[..count].copy_from_slice(&data[c as usize][start..start + count]);
+                }
+                _ => {}
             }
         }
         let view = Inputs { moving: &inputs, fixed: &[] };

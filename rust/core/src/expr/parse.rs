@@ -15,10 +15,14 @@
 //! Operators mean what they mean in Python: a condition is 1 or 0, whatever is not zero counts as true, `a and b` is `b`
 //! where `a` is true and else `a`, and `a % b` has the sign of `b`.
 //!
+//! Two functions bind a name in one of their arguments: `root(unknown, equation, low, high)`, and `sum_over(table, term)`,
+//! in whose term `table.column` is a column of the table.
+//!
 //! Limits keep hostile text harmless: [`MAX_LENGTH`] characters, [`MAX_DEPTH`] levels of nesting, [`MAX_CHAIN`] links in
 //! a chain, [`MAX_NODES`] nodes.
 
 use super::graph::{Binary, Graph, Id, Unary};
+use super::scope::{MAX_SCOPES, Scope, Table};
 use crate::error::{Error, Result};
 
 /// Longest text of a law, in characters.
@@ -68,7 +72,11 @@ const FUNCTIONS: [(&str, Unary); 14] = [
 ];
 
 /// Functions of another number of arguments.
-const FURTHER: [&str; 4] = ["ceil", "min", "max", "where"];
+const FURTHER: [&str; 6] = ["ceil", "min", "max", "where", "root", "sum_over"];
+/// Most roots and sums inside one another: each derivative of one copies what is inside it.
+pub const MAX_BOUND: usize = 4;
+/// What stands, after the table's name and a dot, for the ends of the range that a row sums.
+pub(crate) const RANGE: [&str; 2] = ["first", "last"];
 /// Names that are operators.
 const WORDS: [&str; 3] = ["and", "or", "not"];
 
@@ -99,7 +107,16 @@ fn tokenize(text: &str) -> Result<Vec<(Token, usize)>> {
             }
             tokens.push((Token::Number(value), start));
         } else if c.is_alphabetic() || c == '_' {
-            while i < chars.len() && (chars[i].is_alphanumeric() || chars[i] == '_') {
+            let inside = |c: char| c.is_alphanumeric() || c == '_';
+            let starts = |c: char| c.is_alphabetic() || c == '_';
+            // One dot stands between an inner table and its column.
+            let mut dots = 0;
+            while let Some(&c) = chars.get(i) {
+                let dot = c == '.' && dots == 0 && chars.get(i + 1).is_some_and(|&next| starts(next));
+                if !inside(c) && !dot {
+                    break;
+                }
+                dots += usize::from(dot);
                 i += 1;
             }
             tokens.push((Token::Name(chars[start..i].iter().collect()), start));
@@ -150,27 +167,43 @@ pub(crate) fn position_of(text: &str, name: &str) -> usize {
     tokens.iter().find(|(token, _)| matches!(token, Token::Name(found) if found == name)).map_or(0, |&(_, at)| at)
 }
 
-/// The free names of a text, in order of first appearance.
+/// The free names of a text, in order of first appearance; then the columns of inner tables, as `table.column`.
 ///
 /// # Errors
 /// [`Error::Syntax`] where the text is not an expression.
 pub fn names(text: &str) -> Result<Vec<String>> {
+    let (mut found, tables) = scan(text)?;
+    for Table { name, columns, .. } in tables {
+        found.extend(columns.iter().map(|column| format!("{name}.{column}")));
+    }
+    Ok(found)
+}
+
+/// The free names of a text, and its inner tables with their columns.
+pub(super) fn scan(text: &str) -> Result<(Vec<String>, Vec<Table>)> {
     let mut found: Vec<String> = Vec::new();
     let mut graph = Graph::default();
     parse(text, &mut graph, &mut |name| {
+        if name.contains('.') {
+            return Some(Symbol::Constant(0.0)); // the range of an inner table
+        }
         let index = found.iter().position(|known| known == name).unwrap_or_else(|| {
             found.push(name.to_owned());
             found.len() - 1
         });
         Some(Symbol::Param(index as u32))
     })?;
-    Ok(found)
+    let tables = graph.scopes.into_iter().filter_map(|scope| match scope {
+        Scope::Table(table) => Some(table),
+        Scope::Unknown(_) => None,
+    });
+    Ok((found, tables.collect()))
 }
 
 /// Parses `text` into `graph`; `resolve` says what each name stands for.
 pub(crate) fn parse(text: &str, graph: &mut Graph, resolve: &mut dyn FnMut(&str) -> Option<Symbol>) -> Result<Id> {
     let tokens = tokenize(text)?;
-    let mut parser = Parser { tokens: &tokens, at: 0, depth: 0, graph, resolve };
+    let mut parser = Parser { tokens: &tokens, at: 0, depth: 0, graph, resolve, bound: Vec::new() };
     let root = parser.condition()?;
     match parser.peek() {
         Token::End => Ok(root),
@@ -194,6 +227,8 @@ struct Parser<'a> {
     depth: usize,
     graph: &'a mut Graph,
     resolve: &'a mut dyn FnMut(&str) -> Option<Symbol>,
+    /// Unknowns and tables in whose scope the parser is.
+    bound: Vec<(String, u32)>,
 }
 
 impl<'a> Parser<'a> {
@@ -384,6 +419,9 @@ impl<'a> Parser<'a> {
                 if FUNCTIONS.iter().any(|(known, _)| known == name) || FURTHER.contains(&name.as_str()) {
                     return Err(syntax(position, format!("'{name}' is a function: write {name}(...)")));
                 }
+                if let Some(id) = self.local(name, position)? {
+                    return Ok(id);
+                }
                 match (self.resolve)(name) {
                     Some(Symbol::Column(index)) => Ok(self.graph.column(index)),
                     Some(Symbol::Param(index)) => Ok(self.graph.param(index)),
@@ -402,8 +440,124 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A name that an enclosing root or sum binds.
+    fn local(&mut self, name: &str, position: usize) -> Result<Option<Id>> {
+        let bound = |wanted: &str| self.bound.iter().find(|(known, _)| known == wanted).map(|&(_, scope)| scope);
+        let Some((table, column)) = name.split_once('.') else {
+            return match bound(name) {
+                Some(scope) if matches!(self.graph.scopes[scope as usize], Scope::Table(_)) => {
+                    Err(syntax(position, format!("'{name}' is an inner table: write {name}.column")))
+                }
+                scope => Ok(scope.map(|scope| self.graph.unknown(scope))),
+            };
+        };
+        match bound(table) {
+            Some(scope) if matches!(self.graph.scopes[scope as usize], Scope::Table(_)) => {
+                if RANGE.contains(&column) {
+                    return Err(syntax(
+                        position,
+                        format!("'{name}' says which points a row sums; no column of the table"),
+                    ));
+                }
+                let Table { columns, data, .. } = self.graph.table(scope);
+                if data.is_some() && !columns.iter().any(|known| known == column) {
+                    let known = columns.join(", ");
+                    return Err(syntax(
+                        position,
+                        format!("the table '{table}' has no column '{column}'; it has {known}"),
+                    ));
+                }
+                Ok(Some(self.graph.inner(scope, column)))
+            }
+            _ => Err(syntax(
+                position,
+                format!("'{name}' is a column of an inner table: it stands inside sum_over({table}, ...)"),
+            )),
+        }
+    }
+
+    /// The first argument of a root or sum, and its scope.
+    fn binder(&mut self, function: &str, make: impl FnOnce(String) -> Scope) -> Result<(String, u32)> {
+        let position = self.position();
+        let Token::Name(name) = self.peek() else {
+            let wanted = if function == "root" { "the unknown" } else { "the inner table" };
+            return Err(syntax(position, format!("{function}() begins with the name of {wanted}")));
+        };
+        let reserved = FUNCTIONS.iter().any(|(known, _)| known == name) || FURTHER.contains(&name.as_str());
+        if reserved || WORDS.contains(&name.as_str()) || name.contains('.') {
+            return Err(syntax(
+                position,
+                format!("'{name}' cannot be the first argument of {function}(): it has a meaning"),
+            ));
+        }
+        if self.bound.iter().any(|(known, _)| known == name) {
+            return Err(syntax(position, format!("'{name}' is bound by an enclosing root() or sum_over() already")));
+        }
+        if self.bound.len() == MAX_BOUND {
+            return Err(syntax(position, format!("root() and sum_over() nested more than {MAX_BOUND} levels deep")));
+        }
+        let made = make(name.clone());
+        let is_table = matches!(made, Scope::Table(_));
+        let Some(scope) = self.graph.scope(name, || made) else {
+            return Err(syntax(position, format!("more than {MAX_SCOPES} unknowns and inner tables")));
+        };
+        if matches!(self.graph.scopes[scope as usize], Scope::Table(_)) != is_table {
+            return Err(syntax(position, format!("'{name}' is the unknown of a root and an inner table")));
+        }
+        self.at += 1;
+        self.expect(",")?;
+        Ok((name.clone(), scope))
+    }
+
+    fn body(&mut self, bound: (String, u32)) -> Result<Id> {
+        self.bound.push(bound);
+        let body = self.condition();
+        self.bound.pop();
+        body
+    }
+
+    fn root(&mut self, position: usize) -> Result<Id> {
+        let (name, scope) = self.binder("root", Scope::Unknown)?;
+        let body = self.body((name.clone(), scope))?;
+        if !self.graph.within(body, scope) {
+            return Err(syntax(position, format!("root(): the equation does not hold its unknown '{name}'")));
+        }
+        self.expect(",")?;
+        let low = self.condition()?;
+        self.expect(",")?;
+        let high = self.condition()?;
+        self.expect(")")?;
+        let id = self.graph.root(scope, body, low, high);
+        self.check_chain(id)?;
+        Ok(id)
+    }
+
+    fn sum_over(&mut self, position: usize) -> Result<Id> {
+        let table = |name| Scope::Table(Table { name, ..Table::default() });
+        let (name, scope) = self.binder("sum_over", table)?;
+        let mut range = [self.graph.constant(0.0); 2];
+        for (end, which) in range.iter_mut().zip(RANGE) {
+            *end = match (self.resolve)(&format!("{name}.{which}")) {
+                Some(Symbol::Column(index)) => self.graph.column(index),
+                Some(Symbol::Constant(value)) => self.graph.constant(value),
+                _ => return Err(syntax(position, format!("there is no inner table '{name}' here"))),
+            };
+        }
+        let [first, last] = range;
+        let body = self.body((name, scope))?;
+        self.expect(")")?;
+        let id = self.graph.sum(scope, body, first, last);
+        self.check_chain(id)?;
+        Ok(id)
+    }
+
     fn call(&mut self, name: &str, position: usize) -> Result<Id> {
         self.expect("(")?;
+        match name {
+            "root" => return self.root(position),
+            "sum_over" => return self.sum_over(position),
+            _ => {}
+        }
         let mut arguments = vec![self.condition()?];
         while self.take(",") {
             arguments.push(self.condition()?);

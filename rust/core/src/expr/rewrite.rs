@@ -25,6 +25,10 @@ pub(crate) trait Columns {
     fn mean(&mut self, graph: &Graph, id: Id) -> Option<f64>;
     /// Whether the node is positive and finite on every row.
     fn positive(&mut self, graph: &Graph, id: Id) -> bool;
+    /// Whether the node is finite and not negative on every row.
+    fn not_negative(&mut self, graph: &Graph, id: Id) -> bool {
+        self.positive(graph, id)
+    }
 }
 
 /// How the solver sees each parameter.
@@ -84,7 +88,8 @@ pub(crate) fn rewrite(
         columns.new_graph();
         let mut rewriter = Rewriter {
             from: graph,
-            to: Graph::default(),
+            to: graph.like(),
+            positive_unknowns: Vec::new(),
             coordinates,
             columns,
             pivots: &mut pivots,
@@ -112,6 +117,8 @@ struct Rewriter<'a> {
     pivots: &'a mut Vec<Pivot>,
     collecting: bool,
     known: HashMap<Id, Id>,
+    /// Scopes of roots that lie above a positive number.
+    positive_unknowns: Vec<u32>,
 }
 
 impl Rewriter<'_> {
@@ -142,6 +149,20 @@ impl Rewriter<'_> {
             Node::Const(bits) => self.to.constant(f64::from_bits(bits)),
             Node::Column(c) => self.to.column(c),
             Node::Param(p) => self.parameter(p as usize),
+            // Scopes are the same in both graphs.
+            Node::Unknown(scope) => self.to.unknown(scope),
+            Node::Inner(scope, c) => self.to.intern(Node::Inner(scope, c)),
+            Node::Sum { scope, body, first, last } => {
+                let (body, first, last) = (self.copy(body), self.copy(first), self.copy(last));
+                self.to.sum(scope, body, first, last)
+            }
+            Node::Root { scope, body, low, high, .. } => {
+                if self.positive(low) {
+                    self.positive_unknowns.push(scope);
+                }
+                let (body, low, high) = (self.copy(body), self.copy(low), self.copy(high));
+                self.to.root(scope, body, low, high)
+            }
             Node::Unary(op, a) => {
                 let stable = if is_log(op) { stable::logarithm(self, op, a, None) } else { None };
                 stable.unwrap_or_else(|| {
@@ -198,7 +219,7 @@ impl Rewriter<'_> {
                     vec![Term { sign: 1.0, id }]
                 })
             }
-            _ if self.from.rate(id) == Rate::Column => self.columns.positive(self.from, id).then(|| {
+            _ if self.from.rate(id) == Rate::Column => self.positive_column(id).then(|| {
                 let copy = self.copy(id);
                 let id = self.to.unary(Unary::Log, copy);
                 vec![Term { sign: 1.0, id }]
@@ -263,13 +284,38 @@ impl Rewriter<'_> {
 
     fn positive(&mut self, id: Id) -> bool {
         match self.from.node(id) {
-            _ if self.from.rate(id) == Rate::Column => self.columns.positive(self.from, id),
+            _ if self.from.rate(id) == Rate::Column => self.positive_column(id),
             Node::Const(bits) => f64::from_bits(bits) > 0.0,
             Node::Param(p) => self.coordinates.log[self.coordinates.tied[p as usize]],
             Node::Unary(Unary::Exp, _) => true,
             Node::Unary(Unary::Sqrt, a) | Node::Binary(Binary::Pow, a, _) => self.positive(a),
-            Node::Binary(Binary::Add | Binary::Mul | Binary::Div, a, b) => self.positive(a) && self.positive(b),
+            Node::Binary(Binary::Add, a, b) => {
+                (self.positive(a) && self.not_negative(b)) || (self.not_negative(a) && self.positive(b))
+            }
+            Node::Binary(Binary::Mul | Binary::Div, a, b) => self.positive(a) && self.positive(b),
             _ => false,
+        }
+    }
+
+    fn not_negative(&mut self, id: Id) -> bool {
+        match self.from.node(id) {
+            _ if self.positive(id) => true,
+            Node::Binary(Binary::Mul, a, b) => self.not_negative(a) && self.not_negative(b),
+            _ => {
+                self.from.rate(id) == Rate::Column && !self.has_unknown(id) && self.columns.not_negative(self.from, id)
+            }
+        }
+    }
+
+    fn has_unknown(&self, id: Id) -> bool {
+        self.from.reach(vec![id]).any(|next| matches!(self.from.node(next), Node::Unknown(_)))
+    }
+
+    /// Of a node without parameters. An unknown is positive if it lies above a positive number.
+    fn positive_column(&mut self, id: Id) -> bool {
+        match self.from.node(id) {
+            Node::Unknown(scope) => self.positive_unknowns.contains(&scope),
+            _ => !self.has_unknown(id) && self.columns.positive(self.from, id),
         }
     }
 
@@ -310,6 +356,9 @@ impl Rewriter<'_> {
             (Rate::Column, Rate::Problem) => (b, a),
             _ => return None,
         };
+        if self.to.is_local(column) && self.to.scope_of(column).is_none() {
+            return None;
+        }
         let mean = self.columns.mean(&self.to, column).filter(|&mean| mean != 0.0)?;
         let size = self.to.constant(mean);
         let centred = self.to.sub(column, size);
@@ -407,6 +456,9 @@ mod tests {
             Node::Param(p) => parameters[p as usize],
             Node::Unary(op, a) => op.apply(value(graph, a, parameters)),
             Node::Binary(op, a, b) => op.apply(value(graph, a, parameters), value(graph, b, parameters)),
+            Node::Unknown(_) | Node::Inner(..) | Node::Root { .. } | Node::Sum { .. } => {
+                unreachable!("no law here has a root or a sum")
+            }
             Node::Select(a, b, c) => {
                 if value(graph, a, parameters) == 0.0 {
                     value(graph, c, parameters)

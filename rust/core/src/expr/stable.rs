@@ -332,7 +332,7 @@ impl Host for Text<'_> {
             return known;
         }
         let result = match self.graph.node(id) {
-            Node::Const(_) | Node::Column(_) | Node::Param(_) => id,
+            Node::Const(_) | Node::Column(_) | Node::Param(_) | Node::Unknown(_) | Node::Inner(..) => id,
             Node::Unary(op, a) => {
                 let inner = self.copy(a);
                 let plain = self.graph.unary(op, inner);
@@ -346,6 +346,14 @@ impl Host for Text<'_> {
             Node::Select(a, b, c) => {
                 let (a, b, c) = (self.copy(a), self.copy(b), self.copy(c));
                 self.graph.select(a, b, c)
+            }
+            Node::Sum { scope, body, first, last } => {
+                let body = self.copy(body);
+                self.graph.sum(scope, body, first, last)
+            }
+            Node::Root { scope, body, low, high, .. } => {
+                let (body, low, high) = (self.copy(body), self.copy(low), self.copy(high));
+                self.graph.root(scope, body, low, high)
             }
         };
         self.known.insert(id, result);

@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::graph::{Binary, Graph, Id, Node, Unary};
+use super::part::{Equation, Part, Pass, Work, run_part};
 
 /// `N` numbers, aligned to a cache line.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +40,8 @@ pub(crate) enum Op {
     /// `c - a * b`
     NegMulAdd(Src, Src, Src),
     Select(Src, Src, Src),
+    /// A program within the program, by its place among them; it knows its operands and where its results go.
+    Part(u32),
 }
 
 impl Op {
@@ -50,6 +53,7 @@ impl Op {
             Self::MulSub(a, b, c) => Self::MulSub(f(a), f(b), f(c)),
             Self::NegMulAdd(a, b, c) => Self::NegMulAdd(f(a), f(b), f(c)),
             Self::Select(a, b, c) => Self::Select(f(a), f(b), f(c)),
+            Self::Part(_) => self,
         }
     }
 }
@@ -66,6 +70,8 @@ pub(crate) struct Instr {
 pub(crate) struct Tape {
     pub(crate) instrs: Vec<Instr>,
     pub(crate) registers: usize,
+    /// Programs within this one.
+    pub(crate) parts: Vec<Part>,
     /// The nodes that the caller provides, in the order of [`Src::Input`].
     pub(crate) inputs: Vec<Id>,
     /// Where each requested output is after the run.
@@ -109,7 +115,8 @@ impl Tape {
         };
         let instrs = tape.instrs.iter().map(|instr| Instr { op: instr.op.map(moved), to: instr.to }).collect();
         let outputs = tape.outputs.iter().map(|&src| moved(src)).collect();
-        tape = Self { instrs, outputs, inputs: order, registers: tape.registers };
+        let parts = tape.parts.iter().map(|part| part.map(moved)).collect();
+        tape = Self { instrs, outputs, inputs: order, registers: tape.registers, parts };
         tape
     }
 }
@@ -139,10 +146,10 @@ impl Builder<'_> {
 
     fn operands(&self, id: Id) -> ([Id; 3], usize) {
         match self.graph.node(id) {
-            Node::Const(_) | Node::Column(_) | Node::Param(_) => ([id; 3], 0),
             Node::Unary(_, a) => ([a; 3], 1),
             Node::Binary(_, a, b) => ([a, b, b], 2),
             Node::Select(a, b, c) => ([a, b, c], 3),
+            _ => ([id; 3], 0),
         }
     }
 
@@ -152,8 +159,7 @@ impl Builder<'_> {
         if *uses > 1 || self.external(id) {
             return;
         }
-        let (operands, n) = self.operands(id);
-        for &operand in &operands[..n] {
+        for operand in self.graph.operands(id) {
             self.count(operand);
         }
     }
@@ -205,6 +211,10 @@ impl Builder<'_> {
             self.place.insert(id, Src::Input(index));
             return;
         }
+        if let Node::Root { .. } | Node::Sum { .. } = self.graph.node(id) {
+            self.emit_part(id);
+            return;
+        }
         let plan = self.plan(id);
         let (operands, n) = match plan {
             Plan::Plain => self.operands(id),
@@ -227,10 +237,7 @@ impl Builder<'_> {
                 _ => Op::Select(at(0), at(1), at(2)),
             },
         };
-        let to = self.free.pop().unwrap_or_else(|| {
-            self.tape.registers += 1;
-            (self.tape.registers - 1) as u32
-        });
+        let to = self.register();
         self.tape.instrs.push(Instr { op, to });
         self.place.insert(id, Src::Reg(to));
         let squared = matches!(plan, Plan::Plain) || operands[0] != operands[1];
@@ -238,6 +245,109 @@ impl Builder<'_> {
         for &operand in released {
             self.release(operand);
         }
+    }
+
+    fn register(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.tape.registers += 1;
+            (self.tape.registers - 1) as u32
+        })
+    }
+
+    /// A root, or a sum with all others over the same range that can be had in the same pass.
+    fn emit_part(&mut self, id: Id) {
+        let graph = self.graph;
+        let members = match graph.node(id) {
+            Node::Sum { scope, first, last, .. } => {
+                let mut members: Vec<Id> = self.uses.keys().copied().filter(|&other| {
+                    matches!(graph.node(other), Node::Sum { scope: s, first: f, last: l, .. } if (s, f, l) == (scope, first, last))
+                        && !self.place.contains_key(&other) && !self.external(other)
+                }).collect();
+                members.sort_unstable();
+                let round = self.round(id);
+                members.retain(|&other| self.round(other) == round);
+                members
+            }
+            _ => vec![id],
+        };
+        for &member in &members {
+            for operand in graph.operands(member) {
+                self.emit(operand);
+            }
+        }
+        let to: Vec<u32> = members.iter().map(|_| self.register()).collect();
+        let at = |id: &Id| self.place[id];
+        let part = match graph.node(id) {
+            Node::Sum { scope, first, last, .. } => {
+                let bodies: Vec<Id> = members
+                    .iter()
+                    .map(|&member| match graph.node(member) {
+                        Node::Sum { body, .. } => body,
+                        _ => unreachable!("only sums were taken"),
+                    })
+                    .collect();
+                let captured = graph.captured(&bodies, scope);
+                let derived = graph.derived(&bodies, scope);
+                let inputs = [derived.clone(), captured.clone()].concat();
+                let tape = Tape::build_with(graph, &bodies, &inputs, self.fuse);
+                Part::Sums(Pass {
+                    scope,
+                    constants: constants_of(graph, &tape, inputs.len()),
+                    tape,
+                    columns: derived.iter().map(|&id| graph.table_values(id, scope)).collect(),
+                    len: graph.table(scope).len(),
+                    captured: captured.iter().map(at).collect(),
+                    first: at(&first),
+                    last: at(&last),
+                    to: to.clone(),
+                })
+            }
+            Node::Root { scope, body, slope, low, high } => {
+                let captured = graph.captured(&[body, slope], scope);
+                let inputs = [vec![graph.find_unknown(scope)], captured.clone()].concat();
+                let tape = Tape::build_with(graph, &[body, slope], &inputs, self.fuse);
+                Part::Root(Equation {
+                    constants: constants_of(graph, &tape, inputs.len()),
+                    tape,
+                    captured: captured.iter().map(at).collect(),
+                    low: at(&low),
+                    high: at(&high),
+                    to: to[0],
+                })
+            }
+            _ => unreachable!("only roots and sums have programs of their own"),
+        };
+        self.tape.instrs.push(Instr { op: Op::Part(self.tape.parts.len() as u32), to: to[0] });
+        self.tape.parts.push(part);
+        for (&member, &to) in members.iter().zip(&to) {
+            self.place.insert(member, Src::Reg(to));
+        }
+        for &member in &members {
+            for operand in graph.operands(member) {
+                self.release(operand);
+            }
+        }
+    }
+
+    /// How many passes over the same range must come before a node is known.
+    fn round(&self, id: Id) -> usize {
+        let Node::Sum { scope, first, last, .. } = self.graph.node(id) else { return 0 };
+        let mut memo: HashMap<Id, usize> = HashMap::new();
+        self.rounds(id, (scope, first, last), &mut memo)
+    }
+
+    fn rounds(&self, id: Id, range: (u32, Id, Id), memo: &mut HashMap<Id, usize>) -> usize {
+        if let Some(&known) = memo.get(&id) {
+            return known;
+        }
+        if self.external(id) {
+            return 0;
+        }
+        let before = self.graph.operands(id).into_iter().map(|operand| self.rounds(operand, range, memo)).max();
+        let own = matches!(self.graph.node(id), Node::Sum { scope, first, last, .. } if (scope, first, last) == range);
+        let rounds = before.unwrap_or(0) + usize::from(own);
+        memo.insert(id, rounds);
+        rounds
     }
 
     fn release(&mut self, id: Id) {
@@ -251,31 +361,49 @@ impl Builder<'_> {
     }
 }
 
+/// The values of the constants that a tape takes as inputs after the first `known`.
+pub(crate) fn constants_of(graph: &Graph, tape: &Tape, known: usize) -> Vec<f64> {
+    tape.inputs[known..]
+        .iter()
+        .map(|&id| graph.constant_value(id).expect("what is not listed as an input is a constant"))
+        .collect()
+}
+
 /// The registers of one run. Boxes, so that a destination can be taken out by moving a pointer.
 #[derive(Debug)]
-pub(crate) struct Registers<const N: usize>(Vec<Option<Box<Block<N>>>>);
+pub(crate) struct Registers<const N: usize> {
+    blocks: Vec<Option<Box<Block<N>>>>,
+    /// What the parts of the tape work with; each is taken out while it runs.
+    parts: Vec<Option<Box<Work<N>>>>,
+}
 
 impl<const N: usize> Registers<N> {
-    pub(crate) fn new(count: usize) -> Self {
-        Self((0..count).map(|_| Some(Box::new(Block::ZERO))).collect())
+    /// Those that a tape needs.
+    pub(crate) fn of(tape: &Tape) -> Self {
+        Self {
+            blocks: (0..tape.registers).map(|_| Some(Box::new(Block::ZERO))).collect(),
+            parts: tape.parts.iter().map(|part| Some(Box::new(Work::new(part)))).collect(),
+        }
     }
 
     #[inline(always)]
     pub(crate) fn get<'a>(&'a self, inputs: &Inputs<'a, N>, src: Src) -> &'a Block<N> {
         match src {
             Src::Input(i) => inputs.get(i),
-            Src::Reg(r) => self.0[r as usize].as_deref().expect("a register is in place except while it is written"),
+            Src::Reg(r) => {
+                self.blocks[r as usize].as_deref().expect("a register is in place except while it is written")
+            }
         }
     }
 
     #[inline(always)]
     pub(crate) fn take(&mut self, register: u32) -> Box<Block<N>> {
-        self.0[register as usize].take().expect("a register is written by one instruction at a time")
+        self.blocks[register as usize].take().expect("a register is written by one instruction at a time")
     }
 
     #[inline(always)]
     pub(crate) fn put(&mut self, register: u32, block: Box<Block<N>>) {
-        self.0[register as usize] = Some(block);
+        self.blocks[register as usize] = Some(block);
     }
 }
 
@@ -313,6 +441,12 @@ pub(crate) fn run_first<const N: usize, const M: usize>(
     registers: &mut Registers<N>,
 ) {
     for instr in instrs {
+        if let Op::Part(index) = instr.op {
+            let mut work = registers.parts[index as usize].take().expect("a part runs once at a time");
+            run_part(&mut work, inputs, registers);
+            registers.parts[index as usize] = Some(work);
+            continue;
+        }
         let mut to = registers.take(instr.to);
         macro_rules! each {
             ($($operand:ident),+ => $value:expr) => {{
@@ -347,6 +481,7 @@ pub(crate) fn run_first<const N: usize, const M: usize>(
             Op::MulSub(a, b, c) => each!(a, b, c => a.mul_add(b, -c)),
             Op::NegMulAdd(a, b, c) => each!(a, b, c => (-a).mul_add(b, c)),
             Op::Select(a, b, c) => each!(a, b, c => if a == 0.0 { c } else { b }),
+            Op::Part(_) => {}
         }
         registers.put(instr.to, to);
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::objective::{Loss, Objective, Space};
 use super::program::{Constraints, Program};
 use crate::error::Result;
-use crate::expr::{Columns, Expression, Graph, Id, Names, Rate, counts, infix, listing, shape};
+use crate::expr::{Columns, Expression, Graph, Id, Labels, Names, Rate, counts, infix, listing, shape};
 
 /// Columns of which nothing is known but that they are positive. Means are numbers that stand for themselves: each
 /// has bits of its own, by which it is found again in the program.
@@ -89,6 +89,7 @@ fn line(text: &mut String, content: &str) {
 
 fn write_program(text: &mut String, graph: &Graph, program: &Program, names: &Names) {
     let by_rate = |rate: Rate| program.point.inputs.iter().filter(move |&&id| graph.rate(id) == rate);
+    let labels = Labels { graph, names };
     // Once per data set.
     let mut inputs: HashMap<Id, String> = HashMap::new();
     text.push_str("\nOnce per data set, from columns alone\n");
@@ -99,7 +100,7 @@ fn write_program(text: &mut String, graph: &Graph, program: &Program, names: &Na
     }
     // Once per problem: the leaves keep their names.
     let leaves: Vec<String> = program.lane.inputs.iter().map(|&id| infix(graph, id, names)).collect();
-    let (lines, outputs) = listing(&program.lane, &leaves, "p");
+    let (lines, outputs) = listing(labels, &program.lane, &leaves, "p");
     let _ = writeln!(text, "\nOnce per problem and iteration, from parameters alone: {}", counts(&program.lane));
     text.push_str(&lines);
     for (&id, name) in by_rate(Rate::Problem).zip(&outputs) {
@@ -112,7 +113,7 @@ fn write_program(text: &mut String, graph: &Graph, program: &Program, names: &Na
         .iter()
         .map(|id| inputs.get(id).cloned().unwrap_or_else(|| infix(graph, *id, names)))
         .collect();
-    let (lines, values) = listing(&program.point, &operands, "t");
+    let (lines, values) = listing(labels, &program.point, &operands, "t");
     let point = &program.point;
     let _ = writeln!(text, "\nFor every point: {} in {} registers", counts(point), point.registers);
     text.push_str(&lines);
@@ -177,6 +178,7 @@ mod tests {
             ("a + b * tanh(c * N) + where(N < D, a * N, 2 * b)", vec![]),
             ("A * N**r * D**s", vec!["A"]),
             ("m + 0 * N", vec![]),
+            ("root(L, L - E - (A / (N * L))**r, E, 9) + sum_over(k, k.w * exp(-r * k.x * N))", vec!["E", "A"]),
         ] {
             let text = explained(law, &positive);
             let defined: Vec<&str> =
@@ -195,6 +197,25 @@ mod tests {
         let text = explained("A * N**r", &["A"]);
         assert!(text.contains("needs only the exponent, log(A') + r * (log(N) - mean(log(N)))"), "{text}");
         assert!(!explained("E + A * N**r", &["A", "E"]).contains("only the exponent"));
+    }
+
+    #[test]
+    fn roots_and_sums_show_what_runs_within_them() {
+        let text =
+            explained("root(L, L - E - A / (N * L), E, 9) + sum_over(k, k.w * exp(-r * k.x * N) * k.x)", &["E", "A"]);
+        for part in [
+            "root(L, L - exp(log(E)) - ",
+            " + sum_over(k, ",
+            " = the L from ",
+            " is zero, t",
+            "  once over the points of k, each of which is\n",
+            " = the sum of ",
+            "1 pass over an inner table",
+            "1 root",
+            "  x0 = N\n",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in\n{text}");
+        }
     }
 
     #[test]

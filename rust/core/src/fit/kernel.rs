@@ -75,10 +75,10 @@ impl Workspace {
         fixed.extend(program.point_constants.iter().map(|&c| Block([c; POINTS])));
         Self {
             lane_inputs,
-            lane_registers: Registers::new(program.lane.registers),
+            lane_registers: Registers::of(&program.lane),
             lane_out: vec![Block::ZERO; program.lane.outputs.len()],
             fixed,
-            registers: Registers::new(program.point.registers),
+            registers: Registers::of(&program.point),
             head: Head::new(),
             wide: level == Level::Avx512,
             delta: Box::new(Block::ZERO),

@@ -102,8 +102,31 @@ struct Data<'a> {
 }
 
 impl Data<'_> {
+    /// Whether zero and a node compare so on every row, or at every inner point of every row, and the node is finite.
+    fn all(&self, graph: &Graph, id: Id, compare: Binary) -> bool {
+        if let Some(values) = self.values(graph, id) {
+            return values.iter().all(|&v| compare.apply(0.0, v) == 1.0 && v.is_finite());
+        }
+        // Counted with the sum that the law itself would take.
+        let Some((scope, first, last)) = graph.pairs_of(id) else { return false };
+        let mut graph = graph.clone();
+        let (zero, one, most) = (graph.constant(0.0), graph.constant(1.0), graph.constant(f64::MAX));
+        let good = graph.binary(compare, zero, id);
+        let finite = graph.binary(Binary::Le, id, most);
+        let bad = graph.select(finite, zero, one);
+        let bad = graph.select(good, bad, one);
+        let count = graph.sum(scope, bad, first, last);
+        self.values(&graph, count).is_some_and(|counts| counts.iter().all(|&count| count == 0.0))
+    }
+
     fn values(&self, graph: &Graph, id: Id) -> Option<Vec<f64>> {
         let leaf = |id| matches!(graph.node(id), Node::Column(_));
+        if let Some(scope) = graph.scope_of(id) {
+            return Some(graph.table_values(id, scope).to_vec()).filter(|values| !values.is_empty());
+        }
+        if graph.is_local(id) {
+            return None;
+        }
         let tape = Tape::build(graph, &[id], leaf, false);
         Some(evaluate_tape(graph, &tape, self.columns, &[], self.rows).ok()?.swap_remove(0))
     }
@@ -125,7 +148,11 @@ impl Columns for Data<'_> {
     }
 
     fn positive(&mut self, graph: &Graph, id: Id) -> bool {
-        self.values(graph, id).is_some_and(|values| values.iter().all(|&v| v > 0.0 && v.is_finite()))
+        self.all(graph, id, Binary::Lt)
+    }
+
+    fn not_negative(&mut self, graph: &Graph, id: Id) -> bool {
+        self.all(graph, id, Binary::Le)
     }
 }
 
@@ -137,6 +164,7 @@ impl Program {
         constraints: &Constraints,
         objective: Objective,
     ) -> Result<Self> {
+        law.check_inner(columns)?;
         let mut data = Data { columns, rows, means: HashMap::new() };
         let (graph, _, mut program) = Self::build(law, &mut data, constraints, objective);
         let leaf = |id| matches!(graph.node(id), Node::Column(_));
@@ -253,12 +281,7 @@ impl<'a> Layout<'a> {
                 Rate::Constant => {}
                 Rate::Column => self.column_inputs.push(id),
                 Rate::Problem => self.problem_inputs.push(id),
-                Rate::Point => match self.graph.node(id) {
-                    Node::Unary(_, a) => stack.push(a),
-                    Node::Binary(_, a, b) => stack.extend([a, b]),
-                    Node::Select(a, b, c) => stack.extend([a, b, c]),
-                    Node::Const(_) | Node::Column(_) | Node::Param(_) => {}
-                },
+                Rate::Point => stack.extend(self.graph.operands(id)),
             }
         }
     }

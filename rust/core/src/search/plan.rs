@@ -231,7 +231,7 @@ impl Builder<'_> {
     fn columns<'b>(&mut self, roots: impl Iterator<Item = &'b Id>) -> Vec<usize> {
         let mut used: Vec<(u32, Id)> = self
             .graph
-            .reach(roots.copied().collect())
+            .needed(roots.copied().collect())
             .filter_map(|id| match self.graph.node(id) {
                 Node::Column(c) => Some((c, id)),
                 _ => None,
@@ -247,7 +247,7 @@ impl Builder<'_> {
 
     fn stages(&mut self, last: &[Id], rest: &[Id]) -> Vec<Stage> {
         let inner = self.layout.inner_set();
-        let mut reached: Vec<Id> = self.graph.reach(last.iter().chain(rest).copied().collect()).collect();
+        let mut reached: Vec<Id> = self.graph.needed(last.iter().chain(rest).copied().collect()).collect();
         reached.sort_unstable();
         let global = self.globals(&reached);
         // Nodes of the whole sheet belong to the last tape, unless they have a table.
@@ -271,8 +271,7 @@ impl Builder<'_> {
             want(id, &self.sets);
         }
         for &id in &reached {
-            let operands = operands(self.graph, id);
-            for operand in operands {
+            for operand in self.graph.operands(id) {
                 if self.sets[&operand] != self.sets[&id] || !tabulated(id, &self.sets) {
                     want(operand, &self.sets);
                 }
@@ -373,22 +372,13 @@ fn split(graph: &Graph, id: Id, terms: &mut Vec<Id>) {
     }
 }
 
-fn operands(graph: &Graph, id: Id) -> Vec<Id> {
-    match graph.node(id) {
-        Node::Const(_) | Node::Column(_) | Node::Param(_) => Vec::new(),
-        Node::Unary(_, a) => vec![a],
-        Node::Binary(_, a, b) => vec![a, b],
-        Node::Select(a, b, c) => vec![a, b, c],
-    }
-}
-
 fn set_of(graph: &Graph, layout: &Layout, sets: &mut HashMap<Id, Set>, id: Id) -> Set {
     if let Some(&set) = sets.get(&id) {
         return set;
     }
     let set = match graph.node(id) {
         Node::Column(c) => layout.set_of(layout.columns[c as usize].axis),
-        _ => operands(graph, id).into_iter().fold(0, |set, operand| set | set_of(graph, layout, sets, operand)),
+        _ => graph.operands(id).into_iter().fold(0, |set, operand| set | set_of(graph, layout, sets, operand)),
     };
     sets.insert(id, set);
     set

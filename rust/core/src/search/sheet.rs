@@ -100,7 +100,7 @@ impl<'a> Desk<'a> {
             cells: vec![0.0; stretches * layout.length],
             extents: vec![(0.0, 0.0, Counts::default()); stretches],
             inputs,
-            registers: Registers::new(plan.last.registers),
+            registers: Registers::of(&plan.last),
             operands: vec![0.0; rows],
         }
     }

@@ -69,7 +69,7 @@ struct Desk<const N: usize> {
 
 impl<const N: usize> Desk<N> {
     fn new(tape: &Tape) -> Self {
-        Self { inputs: vec![Block::ZERO; tape.inputs.len()], registers: Registers::new(tape.registers) }
+        Self { inputs: vec![Block::ZERO; tape.inputs.len()], registers: Registers::of(tape) }
     }
 
     /// Fills the outputs of a tape over a grid, block by block.

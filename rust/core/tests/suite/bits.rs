@@ -37,6 +37,7 @@ fn batches() -> Vec<Case> {
     for text in [
         "expit(a * tanh(x) + b * erf(x) + c * log2(x))",
         "expit(log(exp(a * x) + x**b + exp(x - c)) - softplus(c * x))",
+        "expit(root(L, L - a * x - tanh(b * L) / 2 - c, -20, 20))",
         "expit(min(a * x, b + log10(x)) + where(x > 1, c * expm1(-x), log1p(c * c) * sqrt(x)))",
     ] {
         for (loss, space) in [(Loss::Binomial, Space::Raw), (SQUARED, Space::Logit)] {

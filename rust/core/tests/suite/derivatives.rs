@@ -33,7 +33,7 @@ fn differences(f: impl Fn(f64) -> Vec<f64>, x: f64) -> Vec<(f64, f64)> {
 }
 
 /// Compares analytic derivatives with differences in every parameter; how many entries could be judged to 1e-6.
-fn check(law: &Expression, columns: &[&[f64]], at: &[f64]) -> Result<usize, String> {
+pub(crate) fn check(law: &Expression, columns: &[&[f64]], at: &[f64]) -> Result<usize, String> {
     let p = at.len();
     let (value, gradient, hessian) = derived(law, columns, at);
     let plain = law.evaluate(columns, at).unwrap()[0];

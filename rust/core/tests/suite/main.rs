@@ -11,6 +11,7 @@ mod limits;
 mod reference;
 mod refusals;
 mod results;
+mod roots;
 mod rows;
 mod solver_form;
 mod stopping;
