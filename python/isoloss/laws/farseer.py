@@ -77,6 +77,7 @@ def _farseer() -> Law:
     return law(
         "exp(a3 * N**gamma + b3) + exp(a2 * N**beta + b2) * D**(-exp(a1 * N**alpha + b1))",
         name="farseer",
+        target_unit="bits per character",
         bounds={
             "a3": (-50.0, 0.0),
             "gamma": (1e-3, 1.5),
