@@ -109,21 +109,20 @@ impl Batch<'_> {
         finite("the targets", self.targets)?;
         if let Some(weights) = self.weights {
             sets("the weights", weights, self.weight_index)?;
-            check(weights, "the weights", "a weight is finite and not negative", |w| w.is_finite() && w >= 0.0)?;
+            check(weights, "the weights", "a weight is finite and not negative", (0.0, f64::MAX))?;
         }
         if self.objective.loss == Loss::Binomial {
             if self.objective.space != Space::Raw {
                 return Err(Error::Option("the binomial loss has its own likelihood: its space is raw".to_owned()));
             }
-            check(self.targets, "the targets", "a fraction passed lies between 0 and 1", |t| (0.0..=1.0).contains(&t))?;
+            check(self.targets, "the targets", "a fraction passed lies between 0 and 1", (0.0, 1.0))?;
         }
         match self.objective.space {
             Space::Raw => {}
-            Space::Log => check(self.targets, "the targets", "its logarithm is taken", |t| t > 0.0)?,
+            Space::Log => check(self.targets, "the targets", "its logarithm is taken", (f64::from_bits(1), f64::MAX))?,
             Space::Logit => {
-                check(self.targets, "the targets", "its logit is taken, so it lies between 0 and 1", |t| {
-                    t > 0.0 && t < 1.0
-                })?;
+                let limits = (f64::from_bits(1), 1.0 - 0.5 * f64::EPSILON);
+                check(self.targets, "the targets", "its logit is taken, so it lies between 0 and 1", limits)?;
             }
         }
         self.check_constraints(p)?;
@@ -171,17 +170,32 @@ impl Batch<'_> {
     }
 }
 
-fn check(values: &[f64], what: &str, reason: &'static str, good: impl Fn(f64) -> bool) -> Result<()> {
+/// Whether all values lie between two limits, or on them.
+fn check(values: &[f64], what: &str, reason: &'static str, (low, high): (f64, f64)) -> Result<()> {
     // All at once first, which vectorises; the culprit is looked for only if there is one.
-    if values.iter().fold(true, |all, &value| all & good(value)) {
+    if count_within(crate::expr::level()?, values, low, high) == values.len() {
         return Ok(());
     }
-    match values.iter().position(|&value| !good(value)) {
+    match values.iter().position(|&value| !(value >= low && value <= high)) {
         Some(index) => Err(Error::Value { what: what.to_owned(), value: values[index], index, reason }),
         None => Ok(()),
     }
 }
 
+#[inline(always)]
+fn count(values: &[f64], low: f64, high: f64) -> usize {
+    let mut within = 0;
+    for &value in values {
+        let both = u64::from(value >= low) & u64::from(value <= high);
+        within += both as usize;
+    }
+    within
+}
+
+crate::dispatch! {
+    fn count_within<'a>(values: &'a [f64], low: f64, high: f64) -> usize = count;
+}
+
 fn finite(what: &str, values: &[f64]) -> Result<()> {
-    check(values, what, "only finite numbers can be fitted", f64::is_finite)
+    check(values, what, "only finite numbers can be fitted", (-f64::MAX, f64::MAX))
 }

@@ -89,7 +89,7 @@ impl Head {
     }
 
     /// Fills the coefficients of the first `M` numbers of a block. `convex` has all bits set where the majorant is wanted
-    /// in place of the curvature, else none. `reach` is where the quadratic part ends when that is not `delta`: see the
+    /// in place of the curvature, else none; `summed` if its coefficient's own sum is wanted, too. `reach` is where the quadratic part ends when that is not `delta`: see the
     /// solver's stages.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)] // one argument per operand of the inner loop
@@ -101,6 +101,7 @@ impl Head {
         weight: &Rows,
         limits: (&Rows, &Rows),
         convex: &Rows,
+        summed: bool,
         sums: &mut Sums,
     ) {
         let residual = &mut *self.residual;
@@ -127,7 +128,7 @@ impl Head {
             add_sizes::<M>(&mut sums.absolute, residual, weight, sides);
         }
         add_points::<3, M>([&mut sums.merit, &mut sums.c1, &mut sums.c2], [&**rho, &**c1, &**c2]);
-        if MAJORANT {
+        if MAJORANT && summed {
             add_points::<1, M>([&mut sums.majorant], [&**majorant]);
         }
     }
@@ -391,7 +392,7 @@ mod tests {
         let mut weight = Block::ZERO;
         weight.0[3] = 1.7;
         let delta = Block([delta; POINTS]);
-        head.run::<POINTS, true>(objective, &m, &t, &weight, (&delta, &delta), &Block::ZERO, &mut sums);
+        head.run::<POINTS, true>(objective, &m, &t, &weight, (&delta, &delta), &Block::ZERO, true, &mut sums);
         [sums.merit.0[3], sums.c1.0[3], sums.c2.0[3], sums.majorant.0[3]]
     }
 

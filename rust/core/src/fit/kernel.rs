@@ -58,6 +58,8 @@ pub(crate) struct Workspace {
     head: Head,
     /// Tiles of the reduction are large.
     wide: bool,
+    /// Some parameter has a unit, and is damped by the majorant's diagonal.
+    units: bool,
     delta: Box<Block<POINTS>>,
     reach: Box<Block<POINTS>>,
     convex: Box<Block<POINTS>>,
@@ -81,6 +83,7 @@ impl Workspace {
             registers: Registers::of(&program.point),
             head: Head::new(),
             wide: level == Level::Avx512,
+            units: program.diagonal.iter().any(Option::is_some),
             delta: Box::new(Block::ZERO),
             reach: Box::new(Block::ZERO),
             convex: Box::new(Block::ZERO),
@@ -233,7 +236,7 @@ fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>],
     // The last block whole, if more than half of it is needed.
     let whole = (rows + DEPTH / 2 - 1) / DEPTH;
     let (body, rest) = blocks.split_at(whole * width);
-    if program.diagonal.iter().any(Option::is_some) || settings.convex.contains(&true) {
+    if work.units || settings.convex.contains(&true) {
         for block in body.chunks_exact(width) {
             add_block::<POINTS, true>(program, work, block);
         }
@@ -258,7 +261,7 @@ fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>],
 /// Adds the first `M` numbers of one block to the accumulators.
 #[inline(always)]
 fn add_block<const M: usize, const MAJORANT: bool>(program: &Program, work: &mut Workspace, block: &[Block<POINTS>]) {
-    let Workspace { fixed, registers, head, sums, accumulators, wide, delta, reach, convex, .. } = work;
+    let Workspace { fixed, registers, head, sums, accumulators, wide, units, delta, reach, convex, .. } = work;
     let columns = program.columns.len();
     let inputs = Inputs { moving: &block[..columns], fixed };
     run_first::<POINTS, M>(&program.point.instrs, &inputs, registers);
@@ -270,6 +273,7 @@ fn add_block<const M: usize, const MAJORANT: bool>(program: &Program, work: &mut
         &block[columns + 1],
         (delta, reach),
         convex,
+        *units,
         sums,
     );
     let coefficients = Coefficients { c1: &head.c1, c2: &head.c2, majorant: &head.majorant };

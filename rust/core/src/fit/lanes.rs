@@ -102,7 +102,8 @@ impl<'a> Lanes8<'a> {
                 let mut count = 0;
                 for (row, &weight) in weights.iter().enumerate() {
                     self.rows[count] = row;
-                    count += usize::from(weight != 0.0);
+                    // Not zero of either sign; as a number, the test would also ask for NaN.
+                    count += usize::from(weight.to_bits() << 1 != 0);
                 }
                 self.rows.truncate(count);
             }
