@@ -30,6 +30,7 @@ from isoloss.fit_many import FitTable, fit_many, fit_many_chunks
 from isoloss.grids import geomspace, linspace, logspace
 from isoloss.law import Law, law
 from isoloss.laws import register
+from isoloss.multiverse import Multiverse, multiverse
 from isoloss.objective import AbsoluteError, Huber, SquaredError
 from isoloss.plan import Allocation
 from isoloss.rollout import Rollout
@@ -38,7 +39,7 @@ from isoloss.search import Plateau, Search, search
 from isoloss.store import load
 
 if TYPE_CHECKING:
-    from isoloss import config, datasets, demo, errors, plot, rules, simulate, units
+    from isoloss import config, datasets, demo, diagnostics, errors, plot, rules, simulate, units
 
 __all__ = [
     "AbsoluteError",
@@ -55,6 +56,7 @@ __all__ = [
     "IsolossError",
     "Law",
     "LawError",
+    "Multiverse",
     "Notice",
     "Plateau",
     "Rollout",
@@ -66,6 +68,7 @@ __all__ = [
     "config",
     "datasets",
     "demo",
+    "diagnostics",
     "errors",
     "fit",
     "fit_many",
@@ -76,6 +79,7 @@ __all__ = [
     "linspace",
     "load",
     "logspace",
+    "multiverse",
     "objective",
     "plot",
     "read",
@@ -90,7 +94,7 @@ __all__ = [
     "units",
 ]
 
-_MODULES = frozenset({"config", "datasets", "demo", "errors", "plot", "rules", "simulate", "units"})
+_MODULES = frozenset({"config", "datasets", "demo", "diagnostics", "errors", "plot", "rules", "simulate", "units"})
 
 
 def __getattr__(name: str) -> Any:

@@ -97,6 +97,7 @@ CODES: dict[str, str] = {
     "checkpoints-as-runs": "Name the run of each row with read(..., group=...); whole runs are then resampled.",
     "flat-ridge": "Report the open interval rather than the estimate; runs where the parameter matters would close it.",
     "few-units": "Add runs, or fix or tie parameters; with so few units no interval can be trusted.",
+    "design-ray": "Add runs whose tokens per parameter differ; predictions along the ray are still good.",
     "baseline-wins": "A baseline predicted better than every law; do not extrapolate with any of them.",
     "undercoverage": "Intervals of the best law held too few held-out runs; use the ensemble's.",
     "ensemble-empty": "Give more runs, or laws that can be fitted to the smallest of them, and draws above 0.",

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss import _core
+from isoloss.design import refuse_ray
 from isoloss.draws import Draws
 from isoloss.errors import DataError, LawError, Notice, OptionError, did_you_mean
 from isoloss.problem import F64
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from isoloss.fit import Fit
     from isoloss.law import BoundLaw
 
-__all__ = ["Allocation", "allocate"]
+__all__ = ["Allocation", "allocate", "least_loss"]
 
 _LEAST_RATIO, _MOST_RATIO = 1e-8, 1e12  # tokens per parameter that are searched
 _COARSE, _FINE, _REFINEMENTS = 65, 17, 3
@@ -123,6 +124,7 @@ def allocate(
         message = f"C={C!r} is not FLOPs above zero: a number, or a list of numbers"
         raise DataError(message, code="data-nonpositive", column="C")
     rate = _flops_rate(flops)
+    refuse_ray(fit.runs, fit.problem.weights)
     bound = fit.bound
     others = _further_variables(bound, fixed)
     params = fit.vector[None, :] if draws is None else np.concatenate([fit.vector[None, :], draws.params])
@@ -146,6 +148,17 @@ def allocate(
         flops=rate,
         warnings=_warnings(edge),
     )
+
+
+def least_loss(bound: BoundLaw, params: F64, budget: float) -> tuple[F64, F64]:
+    """Compute-optimal N and its loss at C = 6 N D for parameters (B, p) of a law of N and D.
+
+    Returns
+    -------
+    N, loss : (B,) float64
+    """
+    N, loss, _ = _least(bound, params, np.array([budget]), FLOPS_PER_PARAMETER_TOKEN, {})
+    return N[:, 0], loss[:, 0]
 
 
 def _flops_rate(flops: str | float) -> float:
