@@ -2,7 +2,7 @@ r"""A weighted mixture of laws whose interval holds what the user's own held-out
 
 Weights w_k = exp(a_k) / sum exp(a_j) make the mean of the logarithms of the laws' held-out predictions closest to those
 measured, in squares (stacking; Wolpert 1992, Breiman 1996). They are found by the same engine as every other fit. A law
-that never predicts better than another gets next to nothing.
+that never predicts better than another gets next to nothing, and less than 5 % is nothing.
 
 The interval of a prediction is that of the mixture of all laws' bootstrap draws with the noise of a run, each law
 counted by its weight: it holds the spread of parameters, of runs, and between laws. It is then widened by one factor,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ensemble", "Forecast", "ensemble", "stack"]
 
-_NOTHING = 1e-3  # weight below which a law is left out
+_NOTHING = 0.05  # weight below which a law is left out: else it would be all of a 95 % interval's tail, and little else
 _STEEP = 12.0  # bound of a_k: weights down to exp(-12)
 _FEW = 10  # held-out runs that a distance needs beyond it to count as checked
 
@@ -276,7 +276,7 @@ def ensemble(compared: Comparison) -> Ensemble:
     measured = np.log(loss[rows])
     predicted = np.stack([np.concatenate([np.log(f.prediction) for f in compared.trials[name]]) for name in able])
     found = stack(predicted, measured)
-    keep = found >= max(_NOTHING, 0.0)
+    keep = found >= min(_NOTHING, found.max())
     weights = {name: float(w) for name, w, kept in zip(able, found / found[keep].sum(), keep, strict=True) if kept}
     scores = _scores(weights, compared.trials, measured)
     distance = np.concatenate([split.distance[f.rows] for split, f in zip(compared.splits, first, strict=True)])
