@@ -20,8 +20,8 @@ from common import Report, bar_table, machine, markdown, show, sweep
 
 import isoloss as iso
 
-NAMES = ("warm", "starts", "bootstrap", "kernel", "panel", "tall", "growth", "user_law", "import")
-PEERS = ("numpy", "scipy", "lmfit", "numba", "jax", "optimistix")
+NAMES = ("warm", "starts", "bootstrap", "kernel", "panel", "tall", "growth", "user_law", "search", "import")
+PEERS = ("numpy", "scipy", "lmfit", "numba", "numexpr", "jax", "optimistix")
 MARKS = ("<!-- bench:start -->", "<!-- bench:end -->")
 COLUMNS = ("work", "measured", "bar")
 

@@ -68,6 +68,7 @@ def search_grid(
     definitions: Sequence[tuple[str, str, Mapping[str, float], Mapping[str, str]]],
     minimize: str,
     *,
+    second: str | None = None,
     condition: str | None = None,
     within: float | None = None,
     top: int = 0,

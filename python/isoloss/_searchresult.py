@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,11 @@ from isoloss.errors import Notice
 from isoloss.grids import Axis
 from isoloss.units import format_number, format_si
 
-__all__ = ["Plateau", "Search", "Top"]
+if TYPE_CHECKING:
+    from isoloss._searchdraws import SearchDraws
+    from isoloss._searchrefine import Refined
+
+__all__ = ["Front", "Plateau", "Search", "Top", "show"]
 
 F64 = NDArray[np.float64]
 _COUNTS = frozenset({"N", "D", "batch", "U", "S"})
@@ -71,7 +75,7 @@ class Plateau:
         if self.parts >= 0:
             lines[0] += f" in {int(self.parts):,} connected part{'' if self.parts == 1 else 's'}"
         for name in self.low:
-            low, high = _show(name, self.low[name]), _show(name, self.high[name])
+            low, high = show(name, self.low[name]), show(name, self.high[name])
             reach = f", {format_number(float(self.extent[name]), 3)} octaves" if self._octaves(name) else ""
             lines.append(f"{name} {low}" + (f" .. {high}{reach}" if high != low else ""))
         if len(self.ridge) > 1 and all(np.isfinite(value) for value in self.ridge.values()):
@@ -120,7 +124,7 @@ class Top:
             return f"the {len(self)} best cells of {self.value[..., 0].size:,} groups"
         rows = [
             f"{rank + 1:>3}  {format_number(float(value), 6)}  "
-            + ", ".join(f"{name} {_show(name, column[rank])}" for name, column in self.at.items())
+            + ", ".join(f"{name} {show(name, column[rank])}" for name, column in self.at.items())
             for rank, value in enumerate(self.value)
             if np.isfinite(value)
         ]
@@ -128,6 +132,50 @@ class Top:
 
     def __repr__(self) -> str:
         return f"Top({len(self)} cells of {self.value[..., 0].size:,} groups)"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self) if cycle else str(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class Front:
+    """Cells that no other cell of their group beats in two values at once, by the first value.
+
+    Attributes
+    ----------
+    names : (str, str)
+        The two expressions.
+    first, second : (k,) float64
+        Their values: the first rises, the second falls. Of cells equal in both the first in order is listed.
+    at : mapping of str to (k,) arrays
+        The value of each column that is no group.
+    cell : (k,) int64
+        Flat indices over the axes that are no groups.
+    """
+
+    names: tuple[str, str]
+    first: F64
+    second: F64
+    at: Mapping[str, NDArray[Any]]
+    cell: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def to_frame(self, backend: str = "dict") -> Any:
+        """A row for each cell: the two values under their names, then the columns."""
+        return make_frame({self.names[0]: self.first, self.names[1]: self.second, **self.at}, backend)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self):,} cells that none beats in both {self.names[0]} and {self.names[1]}"]
+        step = max(1, len(self) // 8)
+        for k in range(0, len(self), step):
+            at = ", ".join(f"{name} {show(name, column[k])}" for name, column in self.at.items())
+            lines.append(f"  {show(self.names[0], self.first[k])}  {show(self.names[1], self.second[k])}  {at}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Front({len(self):,} cells, {self.names[0]} against {self.names[1]})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self) if cycle else str(self))
@@ -166,6 +214,11 @@ class Search:
         Cells of the whole grid.
     plateau : Plateau or None
     top : Top or None
+    front : Front or tuple of Front or None
+        One for each group, in C order.
+    refined : Refined or None
+    draws : SearchDraws or None
+        The same search under every draw.
     warnings : tuple of Notice
         Code ``search-empty`` where groups have no cell that counts, ``search-nonfinite`` where cells have no finite
         value, ``search-edge`` where the best cell of an ordered axis is its first or last.
@@ -184,6 +237,9 @@ class Search:
     cells: int
     plateau: Plateau | None = None
     top: Top | None = None
+    front: Front | tuple[Front, ...] | None = None
+    refined: Refined | None = None
+    draws: SearchDraws | None = None
     warnings: tuple[Notice, ...] = ()
 
     @property
@@ -249,6 +305,25 @@ class Search:
                 "value": _plain(self.top.value),
                 "at": {name: _plain(values) for name, values in self.top.at.items()},
             }
+        if self.front is not None:
+            fronts = (self.front,) if isinstance(self.front, Front) else self.front
+            made["fronts"] = [
+                {name: _plain(np.asarray(column)) for name, column in front.to_frame().items()} for front in fronts
+            ]
+        if self.refined is not None:
+            made["refined"] = {
+                "best": _plain(self.refined.best),
+                "at": {name: _plain(values) for name, values in self.refined.at.items()},
+                "gap": _plain(self.refined.gap),
+                "bound": _plain(self.refined.bound),
+                "convex": _plain(self.refined.convex),
+                "step": _plain(dict(self.refined.step)),
+            }
+        if self.draws is not None:
+            made["draws"] = {
+                "count": len(self.draws),
+                "interval": {name: [_plain(low), _plain(high)] for name, (low, high) in self.draws.conf_int().items()},
+            }
         made["warnings"] = [notice.to_dict() for notice in self.warnings]
         return made
 
@@ -262,11 +337,17 @@ class Search:
         if counted != self.cells:
             lines.append(f"  {counted:,} cells count")
         lines += [f"  {line}" for line in (self._table() if self.by else self._single())]
+        if self.refined is not None:
+            lines += [f"  {line}" for line in self.refined.lines()]
+        if self.draws is not None:
+            lines += [f"  {line}" for line in self.draws.lines()]
+        if isinstance(self.front, Front):
+            lines += [f"  {line}" for line in str(self.front).splitlines()]
         lines += [f"  {notice}" for notice in self.warnings]
         return "\n".join(lines)
 
     def _single(self) -> list[str]:
-        at = ", ".join(f"{name} {_show(name, value)}" for name, value in self.argbest.items())
+        at = ", ".join(f"{name} {show(name, value)}" for name, value in self.argbest.items())
         lines = [f"best {format_number(float(self.best), 6)} at {at}"] if self.feasible else []
         if self.plateau is not None:
             lines += str(self.plateau).splitlines()
@@ -283,7 +364,7 @@ class Search:
             for name, values in columns.items():
                 base = name.removesuffix("_low").removesuffix("_high")
                 value = values[k]
-                row.append(f"{int(value):,}" if name == "count" else _show(base, value))
+                row.append(f"{int(value):,}" if name == "count" else show(base, value))
             rows.append(row)
         widths = [max(len(row[j]) for row in rows) for j in range(len(columns))]
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
@@ -306,7 +387,8 @@ def _columns(axes: tuple[Axis, ...], by: tuple[str, ...]) -> list[str]:
     return [column for name in by for column in named[name].names]
 
 
-def _show(name: str, value: Any) -> str:
+def show(name: str, value: Any) -> str:
+    """A value as it is printed, by the name of its column."""
     if isinstance(value, str):
         return value
     number = float(value)
@@ -324,6 +406,8 @@ def _plain(value: Any) -> Any:
         return _plain(value.tolist())
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value

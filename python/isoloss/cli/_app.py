@@ -304,6 +304,82 @@ def allocate(saved: Path, /, *, compute: Words, json: Json = False) -> int:
 
 
 @app.command
+def search(
+    saved: Path,
+    /,
+    *,
+    axis: Words,
+    where: Words = NO_WORDS,
+    define: Words = NO_WORDS,
+    minimize: str | None = None,
+    by: Words = NO_WORDS,
+    within: str | None = None,
+    top: int | None = None,
+    pareto: str | None = None,
+    refine: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    draws: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    threads: int | None = None,
+    json: Json = False,
+) -> int:
+    """Search a grid for the settings of the least predicted loss, and all that are nearly as good.
+
+    Parameters
+    ----------
+    saved
+        File written by `isoloss fit -o`; the fit is called loss in expressions.
+    axis
+        NAME=LOW:HIGH:COUNTlog (or COUNTlin), NAME=VALUE,VALUE,... or NAME=VALUE, repeated: N=1e8:1e12:100log.
+    where
+        Condition on a cell, as "6*N*D <= 1e24"; repeated ones must all hold.
+    define
+        NAME=EXPRESSION, repeated: further quantities, as cost="6*N*D/1e18".
+    minimize
+        Expression to make least; loss without it.
+    by
+        Axes with one best cell for each value, as N or N,D.
+    within
+        Also all cells so near to the best, as 0.1% or 0.001.
+    top
+        Also list so many of the best cells.
+    pareto
+        Two expressions, as loss,cost: also list the cells that none beats in both.
+    refine
+        Also look between the cells around the best one.
+    draws
+        Also search under every bootstrap draw of the fit.
+    threads
+        Threads to use; all by default.
+    json
+        Print the result as JSON and nothing else.
+    """
+    fitted = _load(saved)
+    if draws and fitted.draws is None:
+        raise UsageError(f"--draws: {saved} was saved without bootstrap draws")
+    pair = None if pareto is None else tuple(part.strip() for part in pareto.split(","))
+    with _bars(as_json=json) as bars:
+        found = iso.search(
+            {"loss": fitted.draws if draws else fitted, **_parse.definitions(define)},
+            _parse.axes(axis),
+            where=where or None,
+            minimize=minimize,
+            by=_parse.words(by),
+            within=within,
+            top=top,
+            pareto=pair,  # type: ignore[arg-type]
+            refine=refine,
+            n_threads=threads,
+            progress=bars("search"),
+        )
+    if json:
+        _print_json({"command": "search", **found.to_dict()})
+    else:
+        _render.line(str(found))
+    if not np.any(found.feasible):
+        return _refuse("search-empty", "no cell counts: the condition holds nowhere", REFUSED, as_json=False)
+    return _verdict(fitted)
+
+
+@app.command
 def laws(
     name: str | None = None,
     /,

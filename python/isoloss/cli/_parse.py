@@ -1,17 +1,20 @@
 """Words of the command line turned into values: assignments, numbers, bootstrap specifications."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from isoloss.grids import geomspace, linspace
 from isoloss.units import parse_number
 
 __all__ = [
     "Resampling",
     "UsageError",
     "assignments",
+    "axes",
     "bootstrap",
     "bounds",
     "check_level",
+    "definitions",
     "number",
     "numbers",
     "points",
@@ -88,6 +91,45 @@ def bounds(items: Iterable[str]) -> dict[str, tuple[float, float]]:
             number(low, f"--bounds {name}") if low else float("-inf"),
             number(high, f"--bounds {name}") if high else float("inf"),
         )
+    return found
+
+
+def axes(items: Iterable[str]) -> dict[str, Any]:
+    """Read ``--axis N=1e8:1e12:100log`` (or ``100lin``), ``lr=1e-3,2e-3`` and ``D=1.4T``: every item is one axis."""
+    found: dict[str, Any] = {}
+    for item in items:
+        name, equals, text = (word.strip() for word in item.partition("="))
+        if not (name and equals and text):
+            raise UsageError(f"--axis: expected NAME=LOW:HIGH:COUNTlog or NAME=VALUE,VALUE, not {item!r}")
+        if name in found:
+            raise UsageError(f"--axis: {name} is given twice")
+        found[name] = _axis(name, text)
+    return found
+
+
+def _axis(name: str, text: str) -> Any:
+    option = f"--axis {name}"
+    parts = text.split(":")
+    if len(parts) == 1:
+        return [number(word, option) for word in text.split(",") if word.strip()]
+    if len(parts) != 3:
+        raise UsageError(f"{option}: expected LOW:HIGH:COUNTlog or LOW:HIGH:COUNTlin, not {text!r}")
+    kind = next((kind for kind in ("log", "lin") if parts[2].endswith(kind)), "")
+    count = number(parts[2].removesuffix(kind), option)
+    if count != int(count) or not kind:
+        raise UsageError(f"{option}: {parts[2]!r} is not a number of steps followed by log or lin, as 100log")
+    ends = number(parts[0], option), number(parts[1], option)
+    return (geomspace if kind == "log" else linspace)(*ends, int(count))
+
+
+def definitions(items: Iterable[str]) -> dict[str, str]:
+    """Read ``--define cost="6*N*D"`` items: a name, and the text of an expression."""
+    found: dict[str, str] = {}
+    for item in items:
+        name, equals, text = (word.strip() for word in item.partition("="))
+        if not (name and equals and text):
+            raise UsageError(f"--define: expected NAME=EXPRESSION, not {item!r}")
+        found[name] = text
     return found
 
 

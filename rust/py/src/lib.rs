@@ -253,7 +253,7 @@ mod _core {
     /// Searches a Cartesian grid.
     #[pyfunction]
     #[pyo3(signature = (
-        axes, by, definitions, minimize, *, condition = None, within = None, top = 0, shape = false, tally = false,
+        axes, by, definitions, minimize, *, second = None, condition = None, within = None, top = 0, shape = false, tally = false,
         visit = false, threads = 0, progress = None
     ))]
     #[allow(clippy::too_many_arguments, clippy::type_complexity)] // keyword-only in Python, named by the stub
@@ -263,6 +263,7 @@ mod _core {
         by: Vec<usize>,
         definitions: Vec<(String, String, HashMap<String, f64>, HashMap<String, String>)>,
         minimize: &str,
+        second: Option<&str>,
         condition: Option<&str>,
         within: Option<f64>,
         top: usize,
@@ -300,6 +301,7 @@ mod _core {
             by: &by,
             definitions: &definitions,
             minimize,
+            second,
             condition,
             within,
             top,
@@ -320,6 +322,10 @@ mod _core {
         out.set_item("nonfinite", found.nonfinite.into_pyarray(py))?;
         out.set_item("top_value", found.top_value.into_pyarray(py).reshape([groups, top])?)?;
         out.set_item("top_cell", found.top_cell.into_pyarray(py).reshape([groups, top])?)?;
+        out.set_item("front_start", found.front_start.into_pyarray(py))?;
+        out.set_item("front_first", found.front_first.into_pyarray(py))?;
+        out.set_item("front_second", found.front_second.into_pyarray(py))?;
+        out.set_item("front_cell", found.front_cell.into_pyarray(py))?;
         out.set_item("count", found.count.into_pyarray(py))?;
         out.set_item("low", found.low.into_pyarray(py).reshape([near, m])?)?;
         out.set_item("high", found.high.into_pyarray(py).reshape([near, m])?)?;

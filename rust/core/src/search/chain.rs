@@ -21,6 +21,16 @@ pub(crate) enum Step {
     With(Binary, Along, bool),
 }
 
+/// A condition on the cells of a chain.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Mask {
+    None,
+    /// A slot with a number for each cell of any row.
+    Row(usize),
+    /// A slot with a number for each cell of the sheet.
+    Sheet(usize),
+}
+
 /// How the value of a cell follows from what moves along its row.
 #[derive(Debug, Clone)]
 pub(crate) struct Chain {
@@ -29,8 +39,8 @@ pub(crate) struct Chain {
     pub(crate) map: Map,
     /// Stretches in all.
     pub(crate) stretches: usize,
-    /// What holds along every row.
-    pub(crate) mask: Option<usize>,
+    /// What holds along every row alike, or cell by cell.
+    pub(crate) mask: Mask,
     /// From the inside out.
     pub(crate) steps: Vec<Step>,
 }
@@ -79,8 +89,15 @@ impl Chain {
         let (inner, row) = (layout.inner_set(), layout.row_set());
         let rows = inner & !row;
         let mask = match mask {
-            None => None,
-            Some(id) => Some(*place.get(&id).filter(|&&slot| slots[slot].set & inner == row)?),
+            None => Mask::None,
+            Some(id) => {
+                let slot = *place.get(&id)?;
+                match slots[slot].set & inner {
+                    set if set == row => Mask::Row(slot),
+                    set if set == inner => Mask::Sheet(slot),
+                    _ => return None,
+                }
+            }
         };
         let (&last, above) = path.split_last()?;
         let cells = *place.get(&last)?;

@@ -15,6 +15,19 @@ pub(crate) struct Counts {
     pub(crate) nonfinite: u64,
 }
 
+/// The least of some lanes, by halves.
+#[inline(always)]
+fn least_lane<const N: usize>(mut lanes: [f64; N]) -> f64 {
+    let mut n = N;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            lanes[i] = if lanes[i + n] < lanes[i] { lanes[i + n] } else { lanes[i] };
+        }
+    }
+    lanes[0]
+}
+
 /// The least of the values, infinity without any.
 #[inline(always)]
 fn least(values: &[f64]) -> f64 {
@@ -25,36 +38,70 @@ fn least(values: &[f64]) -> f64 {
             best[i] = if block[i] < best[i] { block[i] } else { best[i] };
         }
     }
-    rest.iter().chain(&best).fold(f64::INFINITY, |best, &x| if x < best { x } else { best })
+    rest.iter().fold(least_lane(best), |best, &x| if x < best { x } else { best })
 }
 
 /// The least and the largest of the values; infinity and its negative without any.
 #[inline(always)]
 fn extent(values: &[f64]) -> (f64, f64) {
-    let mut most = [f64::NEG_INFINITY; LANES];
+    let mut low = [f64::INFINITY; LANES];
+    // Negated, so that one reduction serves both.
+    let mut high = [f64::INFINITY; LANES];
     let (blocks, rest) = values.as_chunks::<LANES>();
     for block in blocks {
         for i in 0..LANES {
-            most[i] = if block[i] > most[i] { block[i] } else { most[i] };
+            low[i] = if block[i] < low[i] { block[i] } else { low[i] };
+            high[i] = if -block[i] < high[i] { -block[i] } else { high[i] };
         }
     }
-    let most = rest.iter().chain(&most).fold(f64::NEG_INFINITY, |most, &x| if x > most { x } else { most });
-    (least(values), most)
+    let (mut low, mut high) = (least_lane(low), least_lane(high));
+    for &x in rest {
+        low = if x < low { x } else { low };
+        high = if -x < high { -x } else { high };
+    }
+    (low, -high)
 }
 
-/// The least of `offset + values[j]`.
+/// For each place, the lesser of two places `reach` apart, and the larger likewise: one step of a table of ranges.
 #[inline(always)]
-fn least_sum(offset: f64, values: &[f64]) -> f64 {
-    let mut best = [f64::INFINITY; LANES];
-    let (blocks, rest) = values.as_chunks::<LANES>();
+fn widen(low: &[f64], high: &[f64], reach: usize, lower: &mut [f64], higher: &mut [f64]) {
+    let n = lower.len();
+    let (a, b) = (&low[..n], &low[reach..reach + n]);
+    for i in 0..n {
+        lower[i] = if b[i] < a[i] { b[i] } else { a[i] };
+    }
+    let (a, b, higher) = (&high[..n], &high[reach..reach + n], &mut higher[..n]);
+    for i in 0..n {
+        higher[i] = if b[i] > a[i] { b[i] } else { a[i] };
+    }
+}
+
+/// Rows that are summed at once, and the lanes of each.
+pub(crate) const ABREAST: usize = 4;
+const EACH: usize = 16;
+
+/// The least of `offset + values[j]` for each of a few offsets: what is read once serves all of them.
+#[inline(always)]
+fn least_sums(offsets: [f64; ABREAST], values: &[f64]) -> [f64; ABREAST] {
+    let mut best = [[f64::INFINITY; EACH]; ABREAST];
+    let (blocks, rest) = values.as_chunks::<EACH>();
     for block in blocks {
-        for i in 0..LANES {
-            let x = offset + block[i];
-            best[i] = if x < best[i] { x } else { best[i] };
+        for k in 0..ABREAST {
+            for i in 0..EACH {
+                let x = offsets[k] + block[i];
+                best[k][i] = if x < best[k][i] { x } else { best[k][i] };
+            }
         }
     }
-    let most = rest.iter().fold(f64::INFINITY, |best, &x| if offset + x < best { offset + x } else { best });
-    best.iter().fold(most, |best, &x| if x < best { x } else { best })
+    let mut found = [f64::INFINITY; ABREAST];
+    for k in 0..ABREAST {
+        for (i, &value) in rest.iter().enumerate() {
+            let x = offsets[k] + value;
+            best[k][i] = if x < best[k][i] { x } else { best[k][i] };
+        }
+        found[k] = least_lane(best[k]);
+    }
+    found
 }
 
 /// Writes NaN where the mask is zero or the value is not finite, and counts.
@@ -81,17 +128,23 @@ fn clean(values: &mut [f64], mask: Option<&[f64]>) -> Counts {
         }
         Some(mask) => {
             let n = values.len().min(mask.len());
-            let (values, mask) = (&mut values[..n], &mask[..n]);
-            for start in (0..n).step_by(LANES) {
-                let width = LANES.min(n - start);
-                for i in 0..width {
-                    let x = values[start + i];
-                    let held = mask[start + i] != 0.0;
-                    let good = held & x.is_finite();
-                    values[start + i] = if good { x } else { f64::NAN };
+            let (blocks, rest) = values[..n].as_chunks_mut::<LANES>();
+            let (masks, others) = mask[..n].as_chunks::<LANES>();
+            for (block, mask) in blocks.iter_mut().zip(masks) {
+                for i in 0..LANES {
+                    let held = mask[i] != 0.0;
+                    let good = held & block[i].is_finite();
+                    block[i] = if good { block[i] } else { f64::NAN };
                     feasible[i] += if good { 1.0 } else { 0.0 };
                     allowed[i] += if held { 1.0 } else { 0.0 };
                 }
+            }
+            for (x, mask) in rest.iter_mut().zip(others) {
+                let held = *mask != 0.0;
+                let good = held & x.is_finite();
+                *x = if good { *x } else { f64::NAN };
+                feasible[0] += if good { 1.0 } else { 0.0 };
+                allowed[0] += if held { 1.0 } else { 0.0 };
             }
         }
     }
@@ -103,17 +156,28 @@ fn clean(values: &mut [f64], mask: Option<&[f64]>) -> Counts {
     Counts { feasible: good as u64, nonfinite: (held - good) as u64 }
 }
 
-/// How many values are at most `limit`, the first of them, and one past the last.
+/// Writes NaN where the other value is NaN; the number of cells that have both.
 #[inline(always)]
-fn spread(values: &[f64], limit: f64) -> (usize, usize, usize) {
-    let mut count = [0.0; LANES];
-    let mut first = [f64::INFINITY; LANES];
-    let mut last = [-1.0; LANES];
+fn join(values: &mut [f64], others: &[f64]) -> u64 {
+    let mut count = 0;
+    for (x, other) in values.iter_mut().zip(others) {
+        *x = if other.is_nan() { f64::NAN } else { *x };
+        count += u64::from(!x.is_nan());
+    }
+    count
+}
+
+/// How many of `offset + values[j]` are at most `limit`, the first of them, and one past the last.
+#[inline(always)]
+fn spread(offset: f64, values: &[f64], limit: f64) -> (usize, usize, usize) {
+    let mut count = [0.0; EACH];
+    let mut first = [f64::INFINITY; EACH];
+    let mut last = [-1.0; EACH];
     let mut at = 0.0;
-    let (blocks, rest) = values.as_chunks::<LANES>();
+    let (blocks, rest) = values.as_chunks::<EACH>();
     for block in blocks {
-        for i in 0..LANES {
-            let hit = block[i] <= limit;
+        for i in 0..EACH {
+            let hit = offset + block[i] <= limit;
             count[i] += if hit { 1.0 } else { 0.0 };
             // The number of the block: lanes keep their place.
             first[i] = if hit & (at < first[i]) { at } else { first[i] };
@@ -122,18 +186,18 @@ fn spread(values: &[f64], limit: f64) -> (usize, usize, usize) {
         at += 1.0;
     }
     let (mut n, mut from, mut end) = (0, usize::MAX, 0);
-    for i in 0..LANES {
+    for i in 0..EACH {
         n += count[i] as usize;
         if last[i] >= 0.0 {
-            from = from.min(first[i] as usize * LANES + i);
-            end = end.max(last[i] as usize * LANES + i + 1);
+            from = from.min(first[i] as usize * EACH + i);
+            end = end.max(last[i] as usize * EACH + i + 1);
         }
     }
     for (i, &x) in rest.iter().enumerate() {
-        if x <= limit {
+        if offset + x <= limit {
             n += 1;
-            from = from.min(blocks.len() * LANES + i);
-            end = blocks.len() * LANES + i + 1;
+            from = from.min(blocks.len() * EACH + i);
+            end = blocks.len() * EACH + i + 1;
         }
     }
     (n, from, end)
@@ -235,13 +299,21 @@ crate::dispatch! {
     pub(crate) fn extent_of<'a>(values: &'a [f64]) -> (f64, f64) = extent;
 }
 crate::dispatch! {
-    pub(crate) fn least_of_sum<'a>(offset: f64, values: &'a [f64]) -> f64 = least_sum;
+    pub(crate) fn widen_ranges<'a, 'b>(
+        low: &'a [f64], high: &'a [f64], reach: usize, lower: &'b mut [f64], higher: &'b mut [f64]
+    ) = widen;
+}
+crate::dispatch! {
+    pub(crate) fn least_of_sums<'a>(offsets: [f64; ABREAST], values: &'a [f64]) -> [f64; ABREAST] = least_sums;
 }
 crate::dispatch! {
     pub(crate) fn clean_row<'a, 'b>(values: &'a mut [f64], mask: Option<&'b [f64]>) -> Counts = clean;
 }
 crate::dispatch! {
-    pub(crate) fn spread_of<'a>(values: &'a [f64], limit: f64) -> (usize, usize, usize) = spread;
+    pub(crate) fn join_rows<'a, 'b>(values: &'a mut [f64], others: &'b [f64]) -> u64 = join;
+}
+crate::dispatch! {
+    pub(crate) fn spread_of<'a>(offset: f64, values: &'a [f64], limit: f64) -> (usize, usize, usize) = spread;
 }
 crate::dispatch! {
     pub(crate) fn apply_number<'a>(op: Binary, values: &'a mut [f64], other: f64, first: bool) = with_number;

@@ -11,11 +11,14 @@
 
 mod axes;
 mod chain;
+mod follow;
 #[allow(clippy::needless_bitwise_bool)] // `&&` is a branch until the optimiser says otherwise
 mod kernels;
 mod outcome;
+mod pareto;
 mod plan;
 mod plateau;
+mod ranges;
 mod sheet;
 mod tables;
 mod top;
@@ -31,6 +34,7 @@ use crate::job::{Control, Job};
 use crate::simd::{self, Level};
 use axes::Layout;
 use outcome::Part;
+use pareto::Front;
 use plan::Plan;
 use plateau::{Frame, Plateau};
 use sheet::{Desk, Found, Pieces};
@@ -57,6 +61,8 @@ pub struct Query<'a> {
     pub definitions: &'a [Definition],
     /// What to make least.
     pub minimize: &'a str,
+    /// Another value: the cells that none beats in both make the front.
+    pub second: Option<&'a str>,
     /// Where a cell counts; everywhere without.
     pub condition: Option<&'a str>,
     /// Relative tolerance `t`: what lies within `best + t |best|` is the plateau.
@@ -105,7 +111,8 @@ impl Query<'_> {
     /// As [`Query::run`].
     pub fn run_at(&self, level: Level, job: Job, control: &Control<'_>) -> Result<Outcome> {
         let layout = Layout::new(self.axes, self.by)?;
-        let plan = Plan::new(layout, self.definitions, &[self.minimize], self.condition)?;
+        let values: Vec<&str> = std::iter::once(self.minimize).chain(self.second).collect();
+        let plan = Plan::new(layout, self.definitions, &values, self.condition)?;
         let layout = &plan.layout;
         let groups_per_draw = if self.tally { layout.groups / layout.sizes[0].max(1) } else { 0 };
         let tallied = groups_per_draw as u64 * layout.cells_per_group();
@@ -261,11 +268,12 @@ impl Work<'_> {
     fn first(&self, desk: &mut Desk<'_>, unit: usize, tally: &mut [u32]) -> Part {
         let mut top = (self.query.top > 0).then(|| Top::new(self.query.top));
         if !desk.move_to(unit / self.per_sheet) {
-            return Part { found: Found::NONE, cell: 0, top, plateau: None, parts: Some(0) };
+            return Part { found: Found::NONE, cell: 0, top, front: Front::default(), plateau: None, parts: Some(0) };
         }
         let base = self.base(unit);
-        let found = desk.search(self.range(unit), base, &mut top);
-        let mut part = Part { found, cell: base + found.cell as u64, top, plateau: None, parts: Some(0) };
+        let mut front = Front::default();
+        let found = desk.search(self.range(unit), base, &mut top, &mut front);
+        let mut part = Part { found, cell: base + found.cell as u64, top, front, plateau: None, parts: Some(0) };
         if let Some(tolerance) = self.query.within
             && self.units_per_group == 1
             && found.best < f64::INFINITY

@@ -2,6 +2,7 @@
 
 use super::Query;
 use super::kernels::Counts;
+use super::pareto::Front;
 use super::plan::Plan;
 use super::plateau::Plateau;
 use super::sheet::Found;
@@ -24,6 +25,14 @@ pub struct Outcome {
     pub top_value: Vec<f64>,
     /// `groups × top`: their cells.
     pub top_cell: Vec<i64>,
+    /// Where the front of each group begins in the three below, and at last where it ends.
+    pub front_start: Vec<u64>,
+    /// The first value of each point of the fronts, ascending within a group.
+    pub front_first: Vec<f64>,
+    /// The second value, descending.
+    pub front_second: Vec<f64>,
+    /// The cell.
+    pub front_cell: Vec<i64>,
     /// Cells within the tolerance.
     pub count: Vec<u64>,
     /// `groups × m`: first step of the plateau along each axis.
@@ -49,6 +58,7 @@ pub(crate) struct Part {
     /// The best cell within its group.
     pub(crate) cell: u64,
     pub(crate) top: Option<Top>,
+    pub(crate) front: Front,
     pub(crate) plateau: Option<Plateau>,
     pub(crate) parts: Option<u64>,
 }
@@ -71,6 +81,10 @@ impl Outcome {
             nonfinite: vec![0; groups],
             top_value: vec![f64::NAN; groups * query.top],
             top_cell: vec![-1; groups * query.top],
+            front_start: vec![0],
+            front_first: Vec::new(),
+            front_second: Vec::new(),
+            front_cell: Vec::new(),
             count: vec![0; near],
             low: vec![0; near * m],
             high: vec![0; near * m],
@@ -94,6 +108,16 @@ impl Outcome {
                 self.cell[group] = part.cell.cast_signed();
             }
         }
+        let mut front = Front::default();
+        for &point in parts.iter().flat_map(|part| &part.front.points) {
+            front.insert(point);
+        }
+        for point in front.points {
+            self.front_first.push(point.first);
+            self.front_second.push(point.second);
+            self.front_cell.push(point.cell.cast_signed());
+        }
+        self.front_start.push(self.front_cell.len() as u64);
         let most = self.top_value.len() / self.best.len().max(1);
         if most > 0 {
             let mut top = Top::new(most);

@@ -179,7 +179,9 @@ impl Plan {
         last.extend(mask);
         let path = match (roots, mask) {
             ([root], None) => spine(&graph, &layout, &sets, *root),
-            ([root], Some(mask)) if sets[&mask] & inner == row => spine(&graph, &layout, &sets, *root),
+            ([root], Some(mask)) if [row, inner].contains(&(sets[&mask] & inner)) => {
+                spine(&graph, &layout, &sets, *root)
+            }
             _ => None,
         };
         let above = path.as_ref().map_or(Vec::new(), |path| path[..path.len() - 1].to_vec());

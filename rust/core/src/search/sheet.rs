@@ -4,12 +4,14 @@
 //! not count; then it is reduced. Where the value is a [`Chain`] the least value of a row is known without filling it,
 //! and only rows that matter are filled: the same numbers, to the bit.
 
-use super::chain::{Chain, Step};
+use super::chain::{Chain, Mask, Step};
 use super::kernels::{self, Counts};
-use super::plan::{Along, Map, Plan};
+use super::pareto::Front;
+use super::plan::{Along, Plan};
+use super::ranges::{Left, Ranges};
 use super::tables::Tables;
 use super::top::Top;
-use crate::expr::{Block, Inputs, Registers, Src, WIDE, run_wide};
+use crate::expr::{Binary, Block, Inputs, Registers, Src, WIDE, run_wide};
 use crate::simd::Level;
 
 /// Longest piece of a row.
@@ -49,27 +51,31 @@ impl Pieces {
 
 /// What one thread works with.
 pub(crate) struct Desk<'a> {
-    plan: &'a Plan,
-    level: Level,
+    pub(super) plan: &'a Plan,
+    pub(super) level: Level,
     pub(crate) tables: Tables<'a>,
-    chain: Option<&'a Chain>,
+    pub(super) chain: Option<&'a Chain>,
     /// Visit every cell although the chain would tell the least of a row.
-    visit: bool,
-    pieces: Pieces,
+    pub(super) visit: bool,
+    pub(super) pieces: Pieces,
     /// The values of one piece, by expression, and what holds along it.
-    values: Vec<Vec<f64>>,
-    mask: Vec<f64>,
+    pub(super) values: Vec<Vec<f64>>,
+    pub(super) mask: Vec<f64>,
     /// The values of the best piece so far.
-    kept: Vec<f64>,
+    pub(super) kept: Vec<f64>,
     /// For each piece, the least value or NaN where only filling it tells.
-    least: Vec<f64>,
-    high: Vec<f64>,
+    pub(super) least: Vec<f64>,
+    pub(super) high: Vec<f64>,
     /// What moves along the rows, NaN where it does not count; one stretch after another.
-    cells: Vec<f64>,
-    extents: Vec<(f64, f64, Counts)>,
-    inputs: Vec<Block<WIDE>>,
-    registers: Registers<WIDE>,
-    operands: Vec<f64>,
+    pub(super) cells: Vec<f64>,
+    pub(super) extents: Vec<(f64, f64, Counts)>,
+    pub(super) inputs: Vec<Block<WIDE>>,
+    pub(super) registers: Registers<WIDE>,
+    pub(super) operands: Vec<f64>,
+    /// What a condition on cells leaves of each row, and the part of its table that this was read from.
+    pub(super) left: Vec<Left>,
+    pub(super) left_of: Option<usize>,
+    pub(super) ranges: Vec<Ranges>,
 }
 
 impl<'a> Desk<'a> {
@@ -102,6 +108,9 @@ impl<'a> Desk<'a> {
             inputs,
             registers: Registers::of(&plan.last),
             operands: vec![0.0; rows],
+            left: vec![Left::Nothing; rows],
+            left_of: None,
+            ranges: Vec::new(),
         }
     }
 
@@ -122,11 +131,24 @@ impl<'a> Desk<'a> {
         true
     }
 
-    /// The least value over some pieces, the number of cells that count, and the `top` least cells.
-    pub(crate) fn search(&mut self, pieces: std::ops::Range<usize>, base: u64, top: &mut Option<Top>) -> Found {
+    /// The least value over some pieces, the number of cells that count, the `top` least cells, and the front of two
+    /// values where there are two.
+    pub(crate) fn search(
+        &mut self,
+        pieces: std::ops::Range<usize>,
+        base: u64,
+        top: &mut Option<Top>,
+        front: &mut Front,
+    ) -> Found {
         let mut found = Found::NONE;
         let mut best_piece = None;
-        for piece in pieces {
+        if let (Some(counts), None) = (self.all_rows_known(), &top) {
+            found.counts = counts;
+            found.best = kernels::least_of(self.level, &self.least);
+            best_piece = self.least.iter().position(|&least| least == found.best && least < f64::INFINITY);
+        }
+        let left = if best_piece.is_some() { pieces.end..pieces.end } else { pieces };
+        for piece in left {
             let (row, start) = self.place(piece);
             if !self.row_holds(row) {
                 self.least[piece] = f64::INFINITY;
@@ -148,6 +170,10 @@ impl<'a> Desk<'a> {
                 }
                 let at = row * self.plan.layout.length + start;
                 top.offer(&self.values[0][..self.width(piece)], base + at as u64);
+            }
+            if let [first, second] = &self.values[..] {
+                let (width, at) = (self.width(piece), row * self.plan.layout.length + start);
+                front.offer(&first[..width], &second[..width], base + at as u64);
             }
             if least < found.best {
                 found.best = least;
@@ -180,6 +206,7 @@ impl<'a> Desk<'a> {
         known: bool,
         mut run: impl FnMut(usize, usize),
     ) {
+        let columns = self.columns_within(limit);
         for piece in pieces {
             let (row, start) = self.place(piece);
             let bound = self.least[piece];
@@ -187,13 +214,20 @@ impl<'a> Desk<'a> {
             if above || !self.row_holds(row) {
                 continue;
             }
+            let origin = row * self.plan.layout.length + start;
+            if let (Some(columns), false) = (&columns, bound.is_nan()) {
+                let (count, first, end) = self.spread_along(row, columns.clone(), limit);
+                if end - first == count {
+                    run(origin + first, count);
+                    continue;
+                }
+            }
             self.fill(piece);
             let values = &self.values[0][..self.width(piece)];
-            let (count, first, end) = kernels::spread_of(self.level, values, limit);
+            let (count, first, end) = kernels::spread_of(self.level, 0.0, values, limit);
             if count == 0 {
                 continue;
             }
-            let origin = row * self.plan.layout.length + start;
             if end - first == count {
                 run(origin + first, count);
                 continue;
@@ -263,113 +297,16 @@ impl<'a> Desk<'a> {
                 counts = found;
             }
         }
+        if let [first, second] = &mut self.values[..] {
+            let both = kernels::join_rows(self.level, &mut first[..width], &second[..width]);
+            counts.nonfinite += counts.feasible - both;
+            counts.feasible = both;
+        }
         counts
-    }
-
-    // Chains ----------------------------------------------------------------------------------------------------
-
-    /// What moves along the rows, made ready; and bounds of every row where they tell the least value.
-    fn follow_chain(&mut self) {
-        let Some(chain) = self.chain else { return };
-        let length = self.plan.layout.length;
-        let table = self.tables.get(chain.cells);
-        let size = self.cells.len();
-        self.cells.copy_from_slice(&table[..size]);
-        let mask = chain.mask.map(|slot| self.tables.get(slot));
-        for (stretch, extent) in self.cells.chunks_exact_mut(length).zip(&mut self.extents) {
-            let counts = kernels::clean_row(self.level, stretch, mask);
-            let (low, high) = kernels::extent_of(self.level, stretch);
-            *extent = (low, high, counts);
-        }
-        let Self { least, high, extents, operands, .. } = self;
-        for row in 0..high.len() {
-            let (low, most, _) = extents[chain.map.at(row)];
-            least[row] = low;
-            high[row] = most;
-        }
-        for step in &chain.steps {
-            match step {
-                Step::Negate => {
-                    kernels::negate_each(self.level, least);
-                    kernels::negate_each(self.level, high);
-                }
-                Step::Root => {
-                    kernels::root_each(self.level, least);
-                    kernels::root_each(self.level, high);
-                }
-                Step::With(op, operand, first) => match operand {
-                    Along::Number(value) => {
-                        kernels::apply_number(self.level, *op, least, *value, *first);
-                        kernels::apply_number(self.level, *op, high, *value, *first);
-                    }
-                    Along::Row(slot, map) | Along::Cells(slot, map) => {
-                        let table = self.tables.get(*slot);
-                        let others: &[f64] = if let Map::Same = map {
-                            table
-                        } else {
-                            for (row, operand) in operands.iter_mut().enumerate() {
-                                *operand = table[map.at(row)];
-                            }
-                            operands
-                        };
-                        kernels::apply_each(self.level, *op, least, others, *first);
-                        kernels::apply_each(self.level, *op, high, others, *first);
-                    }
-                },
-            }
-        }
-        kernels::keep_lesser(self.level, least, high);
-        if self.visit
-            && let [Step::With(_, operand, _)] = &chain.steps[..]
-        {
-            for row in 0..self.high.len() {
-                if self.least[row].is_nan() {
-                    continue;
-                }
-                let at = chain.map.at(row) * length;
-                let offset = self.operand(operand, row);
-                let least = kernels::least_of_sum(self.level, offset, &self.cells[at..at + length]);
-                self.least[row] = if least == f64::INFINITY { f64::NAN } else { least };
-            }
-        }
-    }
-
-    fn operand(&self, operand: &Along, row: usize) -> f64 {
-        match operand {
-            Along::Number(value) => *value,
-            Along::Row(slot, map) | Along::Cells(slot, map) => self.tables.get(*slot)[map.at(row)],
-        }
-    }
-
-    /// Counts of a row whose bounds are finite: its values are, wherever what moves along it is.
-    fn row_counts(&self, row: usize) -> Counts {
-        self.chain.map_or(Counts::default(), |chain| self.extents[chain.map.at(row)].2)
-    }
-
-    fn fill_chain(&mut self, row: usize) -> Counts {
-        let Some(chain) = self.chain else { return Counts::default() };
-        let length = self.plan.layout.length;
-        let stretch = chain.map.at(row);
-        let mut values = std::mem::take(&mut self.values[0]);
-        values.copy_from_slice(&self.cells[stretch * length..(stretch + 1) * length]);
-        for step in &chain.steps {
-            match step {
-                Step::Negate => kernels::negate_each(self.level, &mut values),
-                Step::Root => kernels::root_each(self.level, &mut values),
-                Step::With(op, operand, first) => {
-                    kernels::apply_number(self.level, *op, &mut values, self.operand(operand, row), *first);
-                }
-            }
-        }
-        // Cells that a condition leaves out are NaN already, and so are those that are not finite to begin with.
-        let before = self.extents[stretch].2;
-        let counts = if self.least[row].is_nan() { kernels::clean_row(self.level, &mut values, None) } else { before };
-        self.values[0] = values;
-        let allowed = before.feasible + before.nonfinite;
-        Counts { feasible: counts.feasible, nonfinite: allowed - counts.feasible }
     }
 }
 
-fn is_sum(chain: &Chain) -> bool {
-    matches!(&chain.steps[..], [Step::With(crate::expr::Binary::Add, ..)])
+/// Whether a chain is one sum, so that a row is a number plus what moves along it.
+pub(super) fn is_sum(chain: &Chain) -> bool {
+    !matches!(chain.mask, Mask::Sheet(_)) && matches!(&chain.steps[..], [Step::With(Binary::Add, ..)])
 }

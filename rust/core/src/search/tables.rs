@@ -177,6 +177,11 @@ impl<'a> Tables<'a> {
         }
     }
 
+    /// Where the table of a slot begins among the numbers of the whole search.
+    pub(crate) fn start(&self, slot: usize) -> usize {
+        self.stretch[slot].0
+    }
+
     /// Moves to an outer cell.
     pub(crate) fn move_to(&mut self, outer: usize) {
         if self.outer.replace(outer) == Some(outer) {
