@@ -90,14 +90,13 @@ def columns_at(free: Sequence[Axis], cell: NDArray[np.int64]) -> dict[str, NDArr
     """The columns of the other axes at flat cells; NaN or an empty text at cell -1."""
     none = cell < 0
     left = np.where(none, 0, cell)
-    made: dict[str, NDArray[Any]] = {}
+    made: list[dict[str, NDArray[Any]]] = []
     for axis in reversed(free):
         left, step = np.divmod(left, len(axis))
-        for name, values in axis.columns.items():
-            made[name] = np.where(none, np.nan, values[step])
-        for name, labels in axis.labels.items():
-            made[name] = np.where(none, "", labels[step])
-    return made
+        numbers = {name: np.where(none, np.nan, values[step]) for name, values in axis.columns.items()}
+        labels = {name: np.where(none, "", values[step]) for name, values in axis.labels.items()}
+        made.append({**numbers, **labels})
+    return {name: values for columns in reversed(made) for name, values in columns.items()}
 
 
 def in_order(axes: Sequence[Axis], columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -356,7 +356,9 @@ class Search:
         return lines
 
     def _table(self) -> list[str]:
-        columns = {name: values for name, values in self.to_frame().items() if name != "feasible"}
+        single = [column for axis in self.axes if len(axis) == 1 for column in axis.names]
+        left_out = {"feasible", *(f"{name}_{side}" for name in single for side in ("low", "high"))}
+        columns = {name: values for name, values in self.to_frame().items() if name not in left_out}
         size = np.size(self.best)
         rows = [list(columns)]
         for k in range(min(size, _SHOWN)):

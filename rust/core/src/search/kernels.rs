@@ -83,25 +83,31 @@ const EACH: usize = 16;
 /// The least of `offset + values[j]` for each of a few offsets: what is read once serves all of them.
 #[inline(always)]
 fn least_sums(offsets: [f64; ABREAST], values: &[f64]) -> [f64; ABREAST] {
-    let mut best = [[f64::INFINITY; EACH]; ABREAST];
+    // One array for each row: a loop over an array of arrays would not become vector code.
+    let mut best = [f64::INFINITY; EACH];
+    let (mut second, mut third, mut fourth) = (best, best, best);
     let (blocks, rest) = values.as_chunks::<EACH>();
-    for block in blocks {
-        for k in 0..ABREAST {
+    macro_rules! lower {
+        ($best:ident, $k:literal, $block:ident) => {
             for i in 0..EACH {
-                let x = offsets[k] + block[i];
-                best[k][i] = if x < best[k][i] { x } else { best[k][i] };
+                let x = offsets[$k] + $block[i];
+                $best[i] = if x < $best[i] { x } else { $best[i] };
             }
-        }
+        };
     }
-    let mut found = [f64::INFINITY; ABREAST];
-    for k in 0..ABREAST {
-        for (i, &value) in rest.iter().enumerate() {
-            let x = offsets[k] + value;
-            best[k][i] = if x < best[k][i] { x } else { best[k][i] };
-        }
-        found[k] = least_lane(best[k]);
+    for block in blocks {
+        lower!(best, 0, block);
+        lower!(second, 1, block);
+        lower!(third, 2, block);
+        lower!(fourth, 3, block);
     }
-    found
+    let mut last = [f64::NAN; EACH];
+    last[..rest.len()].copy_from_slice(rest);
+    lower!(best, 0, last);
+    lower!(second, 1, last);
+    lower!(third, 2, last);
+    lower!(fourth, 3, last);
+    [least_lane(best), least_lane(second), least_lane(third), least_lane(fourth)]
 }
 
 /// Writes NaN where the mask is zero or the value is not finite, and counts.
