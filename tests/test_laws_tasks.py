@@ -45,8 +45,8 @@ def test_one_training_loss_predicts_another(sweep, first, second, off):
     assert fit.params["kappa"] == pytest.approx(1.05, abs=0.05)
 
 
-@pytest.mark.parametrize("benchmark", ["mmlu", "arc_c", "hellaswag"])
-def test_other_benchmarks_forecast_larger_models_better_than_compute_does(data_dir, benchmark):
+@pytest.mark.parametrize("task", ["mmlu", "arc_c", "hellaswag"])
+def test_other_benchmarks_forecast_larger_models_better_than_compute_does(data_dir, task):
     with (data_dir / "obs_base_llms.csv").open() as file:
         rows = list(csv.DictReader(file))
     names = [
@@ -54,7 +54,7 @@ def test_other_benchmarks_forecast_larger_models_better_than_compute_does(data_d
     ]
     scores = np.array([[float(row[name] or "nan") for name in names] for row in rows])
     compute = np.array([float(row["flops_1e21"] or "nan") for row in rows])
-    j = names.index(benchmark)
+    j = names.index(task)
     components = iso.rules.get("capability_components")(scores=np.delete(scores, j, axis=1)).scores
     known = np.isfinite(scores[:, j]) & np.isfinite(compute)
     # The paper's cut: the compute of Llama-2 7B.
