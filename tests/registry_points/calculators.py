@@ -131,6 +131,24 @@ RULES = {
             8.0,
         ),
     ],
+    "rival_settings": [
+        # each law at 1e9 parameters and 1e11 tokens, so C = 6e20, and a loss of 2
+        (
+            {"N": 1e9, "D": 1e11, "L": 2.0},
+            {
+                "steplaw_lr": 1.79 * 1e9**-0.713 * 1e11**0.307,
+                "deepseek_lr": 0.3118 * 6e20**-0.125,
+                "porian_lr": 3.7 * 1e9**-0.36,
+                "bjorck_lr": 1.55e-3 * 100**-0.32,
+                "kaplan_lr": 3.239e-3 - 1.395e-4 * math.log(1e9),
+                "steplaw_batch": 0.58 * 1e11**0.571,
+                "deepseek_batch": 0.2920 * 6e20**0.3271,
+                "porian_batch": 2048 * 0.00037 * 1e9**0.703,
+                "kaplan_batch": 2.1e8 / 2 ** (1 / 0.21),
+                "minicpm_batch": 1.21e9 / 2**6.24,
+            },
+        ),
+    ],
     "translation_alignment": [
         (("isik2024", {"source": 0.5, "target": 0.5}), 1.0),
         (("isik2024", {"source": [1.0, 0.0], "target": [0.0, 1.0]}), np.array([0.7, 0.8])),

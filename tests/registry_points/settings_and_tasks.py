@@ -25,6 +25,14 @@ LAWS = {
     },
     "porian_lr": _power("N", "porian2024", (5e6, 1e9, 20), **_FALLING),
     "porian_batch": _power("N", "porian2024", (5e6, 1e9, 20)),
+    "kaplan_lr": {
+        "at": {"N": 2.718281828459045, "a": 3.0, "b": -1.0},
+        "value": 2.0,
+        "truth": "kaplan2020",
+        "grid": {"N": (1e6, 1e9, 20)},
+        "noise": 0.02,
+        "units": ["N"],
+    },
     "bjorck_lr": {
         # 8 / 4^0.5 / 16^0.25
         "at": {"N": 4e9, "D": 16e9, "c": 8.0, "a": 0.5, "b": 0.25},

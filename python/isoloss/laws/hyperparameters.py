@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from isoloss.law import Law, Published, Recipe, Source, law
+from isoloss.laws.compute_optimal import KAPLAN
 from isoloss.objective import SquaredError
 
 if TYPE_CHECKING:
@@ -242,6 +243,29 @@ def _porian_batch() -> Law:
     )
 
 
+def _kaplan_lr() -> Law:
+    """Learning rate against size."""
+    return law(
+        "a + b * log(N)",
+        name="kaplan_lr",
+        target="lr",
+        target_unit="1",
+        bounds={"a": (-1.0, 1.0), "b": (-1.0, 1.0)},
+        meanings={"a": "learning rate at one parameter", "b": "change of it per factor e of size"},
+        units={"N": "parameters without embeddings"},
+        recipe=Recipe(SquaredError(), "a rule of thumb of the authors for sizes up to about 1e10"),
+        family=_FAMILY,
+        status=_STATUS,
+        source=KAPLAN,
+        notes=("Falls below zero at N = exp(-a / b), about 1.2e10: not to be used near it.",),
+        published={
+            "kaplan2020": Published(
+                {"a": 3.239e-3, "b": -1.395e-4}, "arXiv:2001.08361, as quoted by one later account", second_hand=True
+            )
+        },
+    )
+
+
 def _bjorck_lr() -> Law:
     """Learning rate against size and token horizon."""
     return law(
@@ -267,6 +291,7 @@ def _bjorck_lr() -> Law:
                 "where the "
                 "paper's example is 1.15e-4; other units are off by orders of magnitude."
             ),
+            "A later table of rivals prints the constant 1.3192e-5, which fits no choice of units.",
             "To carry a learning rate from one horizon to another only b matters: multiply by (D2 / D1)^-0.32.",
             "Fitted one size at a time the exponent is 0.70 at 50M, 0.38 at 350M, 0.32 at 1.3B and 0.42 at 2.7B.",
         ),
@@ -290,6 +315,7 @@ ENTRIES: Mapping[str, Callable[[], Law]] = MappingProxyType(
         "minicpm_batch": _minicpm_batch,
         "porian_lr": _porian_lr,
         "porian_batch": _porian_batch,
+        "kaplan_lr": _kaplan_lr,
         "bjorck_lr": _bjorck_lr,
     }
 )
