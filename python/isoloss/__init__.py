@@ -39,7 +39,8 @@ from isoloss.search import Plateau, Search, search
 from isoloss.store import load
 
 if TYPE_CHECKING:
-    from isoloss import config, datasets, demo, diagnostics, errors, plot, rules, simulate, units
+    from isoloss import config, datasets, demo, diagnostics, errors, hparams, plot, rules, simulate, units
+    from isoloss.hparams import HParamLaw, fit_hparams
 
 __all__ = [
     "AbsoluteError",
@@ -52,6 +53,7 @@ __all__ = [
     "FitError",
     "FitTable",
     "FitWarning",
+    "HParamLaw",
     "Huber",
     "IsolossError",
     "Law",
@@ -71,9 +73,11 @@ __all__ = [
     "diagnostics",
     "errors",
     "fit",
+    "fit_hparams",
     "fit_many",
     "fit_many_chunks",
     "geomspace",
+    "hparams",
     "law",
     "laws",
     "linspace",
@@ -94,13 +98,18 @@ __all__ = [
     "units",
 ]
 
-_MODULES = frozenset({"config", "datasets", "demo", "diagnostics", "errors", "plot", "rules", "simulate", "units"})
+_MODULES = frozenset(
+    {"config", "datasets", "demo", "diagnostics", "errors", "hparams", "plot", "rules", "simulate", "units"}
+)
+_OF_MODULES = {"HParamLaw": "hparams", "fit_hparams": "hparams"}
 
 
 def __getattr__(name: str) -> Any:
     """Import the modules that not every program needs when they are first named (PEP 562)."""
     if name in _MODULES:
         return import_module(f"isoloss.{name}")
+    if name in _OF_MODULES:
+        return getattr(import_module(f"isoloss.{_OF_MODULES[name]}"), name)
     raise AttributeError(f"module 'isoloss' has no attribute {name!r}")
 
 

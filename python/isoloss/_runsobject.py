@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from isoloss._table import make_frame
 from isoloss.errors import DataError, Notice, did_you_mean
 from isoloss.units import FORMULAS, ROLES, format_range, parse_number
+
+if TYPE_CHECKING:
+    from isoloss.hparams.check import RunsCheck
 
 __all__ = ["DataSource", "Dropped", "Runs", "sha256_of"]
 
@@ -64,6 +67,8 @@ class Runs:
     notices : tuple of Notice
     n_counts : str
         What N counts, as far as known: ``"total"``, ``"non-embedding"``, ``"active"`` or ``""``.
+    seq_len : float or None
+        Tokens of a sequence, where one length for all runs was given.
 
     Examples
     --------
@@ -84,6 +89,7 @@ class Runs:
     frame: str = "dict"
     notices: tuple[Notice, ...] = ()
     n_counts: str = ""
+    seq_len: float | None = None
 
     def __post_init__(self) -> None:
         columns = {name: _read_only(column) for name, column in self.columns.items()}
@@ -197,6 +203,25 @@ class Runs:
         left_out = tuple(np.flatnonzero(~keep).tolist())
         return self._take(keep, Dropped(len(left_out), f"not where {', '.join(reasons)}", left_out))
 
+    def check(self) -> RunsCheck:
+        """What to know about the runs before fitting them: units, repeats, divergence, optima at the edge of a grid.
+
+        Returns
+        -------
+        RunsCheck
+            ``findings`` holds a notice for each thing found; it prints as a list.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> runs = iso.read(iso.simulate.sweep(settings=3, seed=0))
+        >>> runs.check().cells
+        56
+        """
+        from isoloss.hparams.check import check_runs
+
+        return check_runs(self)
+
     def _matches(self, name: str, wanted: Any) -> NDArray[np.bool_]:
         several = isinstance(wanted, Collection) and not isinstance(wanted, (str, bytes))
         if name == "group":
@@ -234,6 +259,7 @@ class Runs:
             frame=self.frame,
             notices=self.notices,
             n_counts=self.n_counts,
+            seq_len=self.seq_len,
         )
 
     def to_frame(self, columns: Mapping[str, ArrayLike] | None = None) -> Any:
@@ -307,6 +333,7 @@ class Runs:
             "frame": self.frame,
             "notices": [notice.to_dict() for notice in self.notices],
             "n_counts": self.n_counts,
+            "seq_len": self.seq_len,
         }
 
     @staticmethod
@@ -332,6 +359,7 @@ class Runs:
                 frame=data["frame"],
                 notices=tuple(Notice.from_dict(notice) for notice in data["notices"]),
                 n_counts=data["n_counts"],
+                seq_len=data.get("seq_len"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"stored runs are not readable: {error!r}", code="file-schema") from error

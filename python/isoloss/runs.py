@@ -169,6 +169,7 @@ def read(
         frame=table.backend,
         notices=(*notices, *notes, *note_duplicates(columns, codes)),
         n_counts=n_counts if n_counts is not None else _what_n_counts(column_of.get("N", "")),
+        seq_len=length if isinstance(length, float) else None,
     )
 
 

@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "install with: pip install 'isoloss[cli]'\n"
         )
         return 2
+    from isoloss.cli import _hparams  # noqa: F401 - adds its command
     from isoloss.cli._app import run
 
     return run(sys.argv[1:] if arguments is None else list(arguments))

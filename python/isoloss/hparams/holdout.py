@@ -1,0 +1,301 @@
+r"""Predictions for cells that were left out: what they cost there, and whether the plateau holds the best run.
+
+Everything is repeated without the cell, the choice of the threshold included, so that a cell never has a say in its own
+prediction. Cells can be left out one at a time (``by="cell"``), or all cells of the largest size (``"largest N"``) or
+of the most tokens (``"largest D"``) together, which asks for extrapolation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.errors import DataError, OptionError, did_you_mean
+from isoloss.hparams.joint import fit_joint
+from isoloss.hparams.plateau import Box, plateau_of
+from isoloss.hparams.powers import RECIPES, from_joint, from_recipe
+from isoloss.hparams.predictions import scientific, share
+from isoloss.hparams.surface import Cost, cost
+from isoloss.hparams.sweep import Sweep
+from isoloss.problem import F64
+from isoloss.runs import Runs
+from isoloss.units import format_si
+
+if TYPE_CHECKING:
+    from isoloss.hparams.law import HParamLaw
+
+__all__ = ["BY", "Holdout", "HoldoutRow", "holdout_of"]
+
+BY = ("cell", "largest N", "largest D")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldoutRow:
+    """One cell that was left out.
+
+    Attributes
+    ----------
+    cell : str
+    N, D : float
+    lr, batch : float
+        Predicted without it.
+    cost : Cost
+        What that setting costs in the cell.
+    threshold : float
+        Chosen without the cell.
+    box : Box
+        Of the plateau predicted without it.
+    measured : Box
+        The least rectangle around the cell's runs within the same excess of its best run.
+    best_lr, best_batch : float
+        Of the cell's best run.
+    """
+
+    cell: str
+    N: float
+    D: float
+    lr: float
+    batch: float
+    cost: Cost
+    threshold: float
+    box: Box
+    measured: Box
+    best_lr: float
+    best_batch: float
+
+    @property
+    def best_inside(self) -> bool:
+        """Whether the predicted box holds the cell's best run."""
+        return self.box.holds(self.best_lr, self.best_batch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdout:
+    """Predictions for cells that were left out; made by `HParamLaw.holdout`.
+
+    Attributes
+    ----------
+    by, recipe : str
+    within : float
+        Excess of the plateaus.
+    rows : tuple of HoldoutRow
+    """
+
+    by: str
+    recipe: str
+    within: float
+    rows: tuple[HoldoutRow, ...]
+
+    @property
+    def cost(self) -> Cost:
+        """Mean over the cells; those where a definition does not apply are left out of its mean."""
+        return Cost(*(float(column) for column in np.nanmean(self._costs, axis=0)))
+
+    @property
+    def median(self) -> Cost:
+        """Median over the cells."""
+        return Cost(*(float(column) for column in np.nanmedian(self._costs, axis=0)))
+
+    @property
+    def worst(self) -> Cost:
+        """Largest over the cells."""
+        return Cost(*(float(column) for column in np.nanmax(self._costs, axis=0)))
+
+    @property
+    def _costs(self) -> F64:
+        return np.array([row.cost for row in self.rows], dtype=np.float64)
+
+    @property
+    def best_inside(self) -> float:
+        """Share of the cells whose best run lies in the box predicted without them."""
+        return float(np.mean([row.best_inside for row in self.rows]))
+
+    @property
+    def widths(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Mean widths in octaves (lr, batch) of the predicted and of the measured boxes."""
+        predicted = np.mean([row.box.octaves for row in self.rows], axis=0)
+        measured = np.mean([row.measured.octaves for row in self.rows], axis=0)
+        return (float(predicted[0]), float(predicted[1])), (float(measured[0]), float(measured[1]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        predicted, measured = self.widths
+        return {
+            "by": self.by,
+            "recipe": self.recipe,
+            "within": self.within,
+            "cost": self.cost._asdict(),
+            "median": self.median._asdict(),
+            "worst": self.worst._asdict(),
+            "best_inside": self.best_inside,
+            "widths_predicted": list(predicted),
+            "widths_measured": list(measured),
+            "rows": [
+                {
+                    "cell": row.cell,
+                    "N": row.N,
+                    "D": row.D,
+                    "lr": row.lr,
+                    "batch": row.batch,
+                    "cost": row.cost._asdict(),
+                    "threshold": row.threshold,
+                    "best_inside": row.best_inside,
+                }
+                for row in self.rows
+            ],
+        }
+
+    def __str__(self) -> str:
+        predicted, measured = self.widths
+        lines = [
+            f"{len(self.rows)} cells left out ({self.by}), recipe {self.recipe}: excess loss of the predicted setting",
+            f"  {'cell':<24}{'lr':>10}{'batch':>9}{'nearest':>10}{'interp.':>10}{'surface':>10}  best run",
+        ]
+        for row in self.rows:
+            near, between, own = (share(v) for v in row.cost)
+            inside = "inside" if row.best_inside else "outside"
+            lines.append(
+                f"  {row.cell:<24}{scientific(row.lr):>10}{format_si(row.batch):>9}"
+                f"{near:>10}{between:>10}{own:>10}  {inside}"
+            )
+        for label, costs in (("mean", self.cost), ("median", self.median), ("largest", self.worst)):
+            near, between, own = (share(v) for v in costs)
+            lines.append(f"  {label:<24}{'':>19}{near:>10}{between:>10}{own:>10}")
+        lines.append(
+            f"  box of {100 * self.within:g} %: holds the best run in {100 * self.best_inside:.0f} % of the cells; "
+            f"{predicted[0]:.2f} x {predicted[1]:.2f} octaves, measured {measured[0]:.2f} x {measured[1]:.2f}"
+        )
+        return "\n".join(lines)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self) if cycle else str(self))
+
+
+def holdout_of(hp: HParamLaw, by: str, recipe: str, within: float) -> Holdout:
+    """Leave cells out and predict them.
+
+    Parameters
+    ----------
+    hp : HParamLaw
+    by : {"cell", "largest N", "largest D"}
+        What is left out: each cell in turn, or together the cells of the largest size, or of the most tokens.
+    recipe : str
+        As for `isoloss.fit_hparams`.
+    within : float
+        Excess of the plateaus whose boxes are judged.
+
+    Returns
+    -------
+    Holdout
+
+    Raises
+    ------
+    OptionError
+        Unknown `by` or recipe.
+    DataError
+        ``hparams-too-few-runs``: too little is left.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> runs = iso.read(iso.simulate.sweep(N=[1e8, 3e8, 1e9], tokens_per_parameter=[10, 40, 160]))
+    >>> left_out = iso.fit_hparams(runs, draws=0, threshold=0.01).holdout("largest N")
+    >>> left_out.cost.surface < 0.01
+    True
+    """
+    if by not in BY:
+        message = f"by={by!r} is none of {', '.join(map(repr, BY))}{did_you_mean(str(by), BY)}"
+        raise OptionError(message, argument="by")
+    if recipe not in RECIPES:
+        message = f"recipe={recipe!r} is none of {', '.join(RECIPES)}{did_you_mean(str(recipe), RECIPES)}"
+        raise OptionError(message, argument="recipe")
+    sweep = hp.sweep
+    if by == "cell":
+        sets = [np.array([c]) for c in range(sweep.cells)]
+    else:
+        column = sweep.N if by == "largest N" else sweep.D
+        sets = [np.flatnonzero(column >= 0.98 * column.max())]
+    rows: list[HoldoutRow] = []
+    for left_out in sets:
+        rows += _without(hp, left_out, recipe, within)
+    return Holdout(by=by, recipe=recipe, within=within, rows=tuple(rows))
+
+
+def _without(hp: HParamLaw, left_out: NDArray[np.intp], recipe: str, within: float) -> list[HoldoutRow]:
+    """Predictions for cells from the others alone."""
+    sweep, settings = hp.sweep, hp.settings
+    if len(left_out) >= sweep.cells:
+        message = "all cells have the same size or number of tokens: nothing is left to predict them from"
+        raise DataError(message, code="hparams-too-few-runs", cells=0)
+    rest = _rest(sweep, left_out)
+    joint, _ = fit_joint(
+        rest,
+        threshold=settings.threshold,
+        batch_size_law=settings.batch_on,
+        asymmetric=settings.asymmetric,
+        objective=settings.objective,
+        draws=0,
+    )
+    if recipe == "joint":
+        powers = from_joint(joint)
+    else:
+        own = [hp.surfaces[c] for c in range(sweep.cells) if c not in left_out]
+        renumbered = [None if s is None else replace(s, cell=k) for k, s in enumerate(own)]
+        powers = from_recipe(recipe, rest, renumbered, draws=1, seed=settings.seed)
+    luck = max(1.0 - float(np.exp(np.mean(np.log(rest.loss[rest.best] / joint.floor)))), 0.0)
+    found = []
+    for c in left_out.tolist():
+        N, D = float(sweep.N[c]), float(sweep.D[c])
+        lr, batch = (float(v) for v in powers.at(N, D))
+        flat = plateau_of(joint.shape, joint.draws, N, D, within, "surface", luck, 0.95)
+        rows = sweep.rows(c)
+        near = rows[sweep.excess[rows] < within]
+        best = int(sweep.best[c])
+        found.append(
+            HoldoutRow(
+                cell=sweep.name(c),
+                N=N,
+                D=D,
+                lr=lr,
+                batch=batch,
+                cost=cost(sweep, hp.surfaces, c, lr, batch),
+                threshold=joint.choice.threshold,
+                box=flat.box,
+                measured=_around(sweep, near),
+                best_lr=float(np.exp(sweep.ln_lr[best])),
+                best_batch=float(np.exp(sweep.ln_batch[best])),
+            )
+        )
+    return found
+
+
+def _around(sweep: Sweep, rows: NDArray[np.intp]) -> Box:
+    lr, batch = np.exp(sweep.ln_lr[rows]), np.exp(sweep.ln_batch[rows])
+    return Box(lr=(float(lr.min()), float(lr.max())), batch=(float(batch.min()), float(batch.max())))
+
+
+def _rest(sweep: Sweep, left_out: NDArray[np.intp]) -> Sweep:
+    """The sweep without some cells; nothing of them is left."""
+    stay = ~np.isin(sweep.cell, left_out)
+    cells = np.setdiff1d(np.arange(sweep.cells), left_out)
+    renumber = np.full(sweep.cells, -1, dtype=np.int64)
+    renumber[cells] = np.arange(len(cells))
+    place = np.cumsum(stay) - 1
+    runs: Runs = sweep.runs.where(stay)
+    return Sweep(
+        runs=runs,
+        ln_lr=sweep.ln_lr[stay],
+        ln_batch=sweep.ln_batch[stay],
+        loss=sweep.loss[stay],
+        weights=sweep.weights[stay],
+        cell=renumber[sweep.cell[stay]],
+        N=sweep.N[cells],
+        D=sweep.D[cells],
+        labels=tuple(sweep.labels[c] for c in cells),
+        best=place[sweep.best[cells]].astype(np.int64),
+        excess=sweep.excess[stay],
+        diverged=sweep.diverged[stay],
+    )
