@@ -128,7 +128,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="60 studies each; prints only")
     quick = parser.parse_args().quick
     studies, others = (60, 40) if quick else (2000, 500)
-    began = time.perf_counter()
     names = [*iso.laws.get("chinchilla").parameters, "loss"]
     default, missed, met = [], [], 0
     for n in SHAPES:
@@ -159,11 +158,10 @@ def main() -> None:
                     width = row.width["alpha"]
                     shown = "–" if np.isnan(width) else f"{width:.4f}"
                     rest.append((str(n), "yes" if offsets else "no", kind, *cells(found, row.interval, names), shown))
-    minutes = (time.perf_counter() - began) / 60
     titles = ("runs", "offsets", "objective", *names, "new run")
     today = datetime.now(tz=UTC).date().isoformat()
     conditions = [
-        f"Measured {today} with isoloss {iso.__version__} in {minutes:.0f} minutes on {machine()}.",
+        f"Measured {today} with isoloss {iso.__version__} on {machine()}.",
         f"Shares of {studies:,} studies whose nominal 95 % interval holds the truth, in per cent;",
         f"standard error {100 * np.sqrt(0.95 * 0.05 / studies):.1f}. Student's quantile behind the expanded",
         f"percentiles of wild draws is {t_quantile(0.975, 11):.2f} at 12 runs and {t_quantile(0.975, 107):.2f} at 108.",

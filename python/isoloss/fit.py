@@ -29,6 +29,7 @@ from isoloss.law import Law
 from isoloss.objective import Objective, resolve
 from isoloss.plan import Allocation, allocate
 from isoloss.posing import Bounds, Settings, as_law, frozen_starts, given_weights
+from isoloss.posterior import Posterior, posterior
 from isoloss.predict import predict
 from isoloss.problem import seed_number
 from isoloss.profiles import Profile, profile
@@ -522,6 +523,52 @@ class Fit(FitData):
         230, sloppiest along A +1.00, B -0.22, alpha +0.17
         """
         return identify(self, level=level, n_threads=n_threads)
+
+    def posterior(
+        self,
+        n: int = 4000,
+        *,
+        method: str = "laplace",
+        prior: Mapping[str, tuple[float, float]] | None = None,
+        seed: int | np.random.Generator = 0,
+        n_threads: int | None = None,
+    ) -> Posterior:
+        """Draws from the posterior distribution of the parameters.
+
+        Parameters
+        ----------
+        n : int
+            Number of draws, from 100 to a million; the ensemble gives no fewer than 2,560.
+        method : {"laplace", "ensemble"}
+            Importance resampling around the optimum, or an affine-invariant ensemble where the posterior is curved.
+        prior : mapping of str to (mean, sd), optional
+            Normal priors of natural values. Else flat in the logarithm of positive parameters, within a factor of a
+            thousand of the estimate, and in the value of others, within their bounds.
+        seed : int or numpy Generator
+        n_threads : int, optional
+            The draws do not depend on it.
+
+        Returns
+        -------
+        Posterior
+            With effective sizes and R-hat; ``to_arviz()`` hands it on.
+
+        Raises
+        ------
+        FitError
+            Code ``no-likelihood``: the objective is none, or rows of a group are not independent.
+        OptionError
+            Code ``option``: an unknown sampler, a number out of range, or a prior that is not (mean, sd).
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
+        >>> made = iso.fit("chinchilla", runs, objective="squared_log").posterior(1000, seed=0)
+        >>> made.params.shape, made.r_hat["alpha"] < 1.02
+        ((4, 250, 5), True)
+        """
+        return posterior(self, n, method=method, prior=prior, seed=seed, n_threads=n_threads)
 
     def rerun(self, *, n_threads: int | None = None) -> Fit:
         """Fit the same law to the same data with the same settings again; the same bits with the same version."""

@@ -1,0 +1,166 @@
+"""Posterior draws: against the known posterior of a line, between samplers, diagnostics, ArviZ."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import isoloss as iso
+from isoloss.errors import FitError, OptionError
+from isoloss.posterior import effective_size, r_hat
+
+
+@pytest.fixture(scope="module")
+def line():
+    """A line with twelve points: its posterior under flat priors is Student's distribution."""
+    rng = np.random.default_rng(0)
+    x = np.linspace(-1.0, 1.0, 12)
+    y = 3.0 + 0.5 * x + 0.1 * rng.standard_normal(12)
+    return iso.fit(iso.law("a + b*x", vars=["x"]), iso.read({"x": x, "loss": y}, x="x"), objective="squared_raw")
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return iso.fit("chinchilla", iso.read(iso.simulate.sweep(settings=1, seed=0)), objective="squared_log")
+
+
+@pytest.mark.parametrize("method", ["laplace", "ensemble"])
+def test_the_posterior_of_a_line_is_students(line, method):
+    made = line.posterior(8000, method=method, seed=1)
+    error = np.sqrt(line.value / 10 / 12)  # of the mean, with x around zero
+    low, high = made.conf_int()["a"]
+    t = stats.t.ppf(0.975, 10)
+    assert (low, high) == pytest.approx(
+        (line.params["a"] - t * error, line.params["a"] + t * error), abs=0.15 * t * error
+    )
+    assert made.std()["a"] == pytest.approx(error * np.sqrt(10 / 8), rel=0.1)
+    assert min(made.ess.values()) > 1000
+    assert max(made.r_hat.values()) < 1.02
+    assert made.warnings == ()
+
+
+def test_samplers_agree_on_a_law(fit):
+    one, two = fit.posterior(4000, seed=0), fit.posterior(4000, method="ensemble", seed=0)
+    for name, sd in one.std().items():
+        assert two.std()[name] == pytest.approx(sd, rel=0.15)
+        assert abs(np.mean(one[name]) - np.mean(two[name])) < 0.2 * sd
+        assert fit.conf_int()[name] == pytest.approx(one.conf_int()[name], abs=0.6 * sd)
+    assert one.params.shape == (4, 1000, 5)
+    assert len(two) == two.params.shape[0] * two.params.shape[1] >= 4000
+    band = one.predict(N="70B", D="1.4T")
+    assert band.low < fit.predict(N="70B", D="1.4T") < band.high
+    assert band.decades["C"] > 1.0
+    assert "4,000 posterior draws in 4 chains, laplace" in str(one)
+    plan = fit.allocate(C=1e24, draws=one.as_draws())
+    assert plan.intervals["N"][0] < plan.N < plan.intervals["N"][1]
+
+
+@pytest.mark.parametrize("method", ["laplace", "ensemble"])
+def test_the_seed_decides_and_threads_do_not(fit, method):
+    one, two = (fit.posterior(200, method=method, seed=3, n_threads=threads) for threads in (1, 2))
+    assert np.array_equal(one.params, two.params)
+    assert not np.array_equal(fit.posterior(200, method=method, seed=4).params, one.params)
+
+
+def test_a_prior_pulls_as_normal_theory_says(line):
+    plain = line.posterior(8000)
+    mean, sd = line.params["a"] + 0.05, 0.02
+    pulled = line.posterior(8000, prior={"a": (mean, sd)})
+    weight = 1 / sd**2 / (1 / sd**2 + 1 / plain.std()["a"] ** 2)
+    expected = weight * mean + (1 - weight) * line.params["a"]
+    assert np.mean(pulled["a"]) == pytest.approx(expected, abs=0.01)
+    assert pulled.std()["a"] < plain.std()["a"]
+
+
+def test_the_posterior_follows_a_change_of_units():
+    data = iso.simulate.sweep(settings=1, seed=0)
+    moved = {**data, "N": data["N"] / 1e9, "D": data["D"] / 1e9}
+    one, two = (
+        iso.fit("chinchilla", {name: table[name] for name in ("N", "D", "loss")}, objective="squared_log").posterior()
+        for table in (data, moved)
+    )
+    for name in ("E", "alpha", "beta"):
+        assert np.mean(two[name]) == pytest.approx(np.mean(one[name]), abs=0.15 * one.std()[name])
+        assert two.std()[name] == pytest.approx(one.std()[name], rel=0.15)
+
+
+def test_fixed_and_tied_parameters_stay_so():
+    runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
+    made = iso.fit("chinchilla", runs, objective="squared_log", fix={"E": 1.8}, tie={"beta": "alpha"}).posterior(400)
+    assert np.all(made["E"] == 1.8)
+    assert np.array_equal(made["alpha"], made["beta"])
+    assert set(made.ess) == {"A", "alpha", "B"}
+
+
+def test_an_open_posterior_says_so():
+    N = np.linspace(1.0, 3.0, 12)
+    loss = 2.0 + np.exp(-20 * N) + 0.01 * np.random.default_rng(1).standard_normal(12)
+    law = iso.law("E + exp(-k*N)", positive=["E", "k"])
+    made = iso.fit(law, {"N": N, "loss": loss}, objective="squared_raw").posterior(method="ensemble")
+    assert "posterior-open" in [notice.code for notice in made.warnings]
+
+
+def test_what_has_no_likelihood_has_no_posterior(fit):
+    runs = fit.runs
+    with pytest.raises(FitError, match="no likelihood") as caught:
+        iso.fit("chinchilla", runs).posterior()
+    assert caught.value.code == "no-likelihood"
+    grouped = iso.fit("chinchilla", iso.read({**iso.simulate.sweep(settings=1)}, group="N"), objective="squared_log")
+    with pytest.raises(FitError, match="not independent"):
+        grouped.posterior()
+    for options in ({"n": 5}, {"method": "nuts"}, {"prior": {"E": (1.0, 0.0)}}):
+        with pytest.raises(OptionError):
+            fit.posterior(**options)
+
+
+def test_pass_counts_have_a_posterior():
+    N = np.geomspace(1e7, 1e10, 25)
+    chance = 1.0 / (1.0 + np.exp(8.0 - 0.4 * np.log(N)))
+    passed = np.random.default_rng(0).binomial(80, chance) / 80
+    runs = iso.read({"N": N, "loss": passed, "trials": np.full(25, 80)}, trials="trials")
+    fit = iso.fit("1/(1 + exp(a + b*log(N)))", runs, objective="binomial")
+    made = fit.posterior(method="ensemble")
+    assert made.conf_int()["b"] == pytest.approx(fit.conf_int(method="profile")["b"], rel=0.08)
+
+
+# Diagnostics ---------------------------------------------------------------------------------------------------------
+
+
+def test_diagnostics_tell_good_chains_from_bad_ones():
+    rng = np.random.default_rng(0)
+    good = rng.standard_normal((4, 1000))
+    assert r_hat(good) < 1.01
+    assert effective_size(good) == pytest.approx(4000, rel=0.15)
+    slow = np.empty((4, 4000))
+    slow[:, 0] = 0.0
+    for k in range(1, 4000):
+        slow[:, k] = 0.9 * slow[:, k - 1] + rng.standard_normal(4)
+    assert effective_size(slow) == pytest.approx(16_000 * 0.1 / 1.9, rel=0.3)  # (1 - rho) / (1 + rho)
+    assert r_hat(good * np.array([1.0, 1.0, 1.0, 5.0])[:, None]) > 1.1  # unlike scales
+
+
+def test_arviz_takes_the_draws_and_agrees(fit):
+    arviz = pytest.importorskip("arviz", reason="the extra arviz is not installed")
+    made = fit.posterior(2000, seed=0)
+    data = made.to_arviz()
+    assert dict(data.posterior.sizes) == {"chain": 4, "draw": 500}
+    for name in fit.names:
+        assert float(arviz.rhat(data)[name]) == pytest.approx(made.r_hat[name], abs=2e-3)
+        own = effective_size(made.params[:, :, fit.names.index(name)])
+        assert float(arviz.ess(data)[name]) == pytest.approx(own, rel=0.05)  # another tail of the sum
+        assert float(data.posterior[name].mean()) == pytest.approx(np.mean(made[name]))
+
+
+def test_without_arviz_the_error_names_the_extra(fit, monkeypatch):
+    monkeypatch.setitem(sys.modules, "arviz", None)
+    with pytest.raises(ImportError, match=r"isoloss\[arviz\]"):
+        fit.posterior(200).to_arviz()
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys, isoloss; print('arviz' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == "False"
