@@ -202,6 +202,26 @@ LAWS = {
         "grid": {"p1": [0.0, 0.2, 0.4, 0.6], "p2": [0.0, 0.2, 0.4], "OT": [2.0, 3.0, 4.0, 5.0]},
         "objective": "squared_raw",
     },
+    "qqt_utility": {
+        # One epoch and a half of four samples: (4 / 16)^-0.5 + 0.5 times (6 / 4)^(-0.5 * 0.5)
+        "at": {"x": 6.0, "n": 4.0, "a": 0.0625e5, "b": -0.5, "tau": 1.0, "d": 0.5},
+        "value": 2.5 * 1.5**-0.25,
+        "truth": "top_0_10",
+        "grid": {"x": [12.8e6 * (1 + j / 2) for j in range(19)], "n": [12.8e6, 25.6e6]},
+        "fixed": ("a", "d"),
+        "units": (),
+        "objective": "squared_raw",
+    },
+    "qqt_effective": {
+        # (4 + 2 / 2) / 16 = 5 / 16 to the power -1/2, and 0.5
+        "at": {"x": 6.0, "n": 4.0, "a": 0.0625e5, "b": -0.5, "tau": 1.0, "d": 0.5},
+        "value": 3.2**0.5 + 0.5,
+        "truth": "top_0_10",
+        "grid": {"x": [12.8e6 * (1 + j / 2) for j in range(19)], "n": [12.8e6, 25.6e6]},
+        "fixed": ("a", "d"),
+        "units": (),
+        "objective": "squared_raw",
+    },
     "su_size": {
         "at": {"N": 1.0, "Nc": 16.0, "alpha_N": 0.5},
         "value": 4.0,

@@ -5,6 +5,15 @@ RULES = {
         # exp(0.586308 - 0.712922 ln 1e9 + 0.307491 ln 1e11), exp(-0.543542 + 0.570944 ln 1e11)
         ({"N": 1e9, "D": 1e11}, {"lr": 1.66235e-3, "batch": 1.10747e6}, 1e-4),
     ],
+    "step_law_rivals": [
+        # 3.239e-3 - 1.395e-4 ln 1e9 by hand; the catalogue's value of the Step Law; a batch of 2e8 3^-4.7619
+        (
+            {"N": 1e9, "D": 1e11},
+            [("OpenAI", 3.481e-4), ("Step Law", 1.632e-3)],
+            lambda rows: [(row.law, float(f"{row.lr:.4g}")) for row in rows if row.law in ("OpenAI", "Step Law")],
+        ),
+        ({"N": 1e9, "D": 1e11, "L": 3.0}, [1.069e6], lambda rows: [float(f"{rows[0].batch:.4g}")]),
+    ],
     "step_law_penalty": [
         ({"lr_ratio": 2.0, "batch_ratio": 0.5}, {"lr": 0.0084, "batch": 0.0044}),
         ({"lr_ratio": 1.0}, {"lr": 0.0, "batch": 0.0}),

@@ -53,7 +53,7 @@ def _values(curve: Any, x: str, grid: F64, at: Mapping[str, float]) -> F64:
     """Values on the grid, (draws, points)."""
     columns = {x: grid, **{name: np.full(grid.shape, float(value)) for name, value in at.items()}}
     bound = getattr(curve, "bound", None)
-    if bound is not None and hasattr(curve, "params"):  # bootstrap draws
+    if bound is not None and isinstance(getattr(curve, "params", None), np.ndarray):  # bootstrap draws
         law = bound.law
         used = [columns[name] if name in columns else _missing(name) for name in law.core(bound.constants).variables]
         return np.asarray(law.core(bound.constants).evaluate(used, np.ascontiguousarray(curve.params)))

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss._lawparts import Published, Source
+from isoloss._lawparts import Published
 from isoloss.errors import DataError, LawError
+from isoloss.laws.data_filtering import QQT, READ
 from isoloss.rules._rule import Quantity, Rule
 
 if TYPE_CHECKING:
@@ -31,10 +32,6 @@ __all__ = ["ENTRIES", "POOLS", "BestPools", "qqt_best_pools", "qqt_mixture"]
 
 F64 = NDArray[np.float64]
 _FAMILY = "data_filtering"
-QQT = Source(
-    "Scaling Laws for Data Filtering - Data Curation cannot be Compute Agnostic", "2404.07177", "Goyal et al.", 2024
-)
-_READ = "locuslab/scaling_laws_data_filtering, results/parameter_values.jsonl at cf5ced1 (removed later)"
 NORMALISER = 1e5
 
 POOLS: Mapping[str, tuple[float, F64, F64]] = MappingProxyType(
@@ -127,7 +124,7 @@ def qqt_mixture() -> Rule:
         status="verified",
         published={
             "tmars_best_tenth": Published(
-                {"a": 0.025, "b": -0.160, "tau": 6.727, "d": 0.1}, _READ, note="the utility model"
+                {"a": 0.025, "b": -0.160, "tau": 6.727, "d": 0.1}, READ, note="the utility model"
             )
         },
         notes=(

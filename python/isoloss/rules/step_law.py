@@ -21,7 +21,7 @@ from isoloss.rules._rule import Quantity, Rule
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["ENTRIES", "Settings", "step_law_interval", "step_law_penalty"]
+__all__ = ["ENTRIES", "Penalty", "Rival", "Settings", "step_law_interval", "step_law_penalty", "step_law_rivals"]
 
 F64 = NDArray[np.float64]
 _FAMILY = "step_law"
@@ -145,7 +145,100 @@ def step_law_penalty() -> Rule:
     )
 
 
+class Rival(NamedTuple):
+    """One law of the comparison at one setting."""
+
+    law: str
+    lr: float
+    batch: float
+    excess: float
+    caution: str
+
+
+_RIVALS: tuple[tuple[str, str, str, float, str], ...] = (
+    ("OpenAI", "", "", 9.51e-3, "batch misprinted as 2e18 L^-4.7619; it is 2e8"),
+    ("Microsoft", "", "", 9.25e-3, "1.3192e-5 N^-0.23 D^-0.32 as printed gives 1e-11: not usable"),
+    (
+        "DeepSeek",
+        "deepseek_lr",
+        "deepseek_batch",
+        9.26e-3,
+        "constant misprinted as 0.3188; C = 6 N D for its M D",
+    ),
+    ("Porian", "porian_lr", "porian_batch", 3.71e-3, ""),
+    ("MiniCPM", "", "minicpm_batch", np.nan, "constant misprinted as 2e18; it is 1.21e9"),
+    ("Step Law", "steplaw_lr", "steplaw_batch", 0.94e-3, ""),
+)
+
+
+def _rivals(N: float, D: float, L: float | None) -> tuple[Rival, ...]:
+    from isoloss.laws import get
+
+    def value(name: str) -> float:
+        law = get(name) if name else None
+        if law is None or ("L" in law.variables and L is None):
+            return float("nan")
+        at = {"N": N, "D": D, "C": 6.0 * N * D, "L": L}
+        key = "table2" if name.startswith("steplaw") else next(iter(law.published))
+        return float(law.bind(key)(**{name: at[name] for name in law.variables}))
+
+    rows = []
+    for name, lr, batch, excess, caution in _RIVALS:
+        rate, size = value(lr), value(batch)
+        if name == "OpenAI":
+            rate = 3.239e-3 - 1.395e-4 * float(np.log(N))
+            size = float("nan") if L is None else 2e8 * L**-4.76190
+        rows.append(Rival(name, rate, size, excess, caution))
+    return tuple(rows)
+
+
+def step_law_rivals() -> Rule:
+    """Learning rate and batch by every law of the paper's comparison, misprints corrected.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> for row in iso.rules.get("step_law_rivals")(N="1B", D="100B"):
+    ...     print(f"{row.law}: lr {row.lr:.2e}, batch {row.batch:.2e}")
+    OpenAI: lr 3.48e-04, batch nan
+    Microsoft: lr nan, batch nan
+    DeepSeek: lr 8.20e-04, batch 1.66e+06
+    Porian: lr 2.13e-03, batch 1.61e+06
+    MiniCPM: lr nan, batch nan
+    Step Law: lr 1.63e-03, batch 1.11e+06
+    """
+    return Rule(
+        name="step_law_rivals",
+        family=_FAMILY,
+        formula=("openai: lr = 3.239e-3 - 1.395e-4 * log(N), batch = 2e8 * L**-4.7619",),
+        latex_lines=(r"\mathrm{OpenAI:}\ lr = 3.239 \times 10^{-3} - 1.395 \times 10^{-4} \ln N",),
+        gives="one row a law: law, lr, batch [tokens], excess of the loss over an exhaustive search, caution; NaN "
+        "where a "
+        "law says nothing or needs the loss L",
+        function=_rivals,
+        variables={
+            "N": Quantity("parameters", "model size without embeddings"),
+            "D": Quantity("tokens", "training tokens"),
+            "L": Quantity("nats per token", "loss to reach, for laws of it", optional=True),
+        },
+        source=STEP_LAW,
+        status="second hand",
+        notes=(
+            (
+                "The comparison is table 1 of the paper, read in lecture notes that reproduce it; the excess is the "
+                "table's."
+            ),
+            (
+                "DeepSeek, Porian and MiniCPM stand in the registry with their own papers' coefficients, which are "
+                "used "
+                "here. "
+                "MeiTuan's law is listed there without numbers."
+            ),
+        ),
+    )
+
+
 ENTRIES: Mapping[str, Callable[[], Rule]] = MappingProxyType(
-    {"step_law_interval": step_law_interval, "step_law_penalty": step_law_penalty}
+    {"step_law_interval": step_law_interval, "step_law_penalty": step_law_penalty, "step_law_rivals": step_law_rivals}
 )
 """The rules of this family by name."""

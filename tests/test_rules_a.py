@@ -1,0 +1,285 @@
+"""Rules of the first twenty-one papers: what they refuse, their limits, and rules and fits together."""
+
+import numpy as np
+import pytest
+
+import isoloss as iso
+from isoloss.errors import DataError, LawError
+from isoloss.laws.projektor import projektor_mixture
+from isoloss.laws.steps_and_batch import fit_stepwise
+
+SEEDS = [
+    "2403.06563",
+    "2503.04715",
+    "2206.14486",
+    "2102.06701",
+    "2403.08540",
+    "2310.03262",
+    "2506.04598",
+    "2010.14701",
+    "2307.02460",
+    "2006.09092",
+    "1712.00409",
+    "2404.07177",
+    "2404.01204",
+    "2410.12360",
+    "2505.10475",
+    "2409.15156",
+    "2402.11215",
+    "2103.06877",
+    "2407.12854",
+    "2111.10050",
+    "2109.07740",
+]
+
+
+def test_every_seed_paper_has_an_entry():
+    known = {row["arxiv"] for row in iso.laws.table()}
+    assert [arxiv for arxiv in SEEDS if arxiv not in known] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind", "code", "words"),
+    [
+        (
+            "hestness_data",
+            {"error": 0.2, "a": 1.0, "beta": -0.3, "g": 0.2},
+            DataError,
+            "rule-domain",
+            "no amount of data",
+        ),
+        ("scaling_regime", {"x": [1.0, 2.0], "loss": [1.0, 0.5]}, DataError, "data-shape", "three points"),
+        (
+            "scaling_regime",
+            {"x": [1.0, 2.0, 3.0], "loss": [1.0, 0.5, 0.3], "L_inf": 0.3},
+            DataError,
+            "rule-domain",
+            "L_inf",
+        ),
+        ("pass_until", {"successes": 5.0, "draws": 4.0}, DataError, "rule-domain", "above the number of draws"),
+        ("passuntil_curvature", {"N": [1e8, 1e9], "rate": [0.1, 0.2]}, DataError, "data-shape", "four sizes"),
+        ("pareto_envelope", {"compute": [1.0, 2.0], "loss": [1.0]}, DataError, "data-shape", "one length"),
+        (
+            "projektor_projection",
+            {"n": 1.0, "n0": 2.0, "n1": 2.0, "perf0": 0.0, "perf1": 1.0},
+            DataError,
+            "rule-domain",
+            "two sizes",
+        ),
+        ("gradient_noise", {"gradients": [1.0, 2.0]}, DataError, "data-shape", "samples, parameters"),
+        ("qqt_mixture", {"x": 1e6, "model": "best"}, LawError, "option", "'best'"),
+        ("qqt_mixture", {"x": 1e6, "b": [-0.1, -0.2], "tau": [3.0]}, DataError, "data-shape", "each pool"),
+        ("qqt_best_pools", {"x": [1e6, 1e7]}, DataError, "data-shape", "one number"),
+        (
+            "crossover",
+            {"first": 3.0, "second": abs, "x": "C", "low": 1.0, "high": 2.0},
+            LawError,
+            "option",
+            "not float",
+        ),
+        (
+            "crossover",
+            {"first": abs, "second": abs, "x": "C", "low": 2.0, "high": 2.0},
+            DataError,
+            "rule-domain",
+            "above low",
+        ),
+        ("crossover", {"second": abs, "x": "C", "low": 1.0, "high": 2.0}, LawError, "law-missing-name", "first"),
+        (
+            "curve_similarity",
+            {"tokens": [1.0, 2.0], "small": [1.0], "large": [1.0]},
+            DataError,
+            "data-shape",
+            "one length",
+        ),
+        (
+            "curve_similarity",
+            {"tokens": [1.0, 1.0, 2.0], "small": [1.0, 2.0, 3.0], "large": [1.0, 2.0, 3.0]},
+            DataError,
+            "rule-domain",
+            "rises",
+        ),
+        (
+            "curve_similarity",
+            {"tokens": [1.0, 2.0, 3.0], "small": [1.0, 1.0, 1.0], "large": [1.0, 2.0, 3.0]},
+            DataError,
+            "rule-domain",
+            "never changes",
+        ),
+        ("compound_scaling", {"s": 2.0, "e_r": 1.5}, DataError, "rule-domain", "'e_r'"),
+    ],
+)
+def test_rules_say_what_is_wrong(name, values, kind, code, words):
+    with pytest.raises(kind, match=words) as caught:
+        iso.rules.get(name)(**values)
+    assert caught.value.code == code
+
+
+def test_rules_take_arrays_where_their_formula_does():
+    best = iso.rules.get("overtraining_optimum")("rpj", C=[1e20, 1e22], M=100)
+    assert best.N.shape == best.penalty.shape == (2,)
+    assert best.N[1] == pytest.approx(10 * best.N[0])
+    both = iso.rules.get("step_law_interval")(N=[1e8, 1e9], D=1e11)
+    one = iso.rules.get("step_law_interval")(N=1e9, D=1e11)
+    assert both.lr[1] == pytest.approx(one.lr, rel=1e-12)
+    assert both.batch_high[1] == pytest.approx(one.batch_high, rel=1e-12)
+    keep = iso.rules.get("best_keep_fraction")(alpha=[0.5, 1.5])
+    assert keep.fraction[0] == 1.0
+    assert keep.error[1] < keep.error_random[1]
+
+
+def test_overtraining_optimum_is_the_least_of_its_law():
+    law = iso.laws.get("overtraining").bind("c4")
+    C = 1e21
+    best = iso.rules.get("overtraining_optimum")("c4", C=C, M=20)
+    around = law(C=C, M=best.M * np.array([0.99, 1.0, 1.01]))
+    assert around[1] == pytest.approx(best.loss, rel=1e-14)
+    assert around.argmin() == 1
+    assert best.penalty == pytest.approx(law(C=C, M=20.0) - best.loss, rel=1e-9)
+    assert pytest.approx(best.M) == best.D / best.N
+
+
+def test_nmt_split_is_the_least_of_its_law():
+    law = iso.laws.get("nmt").bind(alpha=0.9, p_e=0.2, p_d=0.3, L_inf=1.1)
+    split = iso.rules.get("nmt_split")(budget=1e9, p_e=0.2, p_d=0.3)
+    Ne = split.encoder * np.array([0.98, 1.0, 1.02])
+    assert law(Ne=Ne, Nd=1e9 - Ne).argmin() == 1
+
+
+def test_datastore_subsampling_against_the_binomial():
+    scipy = pytest.importorskip("scipy.stats")
+    p = np.array([0.001, 0.01, 0.05, 0.25])
+    told = iso.rules.get("datastore_subsampling")(p=p, K=1000, k=3)
+    np.testing.assert_allclose(told, scipy.binom.sf(2, 1000, p), rtol=1e-10)
+
+
+def test_unbiased_pass_rate_is_unbiased():
+    draws = np.random.default_rng(0).negative_binomial(3, 0.02, 40_000) + 3.0
+    told = iso.rules.get("pass_until")(successes=3.0, draws=draws)
+    error = told.unbiased.std() / np.sqrt(draws.size)
+    assert abs(told.unbiased.mean() - 0.02) < 3 * error
+    assert told.paper.mean() - 0.02 > 20 * error
+    assert np.isnan(iso.rules.get("pass_until")(successes=1.0, draws=7.0).unbiased)
+
+
+def test_norm_test_from_gradients_is_the_noise_over_the_signal():
+    """Noise s^2 I_p about mu asks for p s^2 / (eta^2 |mu|^2), less what the batch itself adds to |g|^2."""
+    mu, s, p, b = 0.05, 1.0, 4000, 2048
+    gradients = np.random.default_rng(1).normal(mu, s, (b, p))
+    noise = iso.rules.get("gradient_noise")(gradients=gradients)
+    wanted = iso.rules.get("norm_test")("resnet18_cifar10", batch=1, variance=noise.variance, norm2=noise.norm2)
+    assert wanted == pytest.approx(p * s**2 / (0.25 * (p * mu**2 + p * s**2 / b)), rel=0.02)
+    assert noise.variance == pytest.approx(noise.orthogonal + noise.inner / noise.norm2, rel=1e-9)
+
+
+def test_batch_curvature_is_continuous_at_its_threshold():
+    rule = iso.rules.get("batch_curvature")
+    edge = 0.02 * np.sqrt(1500)
+    below, above = (rule(batch=1, curvature=edge * (1 + e), noise=0.02, P=1500).curvature for e in (-1e-9, 1e-9))
+    assert below == pytest.approx(2 * edge, rel=1e-8)
+    assert above == pytest.approx(2 * edge, rel=1e-8)
+
+
+def test_pruning_is_free_with_many_data():
+    """The theory's limit: the error of f P hard examples tends to that of all P, 0.5 f / alpha."""
+    error = iso.rules.get("perceptron_pruning")
+    for f, rel in ((1.0, 0.02), (0.5, 0.02), (0.2, 0.02)):
+        assert error(alpha=64 * f, f=f) == pytest.approx(0.5 / 64, rel=rel)
+    free = iso.rules.get("free_keep_fraction")
+    assert free(alpha_total=32.0) < free(alpha_total=8.0) < free(alpha_total=2.0)
+
+
+def test_kernel_curve_has_the_spectrum_s_exponent():
+    D = np.array([100.0, 300.0])
+    for alpha, slope in ((0.5, -0.508), (1.0, -0.995)):
+        loss = iso.rules.get("kernel_learning_curve")(D=D, alpha_K=alpha)
+        assert np.diff(np.log(loss))[0] / np.log(3.0) == pytest.approx(slope, abs=1e-3)
+
+
+def test_crossover_of_the_vision_language_models():
+    law = iso.laws.get("laion_error")
+    clip, mammut = (law.bind(f"{name}_datacomp_imagenet") for name in ("clip", "mammut"))
+    found = iso.rules.get("crossover")(first=clip, second=mammut, x="C", low=1e9, high=1e13)
+    assert found.points == pytest.approx([7.9e10], rel=0.02)
+    assert (found.below, found.above, found.probability) == ("first", "second", 1.0)
+    none = iso.rules.get("crossover")(first=clip, second=mammut, x="C", low=1e12, high=1e13)
+    assert none.points.size == 0
+    assert none.probability == 0.0
+    assert np.isnan(none.low)
+
+
+def test_crossover_takes_fits_draws_and_the_other_variables():
+    N = np.geomspace(1e7, 1e10, 6)
+    runs = {"N": np.repeat(N, 4), "D": np.tile(np.geomspace(1e9, 1e12, 4), 6)}
+    loss = iso.laws.get("chinchilla").bind("besiroglu2024")(**runs)
+    fit = iso.fit("chinchilla", {**runs, "loss": loss * np.exp(0.001 * np.random.default_rng(0).standard_normal(24))})
+    flat = iso.law("2.2 + 0 * N", vars=["N"]).bind()
+    rule = iso.rules.get("crossover")
+    at = {"D": 1e12}
+    by_fit = rule(first=fit, second=flat, x="N", low=1e8, high=1e12, at=at)
+    assert fit.predict(N=by_fit.points[0], D=1e12) == pytest.approx(2.2, abs=1e-5)
+    by_draws = rule(first=fit.bootstrap(200, seed=0), second=flat, x="N", low=1e8, high=1e12, at=at)
+    assert by_draws.probability == 1.0
+    assert by_draws.low < by_fit.points[0] < by_draws.high
+    with pytest.raises(LawError, match="no value for D"):
+        rule(first=fit.bootstrap(20, seed=0), second=flat, x="N", low=1e8, high=1e12)
+
+
+def test_curve_similarity_shares_ranks_among_ties():
+    told = iso.rules.get("curve_similarity")(
+        tokens=[1.0, 2.0, 3.0, 4.0], small=[0.0, 1.0, 2.0, 4.0], large=[0.0, 1.0, 2.0, 4.0]
+    )
+    assert told.rank_correlation == pytest.approx(1.0)
+    assert told.area == 0.0
+
+
+def test_projektor_mixtures_of_other_numbers_of_sources():
+    law = projektor_mixture(4)
+    assert law.name == "projektor_mixture_4"
+    assert law.variables == ("p1", "p2", "p3", "OT")
+    assert len(law.parameters) == 14
+    with pytest.raises(LawError, match="two sources") as caught:
+        projektor_mixture(1)
+    assert caught.value.code == "option"
+
+
+TRUTH = {"Nc": 6.5e13, "alpha_N": 0.077, "Sc": 2.1e3, "alpha_S": 0.76, "B_star": 2e8, "alpha_B": 0.21}
+
+
+def trajectory(N, S, batch, p=TRUTH):
+    """Loss after S steps by bisection: what the implicit law solves."""
+    low = np.broadcast_to((p["Nc"] / N) ** p["alpha_N"], np.broadcast_shapes(np.shape(N), np.shape(S))).copy()
+    high = np.full_like(low, 1e3)
+    for _ in range(200):
+        L = 0.5 * (low + high)
+        right = (p["Nc"] / N) ** p["alpha_N"] + (
+            p["Sc"] * (1 + p["B_star"] / (batch * L ** (1 / p["alpha_B"]))) / S
+        ) ** p["alpha_S"]
+        low, high = np.where(right > L, L, low), np.where(right > L, high, L)
+    return 0.5 * (low + high)
+
+
+def test_su_constants_are_recovered_step_by_step():
+    """Models below 60M parameters with a little noise; then the curve of a model 500 times larger is predicted."""
+    random = np.random.default_rng(3)
+    noisy = lambda values, size: values * np.exp(size * random.standard_normal(np.shape(values)))  # noqa: E731
+    N = np.geomspace(1e6, 6e7, 12)
+    level, batch = (axis.ravel() for axis in np.meshgrid([3.2, 3.6, 4.2, 5.0], np.geomspace(2e4, 2e7, 6)))
+    S_min = TRUTH["Sc"] / (level - (TRUTH["Nc"] / 6e7) ** TRUTH["alpha_N"]) ** (1 / TRUTH["alpha_S"])
+    S = S_min * (1 + TRUTH["B_star"] * level ** (-1 / TRUTH["alpha_B"]) / batch)
+    steps = np.geomspace(2e3, 3e5, 40)
+    told = fit_stepwise(
+        {"N": N, "loss": noisy((TRUTH["Nc"] / N) ** TRUTH["alpha_N"], 5e-4)},
+        {"batch": batch, "S": noisy(S, 0.01), "L": level},
+        {
+            "N": np.full(40, 6e7),
+            "S": steps,
+            "batch": np.full(40, 5e5),
+            "loss": noisy(trajectory(6e7, steps, 5e5), 5e-4),
+        },
+    )
+    assert told.keys() == TRUTH.keys()
+    for name in ("alpha_N", "alpha_B", "alpha_S"):
+        assert told[name] == pytest.approx(TRUTH[name], rel=0.03), name
+    steps = np.geomspace(5e3, 5e5, 20)
+    assert trajectory(3.3e10, steps, 2e6, told) == pytest.approx(trajectory(3.3e10, steps, 2e6), rel=0.005)
