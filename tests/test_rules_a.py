@@ -259,6 +259,12 @@ def trajectory(N, S, batch, p=TRUTH):
     return 0.5 * (low + high)
 
 
+def test_su_trajectory_is_what_bisection_finds():
+    law = iso.laws.get("su_trajectory").bind(TRUTH)
+    N, S, batch = np.meshgrid([1e6, 1e9, 3.3e10], np.geomspace(2e3, 1e6, 7), [3e4, 3e7])
+    np.testing.assert_allclose(law(N=N, S=S, batch=batch), trajectory(N, S, batch), rtol=1e-12)
+
+
 def test_su_constants_are_recovered_step_by_step():
     """Models below 60M parameters with a little noise; then the curve of a model 500 times larger is predicted."""
     random = np.random.default_rng(3)

@@ -241,6 +241,24 @@ LAWS = {
         "grid": {"L": (2.0, 7.0, 15)},
         "noise": 0.03,
     },
+    "su_trajectory": {
+        # (4 / 1)^0.5 + (1 * (1 + 24 / (2 * 4)) / 1)^0.5 = 2 + 2 with 1 / alpha_B = 1
+        "at": {
+            "N": 1.0,
+            "S": 1.0,
+            "batch": 2.0,
+            "Nc": 4.0,
+            "alpha_N": 0.5,
+            "Sc": 1.0,
+            "alpha_S": 0.5,
+            "B_star": 24.0,
+            "alpha_B": 1.0,
+        },
+        "value": 4.0,
+        "truth": {"Nc": 6.5e13, "alpha_N": 0.077, "Sc": 2100.0, "alpha_S": 0.76, "B_star": 2e8, "alpha_B": 0.21},
+        "grid": {"N": (1e6, 1e9, 4), "S": (3e3, 1e6, 10), "batch": (3e4, 3e7, 4)},
+        "noise": 0.0005,
+    },
     "su_hyperbola": {
         "at": {"batch": 4.0, "S_min": 10.0, "B_crit": 2.0},
         "value": 15.0,

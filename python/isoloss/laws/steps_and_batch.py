@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-__all__ = ["ENTRIES", "SU", "fit_stepwise", "su_critical_batch", "su_hyperbola", "su_size", "su_size_steps"]
+__all__ = [
+    "ENTRIES",
+    "SU",
+    "fit_stepwise",
+    "su_critical_batch",
+    "su_hyperbola",
+    "su_size",
+    "su_size_steps",
+    "su_trajectory",
+]
 
 _FAMILY = "steps_and_batch"
 SU = Source("Unraveling the Mystery of Scaling Laws: Part I", "2403.06563", "Su et al.", 2024)
@@ -159,6 +168,46 @@ def su_hyperbola() -> Law:
     )
 
 
+def su_trajectory() -> Law:
+    """Loss after S steps at batch B, the root of L = (Nc/N)^alpha_N + (Sc (1 + B_star/(B L^(1/alpha_B)))/S)^alpha_S.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> curve = iso.laws.get("su_trajectory").bind(
+    ...     Nc=6.5e13, alpha_N=0.077, Sc=2100.0, alpha_S=0.76, B_star=2e8, alpha_B=0.21
+    ... )
+    >>> curve(N="33B", S=[1e4, 1e5], batch="2M").round(3)
+    array([2.129, 1.854])
+    """
+    return law(
+        "root(L, L - (Nc / N)**alpha_N - (Sc * (1 + B_star / (batch * L**(1 / alpha_B))) / S)**alpha_S, "
+        "(Nc / N)**alpha_N, 1000)",
+        name="su_trajectory",
+        positive=["Nc", "alpha_N", "Sc", "alpha_S", "B_star", "alpha_B"],
+        bounds=_BOUNDS,
+        starts={
+            "Nc": (1e12, 1e14),
+            "alpha_N": (0.05, 0.1),
+            "Sc": (1e3, 1e4),
+            "alpha_S": (0.5, 0.8),
+            "B_star": (1e7, 1e9),
+            "alpha_B": (0.15, 0.3),
+        },
+        meanings=_MEANINGS,
+        units={"N": _N},
+        recipe=Recipe(SquaredError(space="log"), _RECIPE),
+        family=_FAMILY,
+        status="form verified",
+        source=SU,
+        notes=(
+            "The right side falls with L, so there is one root; a loss above 1000 has none and is NaN.",
+            "Constant learning rate after the warm-up, which is left out.",
+            _OWN,
+        ),
+    )
+
+
 def fit_stepwise(
     sizes: Mapping[str, ArrayLike],
     batches: Mapping[str, ArrayLike],
@@ -235,6 +284,7 @@ ENTRIES: Mapping[str, Callable[[], Law]] = MappingProxyType(
         "su_size_steps": su_size_steps,
         "su_critical_batch": su_critical_batch,
         "su_hyperbola": su_hyperbola,
+        "su_trajectory": su_trajectory,
     }
 )
 """The laws of this family by name; each is built when it is first asked for."""

@@ -178,7 +178,7 @@ def _rivals(N: float, D: float, L: float | None) -> tuple[Rival, ...]:
         law = get(name) if name else None
         if law is None or ("L" in law.variables and L is None):
             return float("nan")
-        at = {"N": N, "D": D, "C": 6.0 * N * D, "L": L}
+        at = {"N": N, "D": D, "C": 6.0 * N * D, "L": float("nan") if L is None else L}
         key = "table2" if name.startswith("steplaw") else next(iter(law.published))
         return float(law.bind(key)(**{name: at[name] for name in law.variables}))
 
