@@ -178,7 +178,7 @@ def su_trajectory() -> Law:
     ...     Nc=6.5e13, alpha_N=0.077, Sc=2100.0, alpha_S=0.76, B_star=2e8, alpha_B=0.21
     ... )
     >>> curve(N="33B", S=[1e4, 1e5], batch="2M").round(3)
-    array([2.129, 1.854])
+    array([2.41 , 1.972])
     """
     return law(
         "root(L, L - (Nc / N)**alpha_N - (Sc * (1 + B_star / (batch * L**(1 / alpha_B))) / S)**alpha_S, "
