@@ -51,7 +51,7 @@ def demo(shown: "iso.demo.Demo") -> None:
     console.print()
     console.print(_parameters(fitted, draws, 0.95, shown.truth))
     failed = f", {draws.failed:,} failed and left out" if draws.failed else ""
-    console.print(f"intervals: percentiles of {len(draws):,} bootstrap draws{failed}", style="dim")
+    console.print(f"{draws.describe_interval()}, {len(draws):,} {draws.method} draws{failed}", style="dim")
     console.print()
     console.print(_optimum(shown.allocation, shown.true_optimum))
     console.print()
@@ -160,6 +160,9 @@ def _fit_part(fitted: "iso.Fit", draws: Any, level: float) -> dict[str, Any]:
             "draws": len(draws.params),
             "failed": draws.failed,
             "level": level,
+            "method": draws.method,
+            "interval": draws.basis.interval,
+            "calibrated": draws.basis.calibrated,
             "intervals": draws.conf_int(level),
         }
     return record
