@@ -692,3 +692,15 @@ def test_a_published_law_without_any_runs():
     assert answer["predict"]["batch"] == pytest.approx(0.00037 * 1e9**0.703 * 2048)
     only_batch = command("--law", "minicpm", "--loss", "2.0", "--at", "1B,20B")
     assert "lr not given" in only_batch.stdout
+
+
+def test_the_plug_and_play_calculator():
+    """Table 2 of the paper gives 9.166e-4 and 4.999e6 tokens at 7B and 1.4T; its bootstrap mean another 2 %."""
+    done = command("--law", "steplaw", "--at", "7B,1.4T")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "steplaw:table2 at N 7.00B, D 1.40T\nlr 9.17e-4   batch 5.00M tok\n"
+    (table,) = json.loads(command("--law", "steplaw", "--at", "N=7B,D=1.4T", "--json").stdout)["answers"]
+    assert table["predict"]["lr"] == pytest.approx(9.166e-4, abs=5e-8)
+    assert table["predict"]["batch"] == pytest.approx(4.999e6, abs=5e2)
+    (mean,) = json.loads(command("--law", "steplaw:bootstrap_mean", "--at", "7B,1.4T", "--json").stdout)["answers"]
+    assert mean["predict"]["lr"] == pytest.approx(1.7973 * 7e9**-0.71292 * 1.4e12**0.30749, rel=1e-3)
