@@ -99,7 +99,7 @@ def run(quick: bool = False) -> Report:
     thresholds = ", ".join(f"{100 * t:g} %" for t in sorted({row.threshold for row in left_out.rows}))
     boxes = (
         f"boxes in octaves, lr x batch: predicted {predicted[0]:.2f} x {predicted[1]:.2f}, measured "
-        f"{measured[0]:.2f} x {measured[1]:.2f}; by area {areas[0]:.2f} against {areas[1]:.2f}, measured from run to run"
+        f"{measured[0]:.2f} x {measured[1]:.2f}; by area {areas[0]:.2f} against {areas[1]:.2f}, from run to run"
     )
     known = (
         f"published Step Law: mean {100 * law.mean.nearest:.4f} %, median {100 * law.median.nearest:.4f} %, largest "
