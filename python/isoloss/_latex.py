@@ -20,7 +20,15 @@ _GREEK = frozenset((
 # fmt: on
 _WORD = re.compile(r"[^\W\d]\w*")
 _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = 1, 2, 3, 4, 5
-_NAMED = {"log": r"\ln", "tanh": r"\tanh", "log2": r"\log_2", "log10": r"\log_{10}", "min": r"\min", "max": r"\max"}
+_NAMED = {
+    "exp": r"\exp",
+    "log": r"\ln",
+    "tanh": r"\tanh",
+    "log2": r"\log_2",
+    "log10": r"\log_{10}",
+    "min": r"\min",
+    "max": r"\max",
+}
 _COMPARED: dict[type[ast.cmpop], str] = {
     ast.Lt: "<",
     ast.LtE: r"\le",
@@ -56,7 +64,7 @@ def _part(text: str) -> str:
         return rf"\{text}"
     if text == "inf":
         return r"\infty"
-    if len(text) == 1 or text.isdigit():
+    if len(text) == 1 or text.replace(",", "").isdigit():
         return text
     return rf"\mathrm{{{_escaped(text)}}}"
 
