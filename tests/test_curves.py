@@ -92,6 +92,17 @@ def test_schedules_without_a_name_are_recognised_by_their_shape(table, kind):
     assert iso.read_curves(without).where(schedule=kind).runs == (kind,)
 
 
+def test_a_change_that_stands_alone_is_a_jump_and_not_a_slope(curves):
+    lr = curves["two_stage"].schedule.values
+    assert lr[999] == pytest.approx(3e-4)
+    assert lr[1000] == pytest.approx(9e-5)
+    table = {"step": [10, 20, 30, 40, 50], "loss": [3.0] * 5, "lr": [1.0, 1.0, 0.5, 0.5, 0.25]}
+    between = {
+        jumps: iso.read_curves(table, jumps=jumps)[0].schedule.at([25, 45]).tolist() for jumps in (None, True, False)
+    }
+    assert between == {None: [1.0, 0.5], True: [1.0, 0.5], False: [0.75, 0.375]}
+
+
 def test_shapes_that_are_none_of_the_known_ones_are_other():
     assert recognised(S.from_array(1.0 + 0.5 * np.sin(np.arange(200) / 9))) == "other"
     assert recognised(S.from_array([1.0] * 50 + [0.3] * 50)) == "multi_step"

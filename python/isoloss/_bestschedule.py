@@ -39,7 +39,7 @@ __all__ = ["BestSchedule", "FinalLoss", "best_schedule", "pooled"]
 F64 = NDArray[np.float64]
 _KNOTS = 64  # evenly spread, and half as many again towards the end
 _MOST = 1000  # iterations
-_GAP = 1e-7  # nats per token: what may be left to gain
+_GAP = 1e-5  # nats per token: what may be left to gain
 _MEMORY = 10  # losses that the line search looks back on
 _ONE = "isoloss_one"
 
@@ -237,13 +237,9 @@ def best_schedule(
     }
     rivals = {name: target(floored(schedule))[0] for name, schedule in candidates.items()}
     chain = _Chain.of(steps, rise, peak, least)
-    best: tuple[float, F64, float, int] | None = None
-    for name in sorted(rivals, key=lambda key: rivals[key])[:2]:
-        found = _descend(target, chain, candidates[name].values[chain.knots])
-        best = found if best is None or found[0] < best[0] else best
-    loss, at_knots, gap, iterations = best if best is not None else (np.inf, np.zeros(0), np.inf, 0)
-    values = np.minimum(chain.values(at_knots), peak)
     top = min(rivals, key=lambda key: rivals[key])
+    loss, at_knots, gap, iterations = _descend(target, chain, candidates[top].values[chain.knots])
+    values = np.minimum(chain.values(at_knots), peak)
     if rivals[top] < loss:
         loss, values = rivals[top], candidates[top].values
     arguments = {"steps": steps, "peak": peak, "warmup": rise, "floor": least, "law": fit.law.name}

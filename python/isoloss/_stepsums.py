@@ -67,12 +67,16 @@ def drop_points(schedule: Schedule, steps: Int) -> Points:
     drops = np.concatenate([[0.0], lr[:-1] - lr[1:]])
     drops[np.abs(drops) <= _NOISE * schedule.peak] = 0.0
     before = np.concatenate([[0.0], area[:-1]])
-    parts = []
+    parts, logs = [], np.log(lr)
     for sign in (1.0, -1.0):
         weight = np.maximum(sign * drops, 0.0)
         if weight.any():
-            parts.append((sign, _Tree.of(weight, before, np.log(lr), schedule.peak)))
-    found = [(sign, tree, *tree.read(steps, area[steps], before, area)) for sign, tree in parts]
+            last = int(np.flatnonzero(weight)[-1]) + 1
+            parts.append((sign, _Tree.of(weight[:last], before[:last], logs[:last], schedule.peak), last))
+    found = [
+        (sign, tree, *tree.read(np.minimum(steps, last - 1), area[steps], before[:last], area[:last]))
+        for sign, tree, last in parts
+    ]
     counts = [np.diff(ends) for *_, ends in found]
     offsets = np.concatenate([[0], np.cumsum(np.sum(counts, axis=0) if counts else np.zeros(len(steps)))])
     offsets = offsets.astype(np.int64)
@@ -109,7 +113,8 @@ class _Tree:
         blocks = -(-len(weight) // _LEAF)
         padded = np.zeros((3, blocks * _LEAF))
         padded[:, : len(weight)] = weight, place, log_lr
-        nodes = padded.reshape(3, blocks, _LEAF)
+        # Points of a block along the second axis, blocks along the last: sums over points are then sums of long rows.
+        nodes = np.ascontiguousarray(padded.reshape(3, blocks, _LEAF).transpose(0, 2, 1))
         good = np.ones(blocks, dtype=np.bool_)
         # Where the points lie that stand for each half of a block: first the single steps.
         low = steps[np.minimum(np.arange(0, blocks * _LEAF, _LEAF), len(weight))]
@@ -118,23 +123,22 @@ class _Tree:
         while True:
             nodes, fits = _gauss(nodes, scale)
             good &= fits | (high - low <= 2)
-            own = nodes[:, good]
-            count = np.where(good, np.count_nonzero(nodes[0], axis=1), high - low)
+            count = np.where(good, np.count_nonzero(nodes[0], axis=0), high - low)
             start = np.concatenate([[0], np.cumsum(count)])
             table = np.empty((3, start[-1]))
-            _scatter(table, start, own, good)
+            _scatter(table, start, nodes[:, :, good], good)
             _copy(table, start, tables[-1], low - (size - tables[-1].shape[1]), good, count)
             tables.append(table)
             starts.append(start + size)
             size += table.shape[1]
-            if len(good) <= 2:
+            if len(good) == 1:
                 break
             if len(good) % 2:
-                nodes = np.concatenate([nodes, np.zeros((3, 1, 2))], axis=1)
+                nodes = np.concatenate([nodes, np.zeros((3, 2, 1))], axis=2)
                 good = np.append(good, True)
                 starts[-1] = np.append(starts[-1], starts[-1][-1])
             low, high = starts[-1][:-1:2], starts[-1][2::2]
-            nodes = nodes.reshape(3, -1, 4)
+            nodes = np.concatenate([nodes[:, :, ::2], nodes[:, :, 1::2]], axis=1)
             good = good[::2] & good[1::2]
         joined = np.concatenate(tables, axis=1)
         return cls(joined[0], joined[1], joined[2], steps, starts)
@@ -152,11 +156,12 @@ class _Tree:
             # A block may be read whole by rows that have come this far; never before its own end.
             key = np.maximum.accumulate(right + _REACH * (right - left))
             whole = np.searchsorted(key, reached, side="right")
-            whole = np.minimum(whole, rows // size)
-            begin = covered // size
+            # Only blocks that lie before the row; past the last step of the measure that is all of them.
+            whole = np.minimum(whole, np.where(rows == last - 1, len(key), (rows + 1) // size))
+            begin = -(-covered // size)  # the last block of a level may be cut short
             end = np.maximum(begin, whole)
             ranges.append((self.starts[level][begin], self.starts[level][end]))
-            covered = np.maximum(covered, end * size)
+            covered = np.maximum(covered, np.minimum(end * size, last))
         covered = np.minimum(covered, rows + 1)
         ranges.append((self.steps[covered], self.steps[rows + 1]))
         counts = np.stack([high - low for low, high in ranges], axis=1)
@@ -168,39 +173,40 @@ class _Tree:
 
 
 def _gauss(nodes: F64, scale: float) -> tuple[F64, NDArray[np.bool_]]:
-    """Two-point rules for blocks of points (3, blocks, points), and whether each is good enough."""
+    """Two-point rules for blocks of points (3, points, blocks), and whether each is good enough."""
     weight, place, log_lr = nodes
-    total = weight.sum(axis=1)
+    total = weight.sum(axis=0)
     some = total > 0.0
-    safe = np.where(some, total, 1.0)
-    middle = (weight * place).sum(axis=1) / safe
-    off = np.where(weight > 0.0, place - middle[:, None], 0.0)
-    second = (weight * off**2).sum(axis=1) / safe
-    third = (weight * off**3).sum(axis=1) / safe
+    share = weight / np.where(some, total, 1.0)
+    middle = (share * place).sum(axis=0)
+    off = place - middle
+    first = share * off
+    second = (first * off).sum(axis=0)
+    third = (first * off * off).sum(axis=0)
     # Points that coincide up to rounding are one.
-    spread = second > 1e-24 * np.maximum(middle**2, 1e-300)
+    spread = second > 1e-24 * np.maximum(middle * middle, 1e-300)
     variance = np.where(spread, second, 1.0)
     half = 0.5 * third / variance
-    reach = np.sqrt(half**2 + variance)
+    reach = np.sqrt(half * half + variance)
     low, high = half - reach, half + reach
-    share = np.where(spread, high / (high - low), 1.0)
-    mean = (weight * log_lr).sum(axis=1) / safe
-    lean = log_lr - mean[:, None]
-    slope = np.where(spread, (weight * off * lean).sum(axis=1) / safe / variance, 0.0)
-    bend = (weight * np.where(weight > 0.0, lean - slope[:, None] * off, 0.0) ** 2).sum(axis=1)
-    low, high = np.where(spread, low, 0.0), np.where(spread, high, 0.0)
-    made = np.empty((3, len(total), 2))
-    made[0] = np.stack([total * share, np.where(spread, total * (1.0 - share), 0.0)], axis=1)
-    made[1] = middle[:, None] + np.stack([low, high], axis=1)
-    made[2] = mean[:, None] + slope[:, None] * np.stack([low, high], axis=1)
-    made[:, ~some] = 0.0
+    part = np.where(spread, high / (high - low), 1.0)
+    mean = (share * log_lr).sum(axis=0)
+    lean = log_lr - mean
+    slope = np.where(spread, (first * lean).sum(axis=0) / variance, 0.0)
+    bend = (weight * (lean - slope * off) ** 2).sum(axis=0)
+    made = np.empty((3, 2, len(total)))
+    made[0] = total * part, np.where(spread, total * (1.0 - part), 0.0)
+    made[1] = np.where(spread, low, 0.0), np.where(spread, high, 0.0)
+    made[2] = mean + slope * made[1]
+    made[1] += middle
+    made[:, :, ~some] = 0.0
     return made, ~some | (bend <= _BEND * scale)
 
 
 def _scatter(table: F64, start: Int, own: F64, good: NDArray[np.bool_]) -> None:
     """Write the rules of the good blocks to their places."""
     used = own[0] != 0.0
-    place = start[:-1][good][:, None] + np.cumsum(used, axis=1) - 1
+    place = start[:-1][good] + np.cumsum(used, axis=0) - 1
     table[:, place[used]] = own[:, used]
 
 

@@ -39,7 +39,7 @@ def read_curves(
     schedule: str | None = None,
     N: str | None = None,
     warmup: int | None = None,
-    jumps: bool = False,
+    jumps: bool | None = None,
     schedules: Schedules | None = None,
     after: int | None = None,
     every: int | None = None,
@@ -64,8 +64,9 @@ def read_curves(
         Column of the model size.
     warmup : int, optional
         Steps of linear warm-up from zero. Left out, a rise that was logged is taken as the warm-up.
-    jumps : bool
-        The learning rate keeps each logged value until the next logged step, instead of a straight line between.
+    jumps : bool, optional
+        Whether the learning rate keeps each logged value until the next logged step, instead of following a straight
+        line between. Left out, it does so where a single change stands between flat stretches.
     schedules : mapping or callable, optional
         Exact schedules by label of the run or by name of the schedule; a callable takes either, and gives None where
         it has nothing to say. They must agree with the logged learning rates within 1 % of the peak.
@@ -224,7 +225,7 @@ class _Reader:
         column_of: Mapping[str, str | None],
         extra: Mapping[str, str],
         warmup: int | None,
-        jumps: bool,
+        jumps: bool | None,
         schedules: Schedules | None,
         after: int | None,
     ) -> None:
@@ -322,7 +323,9 @@ class _Reader:
         warmup = _logged_rise(step, lr) if self.warmup is None else self.warmup
         if warmup == 0 and step[0] > 1:
             self.assumed.append((label, int(step[0])))
-        return from_points(step, lr, warmup=min(warmup, int(step[-1]) - 1), jumps=self.jumps)
+        if self.jumps is None:
+            step, lr = _jumps_kept(step, lr)
+        return from_points(step, lr, warmup=min(warmup, int(step[-1]) - 1), jumps=bool(self.jumps))
 
     def notices(self) -> list[Notice]:
         """What was assumed about steps that were not logged."""
@@ -335,6 +338,14 @@ class _Reader:
         )
         runs = [label for label, _ in self.assumed]
         return [Notice(code="curve-start-assumed", severity="warning", message=message, details={"runs": runs})]
+
+
+def _jumps_kept(step: NDArray[np.int64], lr: F64) -> tuple[NDArray[np.int64], F64]:
+    """Logged points with one more just before each change that stands alone between flat stretches."""
+    changed = np.concatenate([[True], np.diff(lr) != 0.0, [False]])  # before each point, and none after the last
+    alone = np.flatnonzero(changed[1:-1] & ~changed[:-2] & ~changed[2:]) + 1
+    alone = alone[step[alone] - step[alone - 1] > 1]
+    return np.insert(step, alone, step[alone] - 1), np.insert(lr, alone, lr[alone - 1])
 
 
 def _logged_rise(step: NDArray[np.int64], lr: F64) -> int:

@@ -48,6 +48,8 @@ AnyStarts = Starts | Box
 _FLOOR = 1e-3  # of the typical target: a term this small is present but decides nothing
 _MOST_GRID_POINTS = 1_000_000
 _ENOUGH_ROWS = 5_000
+_ENOUGH_SUMMED = 5000  # points of inner tables, where rows are sums
+_FEWEST_ROWS = 60  # rows that thinning for the sake of those leaves
 _AT_ONCE = 2_000_000  # predictions held while screening
 _VANISHING = 1e-100  # a term this small at amplitude one has no amplitude at which it could matter
 
@@ -98,8 +100,9 @@ def start_points(problem: Problem, starts: AnyStarts, *, seed: int = 0, threads:
 
 
 def thinned(problem: Problem) -> Problem:
-    """The same problem on a few thousand of its rows: starts need no more."""
-    step = len(problem.target) // _ENOUGH_ROWS
+    """The same problem on a few thousand of its rows, or of the points that its rows sum: starts need no more."""
+    rows = len(problem.target)
+    step = max(rows // _ENOUGH_ROWS, min(_summed(problem) // _ENOUGH_SUMMED, rows // _FEWEST_ROWS))
     if step < 2:
         return problem
     return replace(
@@ -108,6 +111,13 @@ def thinned(problem: Problem) -> Problem:
         target=np.ascontiguousarray(problem.target[::step]),
         weights=None if problem.weights is None else np.ascontiguousarray(problem.weights[::step]),
     )
+
+
+def _summed(problem: Problem) -> int:
+    """Points of inner tables that all rows together sum."""
+    at = dict(zip(problem.expression.variables, problem.columns, strict=True))
+    tables = [name.removesuffix(".first") for name in at if name.endswith(".first")]
+    return int(sum(np.sum(at[f"{table}.last"] - at[f"{table}.first"]) for table in tables))
 
 
 def default_count(k: int) -> int:
