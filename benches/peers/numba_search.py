@@ -1,9 +1,13 @@
 """The search by numba: naive, with the whole expression in the innermost loop, and hoisted by hand."""
 
+import sys
 from typing import Any
 
 import numpy as np
 from common import MissingError
+
+# numba looks for the package `coverage`, and would find the folder of that name beside this one.
+sys.modules.setdefault("coverage", None)  # type: ignore[arg-type]
 
 try:
     import numba

@@ -178,35 +178,44 @@ fn join(values: &mut [f64], others: &[f64]) -> u64 {
 fn spread(offset: f64, values: &[f64], limit: f64) -> (usize, usize, usize) {
     let mut count = [0.0; EACH];
     let mut first = [f64::INFINITY; EACH];
-    let mut last = [-1.0; EACH];
+    let mut last = [f64::INFINITY; EACH];
     let mut at = 0.0;
     let (blocks, rest) = values.as_chunks::<EACH>();
+    macro_rules! look {
+        ($block:ident) => {
+            for i in 0..EACH {
+                let hit = offset + $block[i] <= limit;
+                count[i] += if hit { 1.0 } else { 0.0 };
+                // The number of the block, since lanes keep their place; of the last one its negative.
+                first[i] = if hit & (at < first[i]) { at } else { first[i] };
+                last[i] = if hit { -at } else { last[i] };
+            }
+        };
+    }
     for block in blocks {
-        for i in 0..EACH {
-            let hit = offset + block[i] <= limit;
-            count[i] += if hit { 1.0 } else { 0.0 };
-            // The number of the block: lanes keep their place.
-            first[i] = if hit & (at < first[i]) { at } else { first[i] };
-            last[i] = if hit { at } else { last[i] };
-        }
+        look!(block);
         at += 1.0;
     }
-    let (mut n, mut from, mut end) = (0, usize::MAX, 0);
+    let mut end = [f64::NAN; EACH];
+    end[..rest.len()].copy_from_slice(rest);
+    look!(end);
+    let mut place = 0.0;
     for i in 0..EACH {
-        n += count[i] as usize;
-        if last[i] >= 0.0 {
-            from = from.min(first[i] as usize * EACH + i);
-            end = end.max(last[i] as usize * EACH + i + 1);
+        first[i] = first[i] * EACH as f64 + place;
+        last[i] = last[i] * EACH as f64 - place;
+        place += 1.0;
+    }
+    let mut n = EACH;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            count[i] += count[i + n];
         }
     }
-    for (i, &x) in rest.iter().enumerate() {
-        if offset + x <= limit {
-            n += 1;
-            from = from.min(blocks.len() * EACH + i);
-            end = blocks.len() * EACH + i + 1;
-        }
+    if count[0] == 0.0 {
+        return (0, 0, 0);
     }
-    (n, from, end)
+    (count[0] as usize, least_lane(first) as usize, 1 + (-least_lane(last)) as usize)
 }
 
 /// One operation with the same other operand for all values.
