@@ -45,6 +45,16 @@ pub(crate) enum Op {
 }
 
 impl Op {
+    /// Whether the result has a kink or a jump somewhere.
+    fn is_kinked(self) -> bool {
+        match self {
+            Self::Unary(op, _) => matches!(op, Unary::Abs | Unary::Floor),
+            Self::Binary(op, ..) => !matches!(op, Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Pow),
+            Self::Select(..) => true,
+            Self::MulAdd(..) | Self::MulSub(..) | Self::NegMulAdd(..) => false,
+        }
+    }
+
     fn map(self, f: impl Fn(Src) -> Src) -> Self {
         match self {
             Self::Unary(op, a) => Self::Unary(op, f(a)),
@@ -99,6 +109,11 @@ impl Tape {
         }
         builder.tape.outputs = outputs.iter().map(|id| builder.place[id]).collect();
         builder.tape
+    }
+
+    /// Whether no instruction has a kink or a jump.
+    pub(crate) fn is_smooth(&self) -> bool {
+        !self.instrs.iter().any(|instr| instr.op.is_kinked())
     }
 
     /// As [`Tape::build`], with the inputs given, in order; further inputs are constants, after them.

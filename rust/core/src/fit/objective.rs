@@ -118,6 +118,11 @@ impl Loss {
         matches!(self, Self::Absolute | Self::Quantile { .. })
     }
 
+    /// Whether the second derivative jumps somewhere.
+    pub(crate) fn jumps(self) -> bool {
+        matches!(self, Self::Huber { .. } | Self::AsymmetricHuber { .. } | Self::Expectile { .. }) || self.has_kink()
+    }
+
     /// Whether the fit goes through wider losses first.
     pub(crate) fn is_staged(self) -> bool {
         self.has_kink() || self.delta() > 0.0

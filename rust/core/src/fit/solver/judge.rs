@@ -13,6 +13,8 @@ const STAGE_TOLERANCE: f64 = 1e-3;
 const KINK_TOLERANCE: f64 = 1e-8;
 /// Predicted relative decrease that rounding hides.
 const ROUNDING: f64 = 1e-15;
+/// Length of a last step that is taken on trust, relative to the one before.
+const SHORT: f64 = 0.1;
 /// Relative decrease below which a step counts as near the minimum, where the true curvature leads.
 const NEAR: f64 = 0.03;
 /// After a step that failed, damping shortens the next one at least so much, relative to what stops it.
@@ -116,7 +118,10 @@ impl Solver<'_> {
                 }
                 self.begin_stages(lane)
             }
-            Phase::Restart => (true, Next::Step),
+            Phase::Restart => {
+                self.loose[lane] = self.settings.reach[lane] > self.settings.delta[lane];
+                (true, Next::Step)
+            }
             Phase::GivenUp => (true, Next::End(Status::MaxIterations)),
             Phase::Trial | Phase::Closing | Phase::Projected => {
                 if self.phase[lane] == Phase::Trial && self.project(lane, old, value) {
@@ -163,10 +168,12 @@ impl Solver<'_> {
                     }
                 } else {
                     self.grow[lane] = 2.0;
-                    // A model that was right so far will be, the more so the shorter the step.
                     let exact = !self.settings.convex[lane] && self.phase[lane] == Phase::Trial;
-                    self.doubt[lane] =
-                        if exact { (ratio - 1.0).abs() / self.predicted[lane].sqrt() } else { f64::INFINITY };
+                    let off = (decrease - self.predicted[lane]).abs();
+                    let length = self.length[lane] * self.extent[lane].sqrt();
+                    self.behind[lane] = if exact { length } else { 0.0 };
+                    self.doubt[lane] = off / (length * length * length);
+                    self.loose[lane] = false;
                     if decrease < NEAR * old {
                         self.hold[lane] = self.hold[lane].saturating_sub(1);
                         self.settings.convex[lane] = self.hold[lane] > 0;
@@ -220,23 +227,27 @@ impl Solver<'_> {
         gradient
     }
 
-    /// How far the model may be off at the end of the step at hand, relative to what it predicts. The third order of
-    /// the objective, which it leaves out, grows with the length of a step, as the root of its prediction does; and what
-    /// damping is left holds the step back.
+    /// How far the model may be off at the end of the step at hand, relative to what it predicts. It leaves out the third
+    /// order of the objective, which is as large as the step before has shown; and what damping is left holds the
+    /// step back.
     #[inline(always)]
     fn error(&self, lane: usize) -> f64 {
-        // A row may cross the kink of its second derivative at the last moment.
-        let least = if self.program.objective.loss.is_staged() { 1e-3 } else { 0.0 };
-        let damping = self.lambda[lane] * self.extent[lane] / self.predicted[lane];
-        (self.doubt[lane] * self.predicted[lane].sqrt() + damping).max(least)
+        let (predicted, extent) = (self.predicted[lane], self.extent[lane]);
+        // A row may cross the jump of its second derivative at the last moment.
+        let least = if self.program.objective.loss.jumps() { 1e-2 } else { 0.0 };
+        let third = self.doubt[lane] * extent * extent.sqrt();
+        ((third + self.lambda[lane] * extent) / predicted).max(least)
     }
 
-    /// Whether the last step need not be evaluated: the model foretells its outcome to rounding.
+    /// Whether the last step need not be evaluated: the model foretells its outcome to rounding. Only of a step much
+    /// shorter than the one before, which knows nothing of the third order farther off: along a valley without
+    /// curvature a step of next to no gain is long.
     #[inline(always)]
     fn is_certain(&self, lane: usize) -> bool {
-        let kink = self.program.objective.loss.has_kink();
+        let smooth = self.smooth && !self.program.objective.loss.has_kink();
+        let short = self.extent[lane].sqrt() <= SHORT * self.behind[lane];
         let error = self.error(lane) * self.predicted[lane];
-        !kink && self.in_last_stage(lane) && error <= ROUNDING * self.current.value.0[lane]
+        short && smooth && self.in_last_stage(lane) && error <= ROUNDING * self.current.value.0[lane]
     }
 
     /// Takes the last step as the model sees it.

@@ -141,12 +141,17 @@ pub(crate) struct Solver<'p> {
     iterations: [u32; LANES],
     /// Some parameter has a unit.
     has_units: bool,
+    /// The law has no kink.
+    smooth: bool,
     /// What was just evaluated is finite: a point without derivatives leads nowhere.
     sound: [bool; LANES],
     /// It has left a parameter numb.
     numb: [bool; LANES],
-    /// How far the model was off at the last step, over the root of what it predicted.
+    /// The length of the last step, by `D`, if the true curvature made it; and how far the model was off, over its cube.
+    behind: [f64; LANES],
     doubt: [f64; LANES],
+    /// The current point was evaluated with rows beyond `delta` counted as inside.
+    loose: [bool; LANES],
     pub(crate) endings: [Ending; LANES],
 }
 
@@ -196,9 +201,12 @@ impl<'p> Solver<'p> {
             final_delta: [0.0; LANES],
             iterations: [0; LANES],
             has_units: program.unitless.contains(&false),
+            smooth: program.point.is_smooth() && program.lane.is_smooth(),
             sound: [false; LANES],
             numb: [false; LANES],
-            doubt: [f64::INFINITY; LANES],
+            behind: [0.0; LANES],
+            doubt: [0.0; LANES],
+            loose: [false; LANES],
             endings: [Ending { status: Status::Cancelled, value: f64::NAN, iterations: 0, gradient: f64::NAN }; LANES],
         }
     }
@@ -234,7 +242,8 @@ impl<'p> Solver<'p> {
         }
         self.settings.convex[lane] = true;
         self.probing[lane] = true;
-        self.doubt[lane] = f64::INFINITY;
+        self.behind[lane] = 0.0;
+        self.loose[lane] = false;
         self.refused[lane] = false;
         self.lenient[lane] = false;
         self.final_delta[lane] = self.program.objective.loss.delta();

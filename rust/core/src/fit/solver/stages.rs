@@ -87,7 +87,15 @@ impl Solver<'_> {
     pub(super) fn stage_end(&mut self, lane: usize, better: bool, status: Status) -> Next {
         let delta = self.settings.delta[lane];
         if self.in_last_stage(lane) {
-            return Next::End(status);
+            if better || !std::mem::take(&mut self.loose[lane]) {
+                return Next::End(status);
+            }
+            // The value at hand is not the objective's.
+            for j in 0..self.theta.len() {
+                self.trial[j].0[lane] = self.theta[j].0[lane];
+            }
+            self.phase[lane] = Phase::Restart;
+            return Next::Again;
         }
         if better {
             self.copy_lane(lane);
@@ -114,7 +122,7 @@ impl Solver<'_> {
             self.trial[j].0[lane] = self.theta[j].0[lane];
         }
         self.phase[lane] = Phase::Restart;
-        self.doubt[lane] = f64::INFINITY;
+        self.behind[lane] = 0.0;
         self.lambda[lane] *= 0.1;
         self.grow[lane] = 2.0;
         Next::Again
