@@ -50,7 +50,7 @@ impl Op {
         match self {
             Self::Unary(op, _) => matches!(op, Unary::Abs | Unary::Floor),
             Self::Binary(op, ..) => !matches!(op, Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Pow),
-            Self::Select(..) => true,
+            Self::Select(..) | Self::Part(..) => true,
             Self::MulAdd(..) | Self::MulSub(..) | Self::NegMulAdd(..) => false,
         }
     }
