@@ -67,10 +67,10 @@ elif which == "band":
     draws = iso.fit(law, few).bootstrap(4000, starts=0)
     call = lambda: draws.predict(N=N, D=D)
 elif which == "evaluate":
-    expression, sets = law.core({}), np.tile([1.7, 400.0, 0.34, 410.0, 0.28], (4000, 1))
+    expression, sets = law.core({}), np.tile([1.7, 400.0, 0.34, 410.0, 0.28], (1000, 1))
     call = lambda: expression.evaluate([N, D], sets)
 elif which == "counts":
-    call = lambda: _core.resample_counts(1, 100_000, np.arange(2000), 2000)
+    call = lambda: _core.resample_counts(1, 25_000, np.arange(2000), 2000)
 sent = []
 def kick(delay):
     time.sleep(delay)
