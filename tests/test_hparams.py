@@ -684,6 +684,16 @@ def test_wrong_usage_is_one_line(words):
     assert done.stderr.count("\n") == 1
 
 
+def test_batches_are_told_in_sequences_where_all_have_one_length(step):
+    best = step.predict(N=1e9, D=2e10)
+    assert best.sequences == pytest.approx(best.batch / 2048)
+    assert str(best).split("\n")[0].endswith(f"({best.batch / 2048:,.0f} sequences)")
+    table = {"N": [1e8, 1e8], "D": [2e9, 2e9], "loss": [3.0, 3.1], "gbs": [64, 64], "length": [2048, 4096]}
+    mixed = iso.read(table, batch="gbs", batch_unit="sequences", seq_len="length")
+    assert mixed.seq_len is None
+    assert iso.read(table, batch="gbs", batch_unit="sequences", seq_len=1024).seq_len == 1024
+
+
 def test_a_published_law_without_any_runs():
     done = command("--law", "porian", "--at", "1B,20B", "--json")
     assert done.returncode == 0, done.stderr

@@ -169,7 +169,7 @@ def read(
         frame=table.backend,
         notices=(*notices, *notes, *note_duplicates(columns, codes)),
         n_counts=n_counts if n_counts is not None else _what_n_counts(column_of.get("N", "")),
-        seq_len=length if isinstance(length, float) else None,
+        seq_len=_one_length(length, kept),
     )
 
 
@@ -235,6 +235,14 @@ def _sequence_length(table: Table, seq_len: float | str) -> float:
     if not (np.isfinite(length) and length > 0.0):
         raise OptionError(f"seq_len={seq_len!r} is not above zero", argument="seq_len")
     return length
+
+
+def _one_length(length: F64 | float | None, kept: NDArray[np.bool_]) -> float | None:
+    """The sequence length where all runs in use share one."""
+    if length is None or isinstance(length, float):
+        return length
+    used = np.unique(length[kept])
+    return float(used[0]) if len(used) == 1 else None
 
 
 def _note_dropped(faults: Sequence[tuple[str, tuple[int, ...]]]) -> list[Notice]:
