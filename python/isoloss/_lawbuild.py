@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isoloss._lawparts import Bound, Parameter, Published, Recipe
 from isoloss.errors import DataError, LawError, did_you_mean
+from isoloss.inner import Inner, Table, needs
 from isoloss.objective import Objective, resolve
 from isoloss.units import ROLES, complete_compute, parse_number
 
@@ -62,10 +63,13 @@ def build(
     objective: Objective | str | None,
     recipe: Recipe | None,
     published: Mapping[str, Published],
+    tables: Mapping[str, Mapping[str, ArrayLike]],
 ) -> dict[str, Any]:
     """The checked fields of a law, by the names they have in `isoloss.law.Law`."""
-    names = free_names(text)
-    columns = _variables(names, variables)
+    found = free_names(text)
+    names = [name for name in found if "." not in name]
+    inner, whole = _tables([name for name in found if "." in name], tables)
+    columns = _variables(names, variables, bool(inner or whole))
     numbers, rules = _constants(names, columns, constants, pivots)
     free = [n for n in names if n not in columns and n not in numbers and n not in rules]
     above_zero = {positive} if isinstance(positive, str) else set(positive)
@@ -97,7 +101,30 @@ def build(
         "recipe": recipe,
         "units": {n: units.get(n) or (ROLES[n].unit if n in ROLES else "") for n in columns},
         "published": dict(published),
+        "inner": inner,
+        "tables": whole,
     }
+
+
+def _tables(
+    dotted: list[str], given: Mapping[str, Mapping[str, ArrayLike]]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, Table]]:
+    """Inner tables that come with the data, and those of the law itself."""
+    used: dict[str, tuple[str, ...]] = {}
+    for name in dotted:
+        table, column = name.split(".")
+        used[table] = (*used.get(table, ()), column)
+    whole: dict[str, Table] = {}
+    for name, columns in given.items():
+        if name not in used:
+            message = f"tables names {name!r}, which the law does not sum over{did_you_mean(name, used)}"
+            raise LawError(message, code="law-unknown-name", name=name, argument="tables")
+        whole[name] = Table(columns)
+        for column in used[name]:
+            if column not in whole[name].columns:
+                message = f"tables[{name!r}] has no column {column!r}{did_you_mean(column, whole[name].columns)}"
+                raise LawError(message, code="law-unknown-name", name=column, argument="tables")
+    return {name: columns for name, columns in used.items() if name not in whole}, whole
 
 
 def _known(argument: str, given: Iterable[str], names: Iterable[str]) -> None:
@@ -110,7 +137,7 @@ def _known(argument: str, given: Iterable[str], names: Iterable[str]) -> None:
             raise LawError(message, code="law-unknown-name", name=name, argument=argument)
 
 
-def _variables(names: list[str], given: Sequence[str] | None) -> tuple[str, ...]:
+def _variables(names: list[str], given: Sequence[str] | None, sums: bool) -> tuple[str, ...]:
     if given is None:
         found = tuple(n for n in names if n in ROLES and n not in _NEVER_VARIABLES)
     else:
@@ -119,7 +146,7 @@ def _variables(names: list[str], given: Sequence[str] | None) -> tuple[str, ...]
             if name not in names:
                 message = f"vars names {name!r}, which does not appear in the law{did_you_mean(name, names)}"
                 raise LawError(message, code="law-unknown-name", name=name, argument="vars")
-    if not found:
+    if not found and not sums:
         message = f"no variable among the names {names}; say which are columns of data, e.g. vars={names[:1]}"
         raise LawError(message, code="law-no-variables", names=names)
     return found
@@ -268,10 +295,13 @@ def resolved_bounds(
     return numbers[:, 0].copy(), numbers[:, 1].copy()
 
 
-def checked_variables(law: Law, values: Mapping[str, float | str | ArrayLike]) -> dict[str, F64]:
-    """The law's variables as arrays; N, D and C complete each other."""
+def checked_variables(law: Law, values: Mapping[str, Any]) -> dict[str, F64 | Inner]:
+    """The law's variables as arrays, and its inner tables; N, D and C complete each other."""
+    tables = needs(law, values)
     arrays: dict[str, F64] = {}
     for name, value in values.items():
+        if name in tables:
+            continue
         try:
             arrays[name] = np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -280,7 +310,7 @@ def checked_variables(law: Law, values: Mapping[str, float | str | ArrayLike]) -
             message = f"variable {name!r}: {value!r} is not a number or an array of numbers"
             raise DataError(message, code="data-nonnumeric", column=name) from None
     completed = cast("dict[str, F64]", complete_compute(arrays)) if {*arrays} & {"N", "D", "C"} else arrays
-    for name in values:
+    for name in arrays:
         if name not in law.variables and not (name in ("N", "D", "C") and {"N", "D", "C"} & {*law.variables}):
             message = f"law {law.name!r} has no variable {name!r}{did_you_mean(name, law.variables)}"
             raise LawError(message, code="law-unknown-name", name=name)
@@ -299,4 +329,4 @@ def checked_variables(law: Law, values: Mapping[str, float | str | ArrayLike]) -
         if name in ROLES and ROLES[name].positive and not np.all(array > 0.0):
             message = f"variable {name!r}: {array.min():g} is not above zero"
             raise DataError(message, code="data-nonpositive", column=name, value=float(array.min()))
-    return {name: completed[name] for name in law.variables}
+    return {**{name: completed[name] for name in law.variables}, **tables}

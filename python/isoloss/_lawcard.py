@@ -49,6 +49,7 @@ def plain_law(law: Law) -> dict[str, Any]:
         if law.source is None
         else {f: getattr(law.source, f) for f in ("paper", "arxiv", "authors", "year")},
         "notes": list(law.notes),
+        **({"tables": {name: table.to_dict() for name, table in law.tables.items()}} if law.tables else {}),
         "published": {
             key: {
                 "params": dict(p.params),

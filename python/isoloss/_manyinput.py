@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isoloss._boxes import Box
 from isoloss.errors import DataError, LawError, OptionError, did_you_mean
+from isoloss.inner import needs
 from isoloss.law import Law
 from isoloss.objective import Objective
 from isoloss.posing import Bounds
@@ -93,7 +94,12 @@ def align(
     if missing:
         message = f"law {law.name!r} needs {', '.join(missing)}{did_you_mean(missing[0], variables)}"
         raise DataError(message, code="data-missing-role", column=missing[0])
-    given: dict[str, Many] = {f"variables[{name!r}]": variables[name] for name in law.variables}
+    # The stretches of inner tables are columns like any others.
+    tables = needs(law, variables)
+    further = {key: ends for name, inner in tables.items() for key, ends in inner.ends(name).items()}
+    variables = {**variables, **further}
+    wanted = (*law.variables, *further)
+    given: dict[str, Many] = {f"variables[{name!r}]": variables[name] for name in wanted}
     given["targets"] = targets
     if weights is not None:
         given["weights"] = weights
@@ -103,7 +109,7 @@ def align(
         at = tuple(int(i) for i in np.argwhere(weight < 0.0)[0])
         message = f"weights{list(at)} is {weight[at]}: below zero"
         raise DataError(message, code="data-negative-weight", column="weights")
-    columns = {name: arrays[f"variables[{name!r}]"] for name in law.variables}
+    columns = {name: arrays[f"variables[{name!r}]"] for name in wanted}
     if places is None:
         _agree(arrays, axis=-1, what="points")
         size = _agree({k: v for k, v in arrays.items() if v.ndim == 2}, axis=0, what="problems") or _stated(starts)
@@ -116,7 +122,8 @@ def align(
     else:
         size = len(places) - 1
     check_target(target, objective, "targets")
-    expression = law.core(law.resolve_constants({name: column.reshape(-1) for name, column in columns.items()}))
+    constants = law.resolve_constants({name: column.reshape(-1) for name, column in columns.items()})
+    expression = law.core(constants, {name: inner.table for name, inner in tables.items()})
     lower, upper = law.resolve_bounds(target.reshape(-1), bounds or {})
     positive = [law.parameters[name].positive for name in expression.parameters]
     problem = Problem(

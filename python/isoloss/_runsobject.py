@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isoloss._table import make_frame
 from isoloss.errors import DataError, Notice, did_you_mean
+from isoloss.inner import Inner, Table
 from isoloss.units import FORMULAS, ROLES, format_range, parse_number
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Runs:
         What N counts, as far as known: ``"total"``, ``"non-embedding"``, ``"active"`` or ``""``.
     seq_len : float or None
         Tokens of a sequence, where one length for all runs was given.
+    inner : mapping of str to Table
+        Points of inner tables; the columns ``k.first`` and ``k.last`` hold the stretch of table ``k`` that a run sums.
 
     Examples
     --------
@@ -90,6 +93,7 @@ class Runs:
     notices: tuple[Notice, ...] = ()
     n_counts: str = ""
     seq_len: float | None = None
+    inner: Mapping[str, Table] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = {name: _read_only(column) for name, column in self.columns.items()}
@@ -100,6 +104,7 @@ class Runs:
             fingerprint = sha256_of(columns, self.group)
             object.__setattr__(self, "source", replace(self.source, sha256=fingerprint))
         object.__setattr__(self, "column_of", MappingProxyType(dict(self.column_of)))
+        object.__setattr__(self, "inner", MappingProxyType(dict(self.inner)))
 
     @property
     def n(self) -> int:
@@ -260,7 +265,44 @@ class Runs:
             notices=self.notices,
             n_counts=self.n_counts,
             seq_len=self.seq_len,
+            inner=self.inner,
         )
+
+    def with_inner(self, **tables: Inner) -> Runs:
+        """The runs with inner tables for laws that sum over them.
+
+        Parameters
+        ----------
+        **tables : Inner
+            By the name that the law uses, each with a stretch for every run.
+
+        Raises
+        ------
+        DataError
+            Code ``data-shape``: a table has another number of rows.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> from isoloss.inner import Inner
+        >>> runs = iso.read({"N": [1e8, 2e8], "loss": [3.2, 2.8]})
+        >>> runs.with_inner(k=Inner({"lr": [1.0, 2.0, 2.0]}, first=[0, 0], last=[2, 3])).names
+        ('N', 'loss', 'k.first', 'k.last')
+        """
+        columns = dict(self.columns)
+        for name, inner in tables.items():
+            if len(inner) != self.n:
+                message = f"the inner table {name!r} has {len(inner)} rows where there are {self.n} runs"
+                raise DataError(message, code="data-shape", column=name)
+            columns |= inner.ends(name)
+        source = replace(self.source, sha256=sha256_of(columns, self.group))
+        points = {**self.inner, **{name: inner.table for name, inner in tables.items()}}
+        return replace(self, columns=columns, source=source, inner=points)
+
+    def inner_of(self, name: str) -> Inner:
+        """An inner table with the stretches of these runs."""
+        first, last = self.require(f"{name}.first", f"{name}.last")
+        return Inner(self.inner[name], first=first, last=last)
 
     def to_frame(self, columns: Mapping[str, ArrayLike] | None = None) -> Any:
         """Columns as a frame of the library the runs came in.
@@ -334,6 +376,7 @@ class Runs:
             "notices": [notice.to_dict() for notice in self.notices],
             "n_counts": self.n_counts,
             "seq_len": self.seq_len,
+            **({"inner": {name: table.to_dict() for name, table in self.inner.items()}} if self.inner else {}),
         }
 
     @staticmethod
@@ -360,6 +403,7 @@ class Runs:
                 notices=tuple(Notice.from_dict(notice) for notice in data["notices"]),
                 n_counts=data["n_counts"],
                 seq_len=data.get("seq_len"),
+                inner={name: Table(points) for name, points in data.get("inner", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"stored runs are not readable: {error!r}", code="file-schema") from error

@@ -54,6 +54,7 @@ CODES: dict[str, str] = {
     "curves-few": "Add runs, or take the interval as a rough guide: stretches of the curves were resampled.",
     "extrapolated-peak": "Fit to curves with this peak, or optimise for one that the law was fitted to.",
     "curve-zero-tail": "Cut off the steps of learning rate zero at the end of the schedule.",
+    "data-inner": "Attach the inner table that the law sums over: runs.with_inner(k=isoloss.inner.Inner(...)).",
     "number-syntax": "Write numbers as 7e9, 7B or 1.4T.",
     "rows-dropped": "Rows were left out on request; see `dropped` for how many and why.",
     "rows-duplicated": "Several runs share the same settings; consider grouping or averaging them.",

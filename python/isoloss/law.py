@@ -22,6 +22,7 @@ from isoloss._lawcard import PLAIN_FIELDS, card, plain_law
 from isoloss._lawparts import Bound, Parameter, Published, Recipe, Source, frozen
 from isoloss._lawview import View
 from isoloss.errors import LawError, did_you_mean
+from isoloss.inner import Table, ground
 from isoloss.objective import Objective
 from isoloss.units import parse_number
 
@@ -70,6 +71,10 @@ class Law(View):
     source : Source or None
     notes : tuple of str
     published : mapping of str to Published
+    inner : mapping of str to tuple of str
+        Inner tables that come with the data, and the columns of them that ``sum_over`` uses; see `isoloss.inner`.
+    tables : mapping of str to Table
+        Inner tables of the law itself, which every row sums whole.
 
     Examples
     --------
@@ -98,20 +103,26 @@ class Law(View):
     published: Mapping[str, Published] = field(default_factory=dict)
     target: str = "L"
     target_unit: str = ""
+    inner: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("parameters", "constants", "pivots", "units", "published"):
+        for name in ("parameters", "constants", "pivots", "units", "published", "tables"):
             object.__setattr__(self, name, frozen(getattr(self, name)))
 
     # Evaluation ------------------------------------------------------------------------------------------------
 
-    def core(self, constants: Mapping[str, float] | None = None) -> _core.Expression:
+    def core(
+        self, constants: Mapping[str, float] | None = None, inner: Mapping[str, Table] | None = None
+    ) -> _core.Expression:
         """The compiled expression.
 
         Parameters
         ----------
         constants : mapping of str to float, optional
             Values of the pivots, as `resolve_constants` gives them.
+        inner : mapping of str to Table, optional
+            Points of the inner tables; without them the expression can be described but not evaluated.
 
         Returns
         -------
@@ -128,7 +139,13 @@ class Law(View):
         if missing:
             message = f"law {self.name!r}: pivot {missing[0]!r} has no value yet; it is computed when the law is fitted"
             raise LawError(message, code="law-missing-name", names=missing)
-        return _compiled(self.expr, self.variables, tuple(sorted(merged.items())))
+        return self._compiled(self.variables, merged, inner)
+
+    def _compiled(
+        self, names: tuple[str, ...], constants: Mapping[str, float], inner: Mapping[str, Table] | None = None
+    ) -> _core.Expression:
+        data = None if inner is None else tuple(sorted(inner.items()))
+        return _compiled(self.expr, names, tuple(sorted(constants.items())), tuple(sorted(self.tables.items())), data)
 
     def bind(self, values: str | Mapping[str, float] | None = None, /, **named: float | str) -> BoundLaw:
         """Give every parameter a value.
@@ -212,7 +229,7 @@ class Law(View):
         """
         # Pivots are known once there are data; until then they are like columns.
         names = (*self.variables, *(name for name in self.pivots if name not in self.constants))
-        expression = _compiled(self.expr, names, tuple(sorted(self.constants.items())))
+        expression = self._compiled(names, self.constants)
         return expression.explain(log_scale=[self.parameters[name].positive for name in expression.parameters])
 
     # What a fit needs ------------------------------------------------------------------------------------------
@@ -309,6 +326,7 @@ class Law(View):
             source=None if data["source"] is None else Source(**data["source"]),
             notes=data["notes"],
             published={key: Published(**value) for key, value in data["published"].items()},
+            tables=data.get("tables"),
             **{name: data[name] for name in PLAIN_FIELDS if name in data},
         )
         names = [p["name"] for p in parameters]
@@ -346,7 +364,7 @@ class BoundLaw:
         ----------
         **values
             Every variable: a number, a text such as ``"7B"``, or an array; arrays broadcast. N, D and C complete
-            each other by C = 6 N D.
+            each other by C = 6 N D. For an inner table an `isoloss.inner.Inner`.
 
         Returns
         -------
@@ -360,9 +378,8 @@ class BoundLaw:
         DataError
             Codes ``data-nonfinite``, ``data-nonpositive``: a value that the variable cannot take.
         """
-        arrays = checked_variables(self.law, values)
+        expression, arrays = ground(self.law, self.constants, checked_variables(self.law, values))
         shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
-        expression = self.law.core(self.constants)
         columns = [np.ascontiguousarray(np.broadcast_to(arrays[v], shape)).reshape(-1) for v in expression.variables]
         point = np.array([[self.params[name] for name in expression.parameters]], dtype=np.float64)
         result = expression.evaluate(columns, point)[0]
@@ -377,10 +394,18 @@ class BoundLaw:
 
 
 @lru_cache(maxsize=512)
-def _compiled(text: str, variables: tuple[str, ...], constants: tuple[tuple[str, float], ...]) -> _core.Expression:
+def _compiled(
+    text: str,
+    variables: tuple[str, ...],
+    constants: tuple[tuple[str, float], ...],
+    tables: tuple[tuple[str, Table], ...],
+    inner: tuple[tuple[str, Table], ...] | None,
+) -> _core.Expression:
     from isoloss import _core
 
-    return _core.Expression(text, variables=list(variables), constants=dict(constants))
+    whole = {name: dict(table.columns) for name, table in tables}
+    made = _core.Expression(text, variables=list(variables), constants=dict(constants), tables=whole)
+    return made if inner is None else made.with_inner({name: dict(table.columns) for name, table in inner})
 
 
 def law(
@@ -405,6 +430,7 @@ def law(
     published: Mapping[str, Published] | None = None,
     target: str = "L",
     target_unit: str = "",
+    tables: Mapping[str, Mapping[str, ArrayLike]] | None = None,
 ) -> Law:
     """Make a law from its text.
 
@@ -431,6 +457,8 @@ def law(
         Units of the variables; what the parameters stand for.
     objective : Objective or str, optional
         The objective `isoloss.fit` uses by default; short for `recipe`.
+    tables : mapping of str to mapping of str to (m,) array_like, optional
+        Inner tables that every row sums whole, such as the nodes and weights of a quadrature.
     recipe, family, kind, status, source, notes, published, target, target_unit
         As in `Law`.
 
@@ -469,6 +497,7 @@ def law(
         objective=objective,
         recipe=recipe,
         published=published or {},
+        tables=tables or {},
     )
     return Law(
         name=name or parts["expr"],

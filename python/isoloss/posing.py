@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from isoloss import laws
 from isoloss.errors import DataError, OptionError
+from isoloss.inner import check_columns
 from isoloss.law import Law
 from isoloss.law import law as make_law
 from isoloss.objective import Objective
@@ -74,7 +75,15 @@ def pose(law: Law, runs: Runs, settings: Settings) -> Problem:
         As `fit`.
     """
     runs.require(*law.variables, "loss")
-    expression = law.core(law.resolve_constants(runs.columns))
+    for name, sums in law.inner.items():
+        if name not in runs.inner:
+            message = (
+                f"law {law.name!r} sums over the inner table {name!r} ({', '.join(sums)}), which these runs do not "
+                f"have: runs.with_inner({name}=isoloss.inner.Inner(...))"
+            )
+            raise DataError(message, code="data-inner", table=name)
+        check_columns(law, name, runs.inner[name])
+    expression = law.core(law.resolve_constants(runs.columns), {name: runs.inner[name] for name in law.inner})
     loss = np.ascontiguousarray(runs.columns["loss"], dtype=np.float64)
     check_target(loss, settings.objective, runs.column_of.get("loss", "loss"))
     lower, upper = law.resolve_bounds(loss, settings.bounds)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from isoloss._table import add_columns, as_numbers, open_table
 from isoloss.errors import DataError, OptionError, did_you_mean
+from isoloss.inner import ground
 from isoloss.problem import F64
 from isoloss.runs import Runs
 from isoloss.units import complete_compute, format_number, parse_number
@@ -124,7 +125,9 @@ def predict(fit: Fit, frame: Any, columns: Mapping[str, ArrayLike | str]) -> Any
         message = f"give a frame or columns ({', '.join(columns)}), not both"
         raise OptionError(message, argument="frame")
     if isinstance(frame, Runs):
-        return fit.bound(**{name: frame.columns[name] for name in fit.law.variables if name in frame.columns})
+        known: dict[str, Any] = {n: frame.columns[n] for n in fit.law.variables if n in frame.columns}
+        known |= {name: frame.inner_of(name) for name in fit.law.inner if name in frame.inner}
+        return fit.bound(**known)
     return add_columns(frame, {PREDICTED: fit.bound(**_from_frame(fit, frame))})
 
 
@@ -169,12 +172,12 @@ def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kin
         raise OptionError(message, argument="kind")
     bound, params, basis = draws.bound, draws.params, draws.basis
     estimate = bound(**columns)  # checks names and values
+    expression, plain = ground(bound.law, bound.constants, columns)
     given = {
         name: np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
-        for name, value in columns.items()
+        for name, value in plain.items()
     }
     arrays = complete_compute(given)
-    expression = bound.law.core(bound.constants)
     shape = np.shape(estimate)
     flat = {name: np.ascontiguousarray(np.broadcast_to(value, shape)).ravel() for name, value in arrays.items()}
     points = [flat[name] for name in expression.variables]
@@ -224,7 +227,7 @@ def samples(draws: Draws, columns: Mapping[str, F64], kind: str = "mean") -> F64
     -------
     (m, n) float64
     """
-    expression = draws.bound.law.core(draws.bound.constants)
+    expression, columns = ground(draws.bound.law, draws.bound.constants, columns)
     points = [np.ascontiguousarray(columns[name], dtype=np.float64) for name in expression.variables]
     made = expression.evaluate(points, draws.params)
     if kind == "mean":

@@ -39,6 +39,19 @@ mod _core {
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 
+    /// Columns by name of inner tables by name.
+    type Tables<'py> = HashMap<String, HashMap<String, PyReadonlyArray1<'py, f64>>>;
+
+    fn inner_tables(given: Tables<'_>) -> Vec<expr::InnerTable> {
+        let table = |(name, columns): (String, HashMap<String, PyReadonlyArray1<'_, f64>>)| {
+            let mut columns: Vec<(String, Vec<f64>)> =
+                columns.into_iter().map(|(name, values)| (name, values.as_array().to_vec())).collect();
+            columns.sort_by(|a, b| a.0.cmp(&b.0));
+            expr::InnerTable { name, columns }
+        };
+        given.into_iter().map(table).collect()
+    }
+
     /// A parsed law.
     #[pyclass(frozen, module = "isoloss._core")]
     struct Expression {
@@ -48,12 +61,29 @@ mod _core {
     #[pymethods]
     impl Expression {
         #[new]
-        #[pyo3(signature = (text, *, variables, constants = None))]
-        fn new(text: &str, variables: Vec<String>, constants: Option<HashMap<String, f64>>) -> Result<Self, Failure> {
+        #[pyo3(signature = (text, *, variables, constants = None, tables = None))]
+        fn new(
+            text: &str,
+            variables: Vec<String>,
+            constants: Option<HashMap<String, f64>>,
+            tables: Option<Tables<'_>>,
+        ) -> Result<Self, Failure> {
             let variables: Vec<&str> = variables.iter().map(String::as_str).collect();
             let constants = constants.unwrap_or_default();
             let constants: Vec<(&str, f64)> = constants.iter().map(|(name, &value)| (name.as_str(), value)).collect();
-            Ok(Self { inner: expr::Expression::parse(text, &variables, &constants)? })
+            let tables = inner_tables(tables.unwrap_or_default());
+            Ok(Self { inner: expr::Expression::parse_with(text, &variables, &constants, &tables)? })
+        }
+
+        /// Inner tables of which each row sums a stretch, with their columns.
+        #[getter]
+        fn inner(&self) -> HashMap<String, Vec<String>> {
+            self.inner.inner().into_iter().map(|(name, columns)| (name.to_owned(), columns.to_vec())).collect()
+        }
+
+        /// The same with data for its inner tables.
+        fn with_inner(&self, tables: Tables<'_>) -> Result<Self, Failure> {
+            Ok(Self { inner: self.inner.with_inner(&inner_tables(tables))? })
         }
 
         #[getter]

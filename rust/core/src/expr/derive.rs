@@ -89,6 +89,11 @@ fn unary_rule(g: &mut Graph, op: Unary, y: Id, a: Id, da: Id) -> Id {
     match op {
         Unary::Neg => g.neg(da),
         Unary::Exp => product(g, y, da),
+        // Inside a sum, where every inner point pays for it, one division serves all derivatives.
+        Unary::Log if g.is_local(a) => {
+            let inverse = g.binary(Binary::Div, one, a);
+            product(g, inverse, da)
+        }
         Unary::Log => g.div(da, a),
         Unary::Log2 | Unary::Log10 => {
             let base = if op == Unary::Log2 { std::f64::consts::LN_2 } else { std::f64::consts::LN_10 };
@@ -154,6 +159,11 @@ fn binary_rule(g: &mut Graph, op: Binary, y: Id, (a, da): (Id, Id), (b, db): (Id
             let left = product(g, da, b);
             let right = product(g, a, db);
             g.add(left, right)
+        }
+        Binary::Div if g.is(a, 1.0) && g.is_local(b) => {
+            let square = g.unary(Unary::Square, y);
+            let slope = product(g, square, db);
+            g.neg(slope)
         }
         Binary::Div => {
             let pull = product(g, y, db);

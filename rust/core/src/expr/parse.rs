@@ -544,7 +544,10 @@ impl<'a> Parser<'a> {
             };
         }
         let [first, last] = range;
-        let body = self.body((name, scope))?;
+        let body = self.body((name.clone(), scope))?;
+        if !self.graph.within(body, scope) {
+            return Err(syntax(position, format!("sum_over(): the term holds no column of its table '{name}'")));
+        }
         self.expect(")")?;
         let id = self.graph.sum(scope, body, first, last);
         self.check_chain(id)?;

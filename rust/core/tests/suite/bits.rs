@@ -48,6 +48,7 @@ fn batches() -> Vec<Case> {
             cases.push(case);
         }
     }
+    cases.push(super::sums::multi_power(3, 50, 1e-3));
     cases
 }
 

@@ -15,5 +15,6 @@ mod roots;
 mod rows;
 mod solver_form;
 mod stopping;
+mod sums;
 mod trees;
 mod units;
