@@ -168,7 +168,7 @@ class Posterior:
             if error.name != "arviz":
                 raise
             raise missing_extra("arviz", "arviz") from None
-        groups = {
+        groups: dict[str, Any] = {
             "posterior": {name: self.params[:, :, j] for j, name in enumerate(self.names)},
             "sample_stats": {"lp": self.log_density},
         }
