@@ -20,7 +20,20 @@ from common import Report, bar_table, machine, markdown, show, sweep
 
 import isoloss as iso
 
-NAMES = ("warm", "starts", "bootstrap", "kernel", "panel", "tall", "growth", "user_law", "search", "hparams", "import")
+NAMES = (
+    "warm",
+    "starts",
+    "bootstrap",
+    "kernel",
+    "panel",
+    "tall",
+    "growth",
+    "user_law",
+    "curves",
+    "search",
+    "hparams",
+    "import",
+)
 PEERS = ("numpy", "scipy", "lmfit", "numba", "numexpr", "jax", "optimistix")
 MARKS = ("<!-- bench:start -->", "<!-- bench:end -->")
 COLUMNS = ("work", "measured", "bar")

@@ -24,6 +24,8 @@ from isoloss.laws._markdown import papers
 from isoloss.laws.compute_optimal import hoffmann_starts
 
 NAMES = iso.laws.names()
+PLAIN = [name for name in NAMES if not iso.laws.get(name).inner]
+"""Laws whose rows are numbers; those that sum over inner tables are planted in tests of their own."""
 RULES = iso.rules.names()
 LAW_POINTS: dict = {}
 RULE_POINTS: dict = {}
@@ -155,7 +157,7 @@ def test_every_rule_gives_the_values_worked_out_by_hand(name):
             assert got == pytest.approx(expected, rel=rel)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PLAIN)
 def test_every_published_set_evaluates(name):
     law = iso.laws.get(name)
     grid = variables(LAW_POINTS[name]["grid"])
@@ -202,7 +204,7 @@ def fitted(name, law, truth, runs):
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PLAIN)
 def test_every_law_recovers_a_planted_truth_within_its_interval(name):
     law, truth, runs = planted(name)
     fit = fitted(name, law, truth, runs)
@@ -214,7 +216,7 @@ def test_every_law_recovers_a_planted_truth_within_its_interval(name):
             assert abs(fit.params[parameter] - truth[parameter]) < 3.3 * error, parameter
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PLAIN)
 def test_the_unit_of_a_variable_changes_no_prediction(name):
     free = [v for v in LAW_POINTS[name].get("units", FREE_UNITS) if v in iso.laws.get(name).variables]
     if not free:
@@ -229,7 +231,7 @@ def test_the_unit_of_a_variable_changes_no_prediction(name):
 
 
 def test_numbers_may_be_texts():
-    for name in NAMES:
+    for name in PLAIN:
         at = LAW_POINTS[name]["at"]
         law = iso.laws.get(name)
         assert law(**{key: repr(value) for key, value in at.items()}) == law(**at)

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import isoloss as iso
-from isoloss._curverows import features
+from isoloss._curverows import features, points
 from isoloss.curvefit import default_steps
 from isoloss.units import format_number
 
@@ -61,7 +61,7 @@ class CurvePicture:
                 step = default_steps(schedule)
                 look = {"color": colormaps["viridis"](0.85 * number / max(len(self.along) - 1, 1))}
                 look["ls"] = STYLES[number % len(STYLES)]
-                loss = bound(**features(self.law, schedule, step, self.at))
+                loss = bound(**features(self.law, schedule, step, self.at), **points(self.law, schedule, step))
                 top.plot(step, loss, lw=1.4, label=name, **look)
                 below.plot(step, schedule.values[step], lw=1.2, **look)
             top.set_ylim(top=float(loss[0]) - 0.35 * float(loss[0] - loss[-1]))
@@ -75,11 +75,12 @@ class CurvePicture:
 
 def prediction_figure(path: Path) -> str:
     """Draw the page's prediction; returns the caption."""
-    curves = iso.read_curves(iso.simulate.curves(["cosine", "constant"], steps=24_000, warmup=1_500, every=100))
+    table = iso.simulate.curves(law="multi_power", source="luo2025_100m", steps=24_000, warmup=2_000, every=400)
+    curves = iso.read_curves(table).where(schedule=["cosine", "constant", "two_stage"])
     wsd = iso.schedules.wsd(steps=72_000, peak=PEAK, decay=0.2, decay_to=0.1, warmup=2_000)
     with rc_context(STYLE):
         figure = Figure(figsize=(6.6, 3.8), layout="constrained")
         FigureCanvasAgg(figure)
-        iso.fit("annealing", curves).predict(wsd).plot(band=0.95, ax=figure.add_subplot())
+        iso.fit("multi_power", curves).predict(wsd).plot(band=0.95, ax=figure.add_subplot())
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
-    return "The predicted curve of a WSD run of 72,000 steps, from a cosine and a constant run of 24,000 (simulated)."
+    return "The predicted curve of a WSD run of 72,000 steps, from three runs of 24,000 (simulated)."

@@ -18,17 +18,21 @@ from numpy.typing import NDArray
 from isoloss._curveobject import Curves, joined
 from isoloss._runsobject import DataSource, Runs
 from isoloss._schedule import LAMBDA, Schedule
+from isoloss._stepsums import drop_points
 from isoloss.errors import DataError
+from isoloss.inner import Inner
 
 if TYPE_CHECKING:
     from isoloss.law import Law
 
-__all__ = ["BLOCK", "curve_runs", "features", "lam_of"]
+__all__ = ["BLOCK", "curve_runs", "features", "lam_of", "points"]
 
 F64 = NDArray[np.float64]
 Int = NDArray[np.int64]
 BLOCK = "block"
 """Column of the rows that numbers stretches of consecutive losses, for resampling within a curve."""
+POINTS = ("drop", "lr", "S")
+"""Columns of the points that sums over drops run over: the drop, the learning rate after it, the area before it."""
 _BLOCKS = 20  # stretches of each curve
 _S2 = re.compile(r"S2(?:_(\d+))?")
 
@@ -90,6 +94,25 @@ def _refuse_zero_tail(schedule: Schedule, step: Int, where: str) -> None:
         raise DataError(message, code="curve-zero-tail", steps=schedule.zero_tail)
 
 
+def points(law: Law, schedule: Schedule, step: Int, where: str = "the schedule") -> dict[str, Inner]:
+    """What the sums of a law run over, by the name of the table, at some steps of one schedule.
+
+    Raises
+    ------
+    DataError
+        Code ``data-missing-role``: a table has a column that is none of drop, lr and S.
+    """
+    found: dict[str, Inner] = {}
+    for name, columns in law.inner.items():
+        unknown = [column for column in columns if column not in POINTS]
+        if unknown:
+            message = f"{where} has no {name}.{unknown[0]}; sums over its drops have {', '.join(POINTS)}"
+            raise DataError(message, code="data-missing-role", role=f"{name}.{unknown[0]}")
+        made = drop_points(schedule, step)
+        found[name] = Inner({"drop": made.drop, "lr": made.lr, "S": made.S}, offsets=made.offsets)
+    return found
+
+
 def curve_runs(law: Law, curves: Curves) -> Runs:
     """The rows of curves with the columns a law needs; each curve is a group.
 
@@ -105,7 +128,7 @@ def curve_runs(law: Law, curves: Curves) -> Runs:
     columns.setdefault("step", np.concatenate([c.step for c in curves]).astype(np.float64))
     within = np.concatenate([np.arange(c.n) * _BLOCKS // c.n for c in curves])
     columns[BLOCK] = (group * _BLOCKS + within).astype(np.float64)
-    return Runs(
+    runs = Runs(
         columns=columns,
         group=group,
         group_labels=curves.runs,
@@ -114,3 +137,7 @@ def curve_runs(law: Law, curves: Curves) -> Runs:
         source=DataSource(f"{len(curves)} loss curves of {curves.source}", "", curves.n),
         notices=curves.notices,
     )
+    if not law.inner:
+        return runs
+    tables = [points(law, c.schedule, c.step, f"run {c.run!r}") for c in curves]
+    return runs.with_inner(**{name: Inner.concat([table[name] for table in tables]) for name in law.inner})

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isoloss import laws, schedules
-from isoloss._curverows import features
+from isoloss._curverows import features, points
 from isoloss._schedule import Schedule
 from isoloss.errors import OptionError
 
@@ -71,7 +71,8 @@ def curves(
     parts: dict[str, list[Any]] = {name: [] for name in ("run", "schedule", "step", "lr", "loss")}
     for label, schedule in made.items():
         step = np.arange(every, schedule.steps + 1, every, dtype=np.int64)
-        loss = np.asarray(bound(**features(bound.law, schedule, step, {})))
+        given: dict[str, Any] = {**features(bound.law, schedule, step, {}), **points(bound.law, schedule, step)}
+        loss = np.asarray(bound(**given))
         shock = rng.standard_normal(len(step)) * np.sqrt(1.0 - memory**2)
         drift, last = np.empty(len(step)), float(rng.standard_normal())
         for i, push in enumerate(shock):

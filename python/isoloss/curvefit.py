@@ -20,11 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 from isoloss._bestschedule import BestSchedule, best_schedule
 from isoloss._curveobject import Curves
 from isoloss._curvepredict import CurveHoldout, CurvePrediction, compare_curve, default_steps
-from isoloss._curverows import BLOCK, curve_runs, features
+from isoloss._curverows import BLOCK, curve_runs, features, points
 from isoloss._schedule import Schedule
 from isoloss.draws import Draws
 from isoloss.errors import Notice, OptionError
 from isoloss.fit import Fit
+from isoloss.inner import ground
 
 if TYPE_CHECKING:
     from isoloss._watch import Watch
@@ -51,8 +52,8 @@ class CurveFit(Fit):
 
     def evaluate(self, params: F64, schedule: Schedule, step: NDArray[np.int64], constants: Mapping[str, float]) -> F64:
         """(m, n) losses along a schedule for (m, p) parameters."""
-        found = features(self.law, schedule, step, constants)
-        expression = self.law.core(self.bound.constants)
+        given = {**features(self.law, schedule, step, constants), **points(self.law, schedule, step)}
+        expression, found = ground(self.law, self.bound.constants, given)
         return expression.evaluate([found[name] for name in expression.variables], np.atleast_2d(params))
 
     def predict(self, frame: Any = None, *, step: ArrayLike | None = None, **columns: ArrayLike | str) -> Any:
