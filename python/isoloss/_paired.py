@@ -19,13 +19,13 @@ _EXACT = 12  # units up to which all sign patterns are tried
 def paired_p(difference: F64, units: NDArray[np.int64], seed: int) -> float:
     """Two-sided p of the hypothesis that the mean difference is zero.
 
-    The signs of whole units are flipped (runs that share a group, or a rung of the rollout, err together), in every way
-    where there are few, else at random (Davison and Hinkley 1997, section 4.3).
+    The signs of whole units are flipped (runs of one group err together), in every way where there are few, else at
+    random (Davison and Hinkley 1997, section 4.3).
 
     Parameters
     ----------
     difference : (k,) float64
-        Of two laws' absolute errors at the same held-out runs.
+        Of two laws' squared errors at the same held-out runs.
     units : (k,) int64
         What errs together.
     seed : int

@@ -33,7 +33,7 @@ class Plateau:
     Attributes
     ----------
     within : float
-        The tolerance t: value <= best + t |best|.
+        The tolerance t: ``value <= best + t * abs(best)``.
     count : int array
         Cells on the plateau.
     low, high : mapping of str to arrays

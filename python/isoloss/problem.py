@@ -20,7 +20,7 @@ from isoloss import _core
 from isoloss._watch import Progress, Watch
 from isoloss.errors import DataError, LawError, OptionError, did_you_mean
 from isoloss.objective import Objective
-from isoloss.status import succeeded
+from isoloss.status import Status, succeeded
 from isoloss.units import parse_number
 
 __all__ = ["F64", "Parameters", "Problem", "Progress", "Solved", "arrange", "seed_number"]
@@ -190,6 +190,9 @@ def _tie(made: Parameters, tie: Mapping[str, str]) -> None:
         made.positive[j], made.lower[j], made.upper[j] = made.positive[root], made.lower[root], made.upper[root]
 
 
+_LARGEST, _SMALLEST = 1e308, 1e-307  # a positive parameter beyond them may have been cut off
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solved:
     """Results of one call of the engine, a row for each problem.
@@ -314,13 +317,49 @@ class Problem:
             partial=watch.partial,
         )
         watch.stopped |= result["stopped"]
-        return Solved(
+        solved = Solved(
             params=result["params"],
             value=result["value"],
             status=result["status"],
             iterations=result["iterations"],
             at_bound=result["at_bound"],
         )
+        taken = self.weights if weights is None else weights
+        self._mark_out_of_range(solved, taken, weight_index, target_index, offsets)
+        return solved
+
+    def _mark_out_of_range(
+        self,
+        solved: Solved,
+        weights: F64 | None,
+        weight_index: NDArray[np.int64] | None,
+        target_index: NDArray[np.int64] | None,
+        offsets: NDArray[np.int64] | None,
+    ) -> None:
+        """Judge parameters that were clamped to the range of numbers by their own objective, not by the solver's.
+
+        The solver moves positive parameters in their logarithm, which reaches farther than the numbers themselves. One
+        that runs to zero does no harm; one that is cut off while another makes up for it is no optimum.
+        """
+        edge = (solved.params >= _LARGEST) | (solved.params <= _SMALLEST)
+        rows = np.flatnonzero((edge & self.parameters.positive).any(axis=1) & solved.ok)
+        for b in rows.tolist():
+            part = slice(None) if offsets is None else slice(int(offsets[b]), int(offsets[b + 1]))
+            columns = [np.ascontiguousarray(column[part]) for column in self.columns]
+
+            def pick(table: F64, index: NDArray[np.int64] | None, b: int = b, part: slice = part) -> F64:
+                return table[part] if table.ndim == 1 else table[b if index is None else int(index[b])]
+
+            with np.errstate(all="ignore"):
+                prediction = self.expression.evaluate(columns, solved.params[b : b + 1])[0]
+                losses = self.objective.losses(prediction, pick(self.target, target_index))
+                if weights is not None:
+                    share = pick(weights, weight_index)
+                    losses = np.where(share > 0.0, share * losses, 0.0)
+                value = float(losses.sum())
+            known = float(solved.value[b])
+            if not value <= known + 1e-6 * abs(known):
+                solved.value[b], solved.status[b] = value, Status["OUT_OF_RANGE"]
 
     def predict(self, params: F64) -> F64:
         """(B, n) predictions at the problem's own rows for parameters (B, p)."""

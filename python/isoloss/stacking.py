@@ -237,6 +237,8 @@ def stack(log_predictions: F64, log_loss: F64) -> F64:
     k = len(log_predictions)
     if k == 1:
         return np.ones(1)
+    if len(np.unique(log_predictions, axis=1).T) < k - 1:  # more weights than runs to tell them by: the best law alone
+        return np.asarray(np.eye(k)[np.argmin(np.mean((log_predictions - log_loss) ** 2, axis=1))])
     text = " + ".join(f"exp(a{j}) * x{j}" for j in range(k - 1)) + f" + x{k - 1}"
     total = " + ".join(f"exp(a{j})" for j in range(k - 1)) + " + 1"
     names = [f"x{j}" for j in range(k)]

@@ -88,6 +88,9 @@ def start_points(problem: Problem, starts: AnyStarts, *, seed: int = 0, threads:
     if starts is None:
         count = default_count(int(spread.sum()))
     elif isinstance(starts, (int, np.integer)):
+        if starts < 1:
+            message = f"starts={starts!r} is not a number of starts from one up"
+            raise OptionError(message, argument="starts")
         count = int(starts)
     else:
         points = candidates(problem, starts, seed=seed)

@@ -330,9 +330,9 @@ def search(
     axis
         NAME=LOW:HIGH:COUNTlog (or COUNTlin), NAME=VALUE,VALUE,... or NAME=VALUE, repeated: N=1e8:1e12:100log.
     where
-        Condition on a cell, as "6*N*D <= 1e24"; repeated ones must all hold.
+        Condition on a cell, as "6 * N * D <= 1e24"; repeated ones must all hold.
     define
-        NAME=EXPRESSION, repeated: further quantities, as cost="6*N*D/1e18".
+        NAME=EXPRESSION, repeated: further quantities, as cost="6 * N * D / 1e18".
     minimize
         Expression to make least; loss without it.
     by

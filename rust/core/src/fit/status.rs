@@ -17,12 +17,21 @@ pub enum Status {
     TooFewRows = 4,
     /// The caller asked to stop before this fit was finished.
     Cancelled = 5,
+    /// A positive parameter ran out of the range of numbers: what is returned is not where the objective was evaluated.
+    OutOfRange = 6,
 }
 
 impl Status {
     /// Every status, in the order of its code.
-    pub const ALL: [Self; 6] =
-        [Self::Converged, Self::Stalled, Self::MaxIterations, Self::NonFiniteStart, Self::TooFewRows, Self::Cancelled];
+    pub const ALL: [Self; 7] = [
+        Self::Converged,
+        Self::Stalled,
+        Self::MaxIterations,
+        Self::NonFiniteStart,
+        Self::TooFewRows,
+        Self::Cancelled,
+        Self::OutOfRange,
+    ];
 
     /// The name under which Python knows it.
     pub fn name(self) -> &'static str {
@@ -33,6 +42,7 @@ impl Status {
             Self::NonFiniteStart => "NON_FINITE_START",
             Self::TooFewRows => "TOO_FEW_ROWS",
             Self::Cancelled => "CANCELLED",
+            Self::OutOfRange => "OUT_OF_RANGE",
         }
     }
 
@@ -52,6 +62,7 @@ impl Status {
             }
             Self::TooFewRows => "not started: fewer rows with weight than free parameters",
             Self::Cancelled => "not finished: the caller asked to stop",
+            Self::OutOfRange => "not converged: a positive parameter ran out of the range of numbers; bound an exponent",
         }
     }
 }

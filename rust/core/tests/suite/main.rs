@@ -13,6 +13,7 @@ mod refusals;
 mod results;
 mod roots;
 mod rows;
+mod search;
 mod solver_form;
 mod stopping;
 mod sums;

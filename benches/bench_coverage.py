@@ -1,7 +1,7 @@
 """How often nominal 95 % intervals hold the truth, in simulated studies; writes the tables of docs/coverage.md.
 
-    python benches/coverage.py           # 2,000 studies each, about an hour on two cores; writes the page
-    python benches/coverage.py --quick   # 60 studies each, about a minute; prints only
+    python benches/bench_coverage.py           # 2,000 studies each, about an hour on two cores; writes the page
+    python benches/bench_coverage.py --quick   # 60 studies each, about a minute; prints only
 
 What is finished is kept in target/benches/coverage, so that an interrupted measurement goes on where it was; a new
 version of the package measures anew, and so does an empty folder.
