@@ -233,8 +233,9 @@ impl Solver<'_> {
     #[inline(always)]
     fn error(&self, lane: usize) -> f64 {
         let (predicted, extent) = (self.predicted[lane], self.extent[lane]);
-        // A row may cross the jump of its second derivative at the last moment.
-        let least = if self.program.objective.loss.jumps() { 1e-2 } else { 0.0 };
+        // A row may cross the jump of its second derivative at the last moment, and what the step before has shown may
+        // have been small by chance.
+        let least = if self.program.objective.loss.jumps() { 1e-2 } else { 1e-3 };
         let third = self.doubt[lane] * extent * extent.sqrt();
         ((third + self.lambda[lane] * extent) / predicted).max(least)
     }
