@@ -104,8 +104,7 @@ def ranked(
         pairs = [(trials[score.law][k], trials[best.law][k]) for k in used]
         first = [_next(rungs, a.rows) for a, _ in pairs]
         size = [
-            errors_of(a, loss)[at] ** 2 - errors_of(b, loss)[at] ** 2
-            for (a, b), at in zip(pairs, first, strict=True)
+            errors_of(a, loss)[at] ** 2 - errors_of(b, loss)[at] ** 2 for (a, b), at in zip(pairs, first, strict=True)
         ]
         difference = np.concatenate([part / len(part) for part in size])
         rows = np.concatenate([a.rows[at] for (a, _), at in zip(pairs, first, strict=True)])

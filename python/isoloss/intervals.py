@@ -19,7 +19,8 @@ Private. Five kinds, for any statistic that can be computed from each draw:
     For refits that leave one block out: the estimate, plus and minus t times the jackknife's standard error (Tukey
     1958).
 
-Which one is the default for which draws was decided by measured coverage; `benches/bench_coverage.py` repeats the measurement.
+Which one is the default for which draws was decided by measured coverage; `benches/bench_coverage.py` repeats the
+measurement.
 """
 
 from __future__ import annotations

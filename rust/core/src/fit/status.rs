@@ -62,7 +62,9 @@ impl Status {
             }
             Self::TooFewRows => "not started: fewer rows with weight than free parameters",
             Self::Cancelled => "not finished: the caller asked to stop",
-            Self::OutOfRange => "not converged: a positive parameter ran out of the range of numbers; bound an exponent",
+            Self::OutOfRange => {
+                "not converged: a positive parameter ran out of the range of numbers; bound an exponent"
+            }
         }
     }
 }
