@@ -193,3 +193,10 @@ def test_choices_out_of_range_are_refused_and_failed_fits_kept(fitted):
     assert found.status == ("converged", "data-too-few-points")
     assert np.isnan(found.params[1]).all()
     assert "1 did not converge" in str(found)
+
+
+def test_a_plan_carries_what_makes_its_fit_doubtful():
+    table = sweep()
+    table["N"] = np.full_like(table["N"], 1e9)
+    made = iso.fit("chinchilla", iso.read({name: table[name] for name in ("N", "D", "loss")}))
+    assert "not-identified" in [notice.code for notice in made.allocate(C=1e22).warnings]

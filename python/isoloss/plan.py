@@ -146,7 +146,8 @@ def allocate(
         intervals=intervals,
         level=level,
         flops=rate,
-        warnings=_warnings(edge),
+        # What makes the fit doubtful makes the plan doubtful.
+        warnings=(*(notice for notice in fit.warnings if notice.severity == "serious"), *_warnings(edge)),
     )
 
 

@@ -61,7 +61,7 @@ fn brute(axes: &[Axis], text: &str, condition: Option<&str>) -> Vec<(f64, i64, u
             let best = counted.iter().fold(first, |best, &(_, x)| if x < best { x } else { best });
             let (cell, best) = counted.iter().copied().find(|&(_, x)| x == best).unwrap();
             let near = counted.iter().filter(|&&(_, x)| x <= best + 0.1 * best.abs()).count();
-            (best, cell as i64, counted.len() as u64, near as u64)
+            (best, i64::try_from(cell).unwrap(), counted.len() as u64, near as u64)
         })
         .collect()
 }
