@@ -107,3 +107,28 @@ def test_an_interrupt_during_the_challenge_leaves_the_best_start(trapped, monkey
     trial = challenge(fit.problem, best, given=True, seed=0, watch=watch)
     assert trial.better is None
     assert watch.stopped
+
+
+def test_parameters_cut_off_at_the_range_of_numbers_are_no_optimum():
+    # Some starts drive B beyond the largest number and beta after it: what they return is not what they evaluated.
+    N = [5.011872336e9, 1.584893192e7, 1e9, 2.511886432e8, 1e9, 1.258925412e7, 1.584893192e7, 3.16227766e7]
+    D = [
+        7.943282347e11,
+        7.943282347e9,
+        6.309573445e10,
+        1e12,
+        1.258925412e11,
+        3.981071706e9,
+        1.995262315e10,
+        1.995262315e9,
+    ]
+    loss = [2.217, 3.022, 2.281, 2.17, 2.189, 3.415, 3.105, 2.838]
+    law = iso.law("E + A / N**a + B / D**b", positive=["E", "A", "B"])
+    fit = iso.fit(law, {"N": N, "D": D, "loss": loss}, objective=iso.SquaredError("log"))
+    again = np.sum(np.log(fit.predict(N=N, D=D) / np.array(loss)) ** 2)
+    assert fit.value == pytest.approx(again, rel=1e-6)
+    starts = np.array([[2.2, 1e10, 1.5, 1e300, 33.0], [2.2, 1e10, 1.5, 1e305, 38.0]])
+    solved = fit.problem.solve(starts)
+    for params, value in zip(solved.params, solved.value, strict=True):
+        prediction = fit.problem.predict(params)[0]
+        assert value == pytest.approx(np.sum(np.log(prediction / np.array(loss)) ** 2), rel=1e-6)
