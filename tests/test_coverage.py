@@ -196,7 +196,7 @@ def test_the_page_of_figures_is_filled_and_its_claims_hold():
 def test_the_measurement_runs():
     """One cell of the table, with few studies."""
     code = (
-        "import coverage as bench\n"
+        "import bench_coverage as bench\n"
         "found = bench.measure(12, True, 'huber_log', 'auto', 10, 49)\n"
         "print(bench.cells(found, found.default, ['E', 'loss', 'new run']))"
     )

@@ -155,6 +155,8 @@ class Rival(NamedTuple):
     caution: str
 
 
+_PORIAN_SEQUENCE = 2048  # tokens; the one law of the table that counts sequences
+
 _RIVALS: tuple[tuple[str, str, str, float, str], ...] = (
     ("OpenAI", "", "", 9.51e-3, "batch misprinted as 2e18 L^-4.7619; it is 2e8"),
     ("Microsoft", "", "", 9.25e-3, "1.3192e-5 N^-0.23 D^-0.32 as printed gives 1e-11: not usable"),
@@ -180,7 +182,8 @@ def _rivals(N: float, D: float, L: float | None) -> tuple[Rival, ...]:
             return float("nan")
         at = {"N": N, "D": D, "C": 6.0 * N * D, "L": float("nan") if L is None else L}
         key = "table2" if name.startswith("steplaw") else next(iter(law.published))
-        return float(law.bind(key)(**{name: at[name] for name in law.variables}))
+        told = float(law.bind(key)(**{name: at[name] for name in law.variables}))
+        return told * _PORIAN_SEQUENCE if law.target_unit.startswith("sequences") else told
 
     rows = []
     for name, lr, batch, excess, caution in _RIVALS:
@@ -202,7 +205,7 @@ def step_law_rivals() -> Rule:
     ...     print(f"{row.law}: lr {row.lr:.2e}, batch {row.batch:.2e}")
     OpenAI: lr 3.48e-04, batch nan
     Microsoft: lr nan, batch nan
-    DeepSeek: lr 8.20e-04, batch 1.66e+06
+    DeepSeek: lr 7.88e-04, batch 1.83e+06
     Porian: lr 2.13e-03, batch 1.61e+06
     MiniCPM: lr nan, batch nan
     Step Law: lr 1.63e-03, batch 1.11e+06
