@@ -6,7 +6,7 @@ use super::chain::{Chain, Mask, Step};
 use super::kernels::{self, ABREAST, Counts};
 use super::plan::{Along, Map};
 use super::ranges::{Left, Ranges};
-use super::sheet::{Desk, has_one_sum};
+use super::sheet::{Desk, is_sum};
 
 impl Desk<'_> {
     /// What moves along the rows, made ready; and bounds of every row where they tell the least value.
@@ -147,7 +147,7 @@ impl Desk<'_> {
 
     /// For sums, the columns that can be within a limit in any row.
     pub(super) fn columns_within(&self, limit: f64) -> Option<Range<usize>> {
-        let chain = self.chain.filter(|chain| chain.stretches == 1 && has_one_sum(chain))?;
+        let chain = self.chain.filter(|chain| chain.stretches == 1 && is_sum(chain))?;
         let [Step::With(_, Along::Row(slot, Map::Same), _)] = &chain.steps[..] else { return None };
         let least = kernels::least_of(self.level, self.tables.get(*slot));
         let (count, first, end) = kernels::spread_of(self.level, least, &self.cells, limit);
@@ -156,12 +156,7 @@ impl Desk<'_> {
 
     /// For sums, how many cells of a row's columns are within a limit, and from where to where.
     pub(super) fn spread_along(&self, row: usize, columns: Range<usize>, limit: f64) -> (usize, usize, usize) {
-        let Some(Chain { steps, mask, .. }) = self.chain else { return (0, 0, 0) };
-        let mut columns = columns;
-        if let (Mask::Sheet(_), Left::Stretch(from, end)) = (mask, self.left[row]) {
-            columns.start = columns.start.max(from as usize);
-            columns.end = columns.end.min(end as usize).max(columns.start);
-        }
+        let Some(Chain { steps, .. }) = self.chain else { return (0, 0, 0) };
         let offset = if let [Step::With(_, operand, _)] = &steps[..] { self.operand(operand, row) } else { f64::NAN };
         let (count, first, end) = kernels::spread_of(self.level, offset, &self.cells[columns.clone()], limit);
         if count == 0 { (0, 0, 0) } else { (count, columns.start + first, columns.start + end) }

@@ -308,10 +308,5 @@ impl<'a> Desk<'a> {
 
 /// Whether a chain is one sum, so that a row is a number plus what moves along it.
 pub(super) fn is_sum(chain: &Chain) -> bool {
-    !matches!(chain.mask, Mask::Sheet(_)) && has_one_sum(chain)
-}
-
-/// As [`is_sum`], whatever the condition on its cells.
-pub(super) fn has_one_sum(chain: &Chain) -> bool {
-    matches!(&chain.steps[..], [Step::With(Binary::Add, ..)])
+    !matches!(chain.mask, Mask::Sheet(_)) && matches!(&chain.steps[..], [Step::With(Binary::Add, ..)])
 }
