@@ -16,7 +16,7 @@ import numpy as np
 from common import markdown
 
 import isoloss as iso
-from isoloss._paired import paired_p
+from isoloss.comparison.paired import paired_p
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("ISOLOSS_DATA", ROOT.parent / "shared" / "data"))

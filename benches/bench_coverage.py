@@ -24,10 +24,10 @@ import numpy as np
 from common import F64, ROOT, machine, markdown
 
 import isoloss as iso
-from isoloss._watch import Watch
-from isoloss.coverage import Coverage, Row, run_studies
-from isoloss.intervals import t_quantile
-from isoloss.resampling import units_of
+from isoloss.engine.watch import Watch
+from isoloss.stats.coverage import Coverage, Row, run_studies
+from isoloss.stats.intervals import t_quantile
+from isoloss.stats.resampling import units_of
 
 SHAPES = {12: (4, 3), 20: (5, 4), 42: (7, 6), 108: (12, 9)}
 OFFSETS = {False: (0.004, 0.0, 1), True: (0.002, 0.004, 5)}

@@ -8,8 +8,8 @@ import numpy as np
 from common import ROOT, Bar, Report, Spread, Table, main, rounds
 
 import isoloss as iso
-from isoloss._curverows import features, points
-from isoloss._stepsums import drop_points
+from isoloss.curves.rows import features, points
+from isoloss.curves.step_sums import drop_points
 
 S = iso.schedules
 STEPS, PEAK, WARMUP, EVERY = 72_000, 3e-4, 2_160, 128

@@ -14,7 +14,7 @@ import numpy as np
 from common import Bar, Report, Spread, Table, main, number
 
 import isoloss as iso
-from isoloss.status import Status
+from isoloss.engine.status import Status
 
 STATUS = Path("/proc/self/status")
 TRUTH = {"E": 1.8172, "A": 482.01, "alpha": 0.3478, "B": 2085.43, "beta": 0.3658}

@@ -32,9 +32,9 @@ from numpy.typing import NDArray
 
 import isoloss as iso
 from isoloss import _core
+from isoloss.engine.problem import Problem, Solved
 from isoloss.laws.compute_optimal import hoffmann_starts
-from isoloss.problem import Problem, Solved
-from isoloss.resampling import units_of
+from isoloss.stats.resampling import units_of
 
 F64 = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parent.parent

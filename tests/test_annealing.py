@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import isoloss as iso
-from isoloss._bestschedule import FinalLoss, pooled
-from isoloss.curvefit import CurveFit
+from isoloss.curves.best_schedule import FinalLoss, pooled
+from isoloss.curves.fit import CurveFit
 from isoloss.errors import DataError, LawError, OptionError
 from isoloss.laws.annealing import annealing, annealing_size
 

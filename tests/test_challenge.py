@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import isoloss as iso
-from isoloss._watch import Watch
-from isoloss.challenge import challenge
-from isoloss.problem import Problem
+from isoloss.engine.challenge import challenge
+from isoloss.engine.problem import Problem
+from isoloss.engine.watch import Watch
 
 TEXT = "E + A0 / x**r0 + A1 / (y**r1 * z**q1) + A2 / z**r2"
 TRUTH = {"E": 1.0, "A0": 7.0, "r0": 0.16, "A1": 1.1, "r1": 1.0, "q1": 0.25, "A2": 0.5, "r2": 1.0}

@@ -10,9 +10,9 @@ import pytest
 from scipy import optimize
 
 import isoloss as iso
-from isoloss._paired import paired_p
+from isoloss.comparison.paired import paired_p
+from isoloss.comparison.stacking import stack
 from isoloss.errors import DataError, FitError, LawError, OptionError
-from isoloss.stacking import stack
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import isoloss as iso
-from isoloss.curves import recognised
+from isoloss.curves.reading import recognised
 from isoloss.errors import DataError, IsolossError, OptionError
 
 S = iso.schedules

@@ -8,8 +8,8 @@ import pytest
 
 import isoloss as iso
 from isoloss import diagnostics
-from isoloss.design import ray
 from isoloss.errors import DataError, FitError, OptionError
+from isoloss.stats.design import ray
 
 
 def sweep(**options):

@@ -5,9 +5,9 @@ import pytest
 
 import isoloss as iso
 from isoloss import _core
-from isoloss.draws import RANK_DEFICIENT
 from isoloss.errors import DataError, FitError, OptionError
-from isoloss.resampling import units_of
+from isoloss.stats.draws import RANK_DEFICIENT
+from isoloss.stats.resampling import units_of
 
 TRUTH = {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 1500.0, "beta": 0.36}
 LEVELS = 8
@@ -179,7 +179,7 @@ def test_progress_counts_all_starts_of_all_draws(fit):
 
 
 def test_large_resamples_are_cut_into_chunks_without_losing_any(fit, monkeypatch):
-    monkeypatch.setattr("isoloss._bootrun._MOST_NUMBERS", 64 * fit.runs.n)
+    monkeypatch.setattr("isoloss.stats.bootstrap._MOST_NUMBERS", 64 * fit.runs.n)
     chunked = fit.bootstrap(150, seed=1)
     assert chunked.params.shape == (150, 5)
     assert np.unique(chunked.value).size == 150

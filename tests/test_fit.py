@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import isoloss as iso
+from isoloss.engine.status import Status
 from isoloss.errors import CODES, DataError, LawError, OptionError
 from isoloss.laws.compute_optimal import hoffmann_starts
-from isoloss.status import Status
 
 TRUTH = {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 1500.0, "beta": 0.36}
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import isoloss as iso
+from isoloss.engine.status import Status
 from isoloss.errors import DataError, LawError, OptionError
-from isoloss.status import Status
 
 LAW = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
 N = np.geomspace(1e7, 1e10, 12)
@@ -110,7 +110,7 @@ def test_cutting_into_parts_changes_nothing(monkeypatch):
     whole = iso.fit_many(LAW, {"N": N}, targets)
     panel = iso.fit_many(LAW, {"N": np.tile(N, (30, 1))}, targets)
     # By its path, since `isoloss.fit_many` is the function of that name.
-    monkeypatch.setattr(import_module("isoloss.fit_many"), "_AT_ONCE", 7 * whole.starts)
+    monkeypatch.setattr(import_module("isoloss.fit.many"), "_AT_ONCE", 7 * whole.starts)
     assert np.array_equal(iso.fit_many(LAW, {"N": N}, targets).params, whole.params)
     assert np.array_equal(iso.fit_many(LAW, {"N": np.tile(N, (30, 1))}, targets).params, panel.params)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import isoloss as iso
-from isoloss._manytable import optima_by_row
+from isoloss.engine.status import Status
 from isoloss.errors import DataError, OptionError
-from isoloss.status import Status
+from isoloss.fit.many_table import optima_by_row
 
 LAW = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
 N = np.geomspace(1e7, 1e10, 12)

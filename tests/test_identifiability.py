@@ -9,7 +9,7 @@ from scipy import stats
 
 import isoloss as iso
 from isoloss.errors import FitError, LawError, OptionError
-from isoloss.profiles import likelihood_limit, rise_scale
+from isoloss.stats.profiles import likelihood_limit, rise_scale
 
 TRUTH = {"E": 1.8, "A": 480.0, "alpha": 0.35, "B": 2100.0, "beta": 0.37}
 

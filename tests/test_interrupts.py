@@ -13,9 +13,9 @@ import pytest
 
 import isoloss as iso
 from isoloss import _core
-from isoloss.draws import RANK_DEFICIENT
+from isoloss.engine.status import Status
 from isoloss.errors import OptionError
-from isoloss.status import Status
+from isoloss.stats.draws import RANK_DEFICIENT
 
 LAW = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
 N = np.geomspace(1e7, 1e10, 12)
@@ -135,7 +135,7 @@ def test_a_row_that_lacks_a_start_is_not_finished(panel):
 
 
 def test_an_interrupted_part_is_the_last(monkeypatch):
-    monkeypatch.setattr(sys.modules["isoloss.fit_many"], "_AT_ONCE", 8_000)
+    monkeypatch.setattr(sys.modules["isoloss.fit.many"], "_AT_ONCE", 8_000)
     table = iso.fit_many(LAW, {"N": N}, noisy(24_000), starts=START, progress=stop_at(0.34), on_interrupt="partial")
     assert not table.cancelled[:8_000].any()
     assert table.cancelled[16_000:].all()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from isoloss._latex import symbol, typeset
-from isoloss._lawview import aligned, html_card
+from isoloss.law.latex import symbol, typeset
+from isoloss.law.view import aligned, html_card
 
 
 @pytest.mark.parametrize(

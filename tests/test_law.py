@@ -9,7 +9,7 @@ import pytest
 
 import isoloss as iso
 from isoloss.errors import DataError, LawError
-from isoloss.law import BoundLaw, Law, Recipe
+from isoloss.law.object import BoundLaw, Law, Recipe
 from isoloss.objective import Huber, SquaredError
 
 TEXT = "E + A / N**alpha + B / D**beta"

@@ -8,7 +8,7 @@ import pytest
 from scipy import optimize, special
 
 import isoloss as iso
-from isoloss._autodelta import robust_sigma, weighted_median
+from isoloss.engine.autodelta import robust_sigma, weighted_median
 from isoloss.errors import DataError, OptionError
 from isoloss.objective import (
     AsymmetricHuber,

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import isoloss as iso
-from isoloss._bestschedule import FinalLoss
-from isoloss._curverows import features, points
-from isoloss.curvefit import CurveFit
+from isoloss.curves.best_schedule import FinalLoss
+from isoloss.curves.fit import CurveFit
+from isoloss.curves.rows import features, points
 
 S = iso.schedules
 NAMES = ("L0", "A", "alpha", "B", "C", "beta", "gamma")

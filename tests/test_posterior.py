@@ -9,7 +9,7 @@ from scipy import stats
 
 import isoloss as iso
 from isoloss.errors import FitError, OptionError
-from isoloss.posterior import effective_size, r_hat
+from isoloss.stats.posterior import effective_size, r_hat
 
 
 @pytest.fixture(scope="module")

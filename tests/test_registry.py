@@ -19,7 +19,7 @@ import pytest
 
 import isoloss as iso
 from isoloss.errors import DataError, LawError
-from isoloss.law import Law, Published
+from isoloss.law.object import Law, Published
 from isoloss.laws._markdown import papers
 from isoloss.laws.compute_optimal import hoffmann_starts
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import isoloss as iso
-from isoloss import _bootrun
-from isoloss._watch import Watch
-from isoloss.checkpoints import looks_like_checkpoints
+from isoloss.engine.problem import Solved
+from isoloss.engine.status import Status
+from isoloss.engine.watch import Watch
 from isoloss.errors import DataError, OptionError
-from isoloss.intervals import ends, t_quantile
-from isoloss.problem import Solved
-from isoloss.resampling import METHODS, residuals_of, units_of
-from isoloss.status import Status
+from isoloss.runs.checkpoints import looks_like_checkpoints
+from isoloss.stats import bootstrap
+from isoloss.stats.intervals import ends, t_quantile
+from isoloss.stats.resampling import METHODS, residuals_of, units_of
 
 TRUTH = {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 1500.0, "beta": 0.36}
 AROUND = ("wild", "residual", "parametric")
@@ -59,7 +59,7 @@ def test_the_seed_decides_and_threads_do_not(fit, method):
 
 @pytest.mark.parametrize("method", AROUND)
 def test_each_draw_is_the_fit_to_its_losses(fit, method):
-    source = _bootrun._Source(fit, method, units_of(fit.runs, fit.problem, None), 2, None, Watch())
+    source = bootstrap._Source(fit, method, units_of(fit.runs, fit.problem, None), 2, None, Watch())
     chunk = source.chunk(0, 30, Watch())
     draws = fit.bootstrap(30, method=method, seed=2)
     for k in (0, 29):
@@ -86,7 +86,7 @@ def test_wild_draws_take_webbs_points_when_there_are_few_groups():
     runs = iso.read({**table(), "run": np.arange(30) % 6}, group="run")
     fit = iso.fit("chinchilla", runs, objective="squared_log", fix={"E": 1.7, "alpha": 0.34, "beta": 0.36})
     units = units_of(runs, fit.problem, None)
-    source = _bootrun._Source(fit, "wild", units, 0, None, Watch())
+    source = bootstrap._Source(fit, "wild", units, 0, None, Watch())
     noise = np.log(source.chunk(0, 400, Watch()).target) - source.residuals.base
     factor = noise / source.residuals.outer
     assert np.unique(factor.round(6)).tolist() == pytest.approx([-(1.5**0.5), -1, -(0.5**0.5), 0.5**0.5, 1, 1.5**0.5])
@@ -156,7 +156,7 @@ def test_parametric_draws_by_groups_share_the_noise_of_a_run():
     run = np.repeat(np.arange(48), 4)
     data["loss"] = data["loss"] * np.exp(0.01 * rng.standard_normal(48)[run] + 0.003 * rng.standard_normal(192))
     fit = iso.fit("chinchilla", iso.read({**data, "run": run}, group="run"), objective="squared_log")
-    source = _bootrun._Source(fit, "parametric", units_of(fit.runs, fit.problem, None), 0, None, Watch())
+    source = bootstrap._Source(fit, "parametric", units_of(fit.runs, fit.problem, None), 0, None, Watch())
     assert source.spread == pytest.approx((0.01, 0.003), rel=0.3)
     draws = fit.bootstrap(400, method="parametric")
     assert draws.std()["alpha"] == pytest.approx(fit.bootstrap(400).std()["alpha"], rel=0.35)
@@ -198,9 +198,9 @@ def test_a_start_that_stopped_early_below_the_others_is_not_passed_over():
     done = next(int(status) for status in Status if status.success)
     early = next(int(status) for status in Status if not status.success and status.name != "CANCELLED")
     two_draws = solved([1.0, 0.5, 1.0, 2.0], [done, early, done, early])
-    assert _bootrun._promising(two_draws, 2).tolist() == [1]
+    assert bootstrap._promising(two_draws, 2).tolist() == [1]
     alone = solved([1.0, np.nan, 1.0, 2.0], [early, early, done, done])
-    assert _bootrun._promising(alone, 2).tolist() == [0]
+    assert bootstrap._promising(alone, 2).tolist() == [0]
 
 
 # Invariance ----------------------------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import isoloss as iso
-from isoloss._table import add_columns
 from isoloss.errors import DataError
-from isoloss.runs import Runs, as_runs
+from isoloss.runs.reading import Runs, as_runs
+from isoloss.runs.table import add_columns
 
 TABLE = {
     "params": [100_000_000, 400_000_000, 1_600_000_000],
@@ -99,7 +99,7 @@ def test_a_pandas_index_is_kept():
 
 
 def test_files_without_any_frame_library_give_dicts(tmp_path, monkeypatch):
-    monkeypatch.setattr("isoloss._table.find_spec", lambda name: None)
+    monkeypatch.setattr("isoloss.runs.table.find_spec", lambda name: None)
     runs = iso.read(write_csv(tmp_path), **ROLES)
     assert isinstance(runs.to_frame({"x": [1.0]}), dict)
     with pytest.raises(ImportError, match=r"pip install 'isoloss\[cli\]'"):

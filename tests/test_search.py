@@ -518,3 +518,19 @@ def test_results_print_and_turn_into_plain_data():
     assert "longest along" in str(single)
     assert repr(single).startswith("Search(")
     assert "best" in str(single.top) or "1  " in str(single.top)
+
+
+def test_axes_of_equal_ratios_are_the_nearest_floats() -> None:
+    """Ties between cells fall the same way on every machine only where the axes have the same bits on each."""
+    from fractions import Fraction
+
+    for low, high, count in ((1e9, 1e11, 41), (3e-4, 7e-2, 17), (1e12, 1e8, 9), (5e-324, 1e308, 5)):
+        axis = iso.geomspace(low, high, count)
+        assert (axis[0], axis[-1], len(axis)) == (low, high, count)
+        for i, value in enumerate(axis.tolist()):
+            # value^(n-1) lies between those of its neighbours' midpoints, in exact arithmetic.
+            exact = Fraction(low) ** (count - 1 - i) * Fraction(high) ** i
+            below = (Fraction(np.nextafter(value, 0.0)) + Fraction(value)) / 2
+            above = (Fraction(np.nextafter(value, np.inf)) + Fraction(value)) / 2
+            assert below ** (count - 1) <= exact <= above ** (count - 1)
+    assert iso.geomspace(1e8, 1e12, 5).tolist() == [1e8, 1e9, 1e10, 1e11, 1e12]

@@ -10,8 +10,8 @@ from scipy import optimize, stats
 from scipy.stats import qmc
 
 import isoloss as iso
-from isoloss._boxes import _halton, _sobol
-from isoloss.basins import Basins
+from isoloss.engine.basins import Basins
+from isoloss.engine.boxes import _halton, _sobol
 from isoloss.errors import LawError, OptionError
 
 

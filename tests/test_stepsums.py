@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import isoloss as iso
-from isoloss._stepsums import drop_points, floored
+from isoloss.curves.step_sums import drop_points, floored
 
 S = iso.schedules
 SCHEDULES = {

@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import isoloss as iso
-from isoloss._curverows import features, points
-from isoloss.curvefit import default_steps
+from isoloss.curves.fit import default_steps
+from isoloss.curves.rows import features, points
 from isoloss.units import format_number
 
 STEPS, PEAK, WARMUP = 24_000, 3e-4, 2_160

@@ -29,7 +29,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import isoloss as iso
-from isoloss._lawview import aligned
+from isoloss.law.view import aligned
 from isoloss.laws._markdown import markdown
 from isoloss.units import parse_number
 

@@ -16,30 +16,30 @@ losses beyond the three common ones, `starts` the boxes of starting points.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# The functions `law`, `fit`, `fit_many` and `search` share their names with the modules that hold them, so
-# those modules are imported here, before anyone can bind the module under the function's name.
-from isoloss import laws, objective, schedules, starts
+# `law` and `fit` share their names with the packages that hold them: those are imported here, before anyone can bind
+# the package under the function's name. What not every program needs is imported when it is first named (`_LAZY`).
+from isoloss import laws, objective, starts
 from isoloss._core import __version__
-from isoloss.compare import Comparison, compare
 from isoloss.config import show_config
-from isoloss.curves import Curves, read_curves
-from isoloss.draws import Draws
 from isoloss.errors import DataError, FitError, FitWarning, IsolossError, LawError, Notice
-from isoloss.fit import Fit, fit
-from isoloss.fit_many import FitTable, fit_many, fit_many_chunks
-from isoloss.grids import geomspace, linspace, logspace
-from isoloss.law import Law, law
+from isoloss.fit.many import FitTable, fit_many, fit_many_chunks
+from isoloss.fit.object import Fit, fit
+from isoloss.law.object import Law, law
 from isoloss.laws import register
-from isoloss.multiverse import Multiverse, multiverse
 from isoloss.objective import AbsoluteError, Huber, SquaredError
-from isoloss.plan import Allocation
-from isoloss.rollout import Rollout
-from isoloss.runs import Runs, read
-from isoloss.search import Plateau, Search, search
+from isoloss.plan.allocation import Allocation
+from isoloss.runs.reading import Runs, read
+from isoloss.stats.draws import Draws
 from isoloss.store import load
 
 if TYPE_CHECKING:
-    from isoloss import config, datasets, demo, diagnostics, errors, hparams, plot, rules, simulate, units
+    from isoloss import config, datasets, demo, diagnostics, errors, hparams, plot, rules, schedules, simulate, units
+    from isoloss.comparison.compare import Comparison, compare
+    from isoloss.comparison.multiverse import Multiverse, multiverse
+    from isoloss.comparison.rollout import Rollout
+    from isoloss.curves.reading import Curves, read_curves
+    from isoloss.gridsearch.grids import geomspace, linspace, logspace
+    from isoloss.gridsearch.search import Plateau, Search, search
     from isoloss.hparams import HParamLaw, fit_hparams
 
 __all__ = [
@@ -98,18 +98,29 @@ __all__ = [
     "units",
 ]
 
-_MODULES = frozenset(
-    {"config", "datasets", "demo", "diagnostics", "errors", "hparams", "plot", "rules", "simulate", "units"}
-)
-_OF_MODULES = {"HParamLaw": "hparams", "fit_hparams": "hparams"}
+_MODULES = frozenset({
+    "config", "datasets", "demo", "diagnostics", "errors", "hparams", "plot", "rules", "schedules", "simulate", "units",
+})  # fmt: skip
+_LAZY = {
+    "comparison.compare": ("Comparison", "compare"),
+    "comparison.multiverse": ("Multiverse", "multiverse"),
+    "comparison.rollout": ("Rollout",),
+    "curves.reading": ("Curves", "read_curves"),
+    "gridsearch.grids": ("geomspace", "linspace", "logspace"),
+    "gridsearch.search": ("Plateau", "Search", "search"),
+    "hparams": ("HParamLaw", "fit_hparams"),
+}
+_HOME = {name: module for module, names in _LAZY.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the modules that not every program needs when they are first named (PEP 562)."""
+    """Import what not every program needs when it is first named (PEP 562)."""
     if name in _MODULES:
         return import_module(f"isoloss.{name}")
-    if name in _OF_MODULES:
-        return getattr(import_module(f"isoloss.{_OF_MODULES[name]}"), name)
+    if name in _HOME:
+        value = getattr(import_module(f"isoloss.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'isoloss' has no attribute {name!r}")
 
 

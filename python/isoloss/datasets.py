@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isoloss._table import as_numbers, open_table
 from isoloss.errors import DataError, did_you_mean, missing_extra
-from isoloss.runs import Runs, read
+from isoloss.runs.reading import Runs, read
+from isoloss.runs.table import as_numbers, open_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isoloss import simulate
-from isoloss.fit import Fit, fit
+from isoloss.fit.object import Fit, fit
 from isoloss.plot import overview, wide_figure
-from isoloss.runs import Runs, read
+from isoloss.runs.reading import Runs, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from isoloss.draws import Draws
-    from isoloss.plan import Allocation
+    from isoloss.plan.allocation import Allocation
+    from isoloss.stats.draws import Draws
 
 __all__ = ["Demo", "best_per_cell", "run"]
 

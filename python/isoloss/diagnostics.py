@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss._autodelta import robust_sigma
-from isoloss._table import make_frame
-from isoloss._watch import Watch
-from isoloss.decisions import largest
+from isoloss.comparison.rollout import Rollout
+from isoloss.engine.autodelta import robust_sigma
+from isoloss.engine.watch import Watch
 from isoloss.errors import DataError, OptionError, did_you_mean
-from isoloss.fit import Fit
-from isoloss.plan import least_loss
-from isoloss.rollout import Rollout
+from isoloss.fit.object import Fit
+from isoloss.plan.allocation import least_loss
+from isoloss.plan.decisions import largest
+from isoloss.runs.table import make_frame
 from isoloss.units import format_number, format_si
 
 if TYPE_CHECKING:
-    from isoloss.problem import F64
-    from isoloss.runs import Runs
+    from isoloss.engine.problem import F64
+    from isoloss.runs.reading import Runs
 
 __all__ = ["Influence", "Outliers", "Rungs", "decision", "influence", "outliers", "shown", "undertuned"]
 

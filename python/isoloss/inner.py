@@ -22,7 +22,7 @@ from isoloss.errors import DataError, LawError, did_you_mean
 
 if TYPE_CHECKING:
     from isoloss import _core
-    from isoloss.law import Law
+    from isoloss.law.object import Law
 
 __all__ = ["Inner", "Table", "ground"]
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from isoloss.draws import Draws
-    from isoloss.fit import Fit
+    from isoloss.fit.object import Fit
+    from isoloss.stats.draws import Draws
 
 __all__ = ["isoloss_contours", "loss_against_compute", "overview", "residuals"]
 

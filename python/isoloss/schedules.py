@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isoloss._schedule import LAMBDA, Schedule
+from isoloss.curves.schedule import LAMBDA, Schedule
 from isoloss.errors import DataError, OptionError
 
 __all__ = [

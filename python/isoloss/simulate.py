@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss import laws
-from isoloss._simulatecurves import curves
+from isoloss.curves.simulate import curves
 
 __all__ = [
     "BATCH_CURVATURE",

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isoloss._boxes import Box, halton, sobol
+from isoloss.engine.boxes import Box, halton, sobol
+from isoloss.engine.problem import F64, Parameters, Problem
 from isoloss.errors import LawError, OptionError
 from isoloss.objective import SquaredError
-from isoloss.problem import F64, Parameters, Problem
 
 __all__ = [
     "AnyStarts",

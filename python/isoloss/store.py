@@ -19,20 +19,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isoloss import _core, draws
-from isoloss._curveobject import Curves
-from isoloss._curverows import curve_runs
-from isoloss.basins import Basins
-from isoloss.curvefit import CurveFit, with_curves
+from isoloss import _core
+from isoloss.curves.fit import CurveFit, with_curves
+from isoloss.curves.object import Curves
+from isoloss.curves.rows import curve_runs
+from isoloss.engine.basins import Basins
+from isoloss.engine.posing import Settings, pose
+from isoloss.engine.status import Status
 from isoloss.errors import DataError, IsolossError, Notice
-from isoloss.fit import Fit
-from isoloss.inference import Covariance
-from isoloss.law import Law
+from isoloss.fit.object import Fit
+from isoloss.law.object import Law
 from isoloss.objective import Objective
-from isoloss.posing import Settings, pose
-from isoloss.runs import Runs
+from isoloss.runs.reading import Runs
 from isoloss.starts import Box
-from isoloss.status import Status
+from isoloss.stats.draws import Draws
+from isoloss.stats.draws import from_parts as draws_from_parts
+from isoloss.stats.inference import Covariance
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -188,7 +190,7 @@ def _data_to_dict(fit: Fit) -> dict[str, Any]:
     return {"runs": fit.runs.to_dict()}
 
 
-def _draws_to_dict(made: draws.Draws) -> dict[str, Any]:
+def _draws_to_dict(made: Draws) -> dict[str, Any]:
     names = ("params", "names", "value", "index", "status", "won_by_start", "method", "by", "units", "seed")
     return {
         **{name: getattr(made, name) for name in names},
@@ -267,7 +269,7 @@ def _fit(data: Mapping[str, Any]) -> Fit:
     )
     if curves is not None:
         made = with_curves(made, curves)
-    return made if data["draws"] is None else made.with_draws(draws.from_parts(data["draws"], made.bound))
+    return made if data["draws"] is None else made.with_draws(draws_from_parts(data["draws"], made.bound))
 
 
 def _plain_starts(starts: Any) -> Any:

@@ -21,7 +21,7 @@ from isoloss.cli import _parse, _render
 from isoloss.cli._parse import UsageError
 from isoloss.errors import DataError, FitError, IsolossError
 from isoloss.laws._markdown import markdown, papers
-from isoloss.predict import describe_decades
+from isoloss.plan.predict import describe_decades
 from isoloss.progress import bar
 
 __all__ = ["app", "run"]

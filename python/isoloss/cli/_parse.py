@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from isoloss.grids import geomspace, linspace
+from isoloss.gridsearch.grids import geomspace, linspace
 from isoloss.units import parse_number
 
 __all__ = [

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isoloss.engine.problem import F64
 from isoloss.errors import IsolossError
 from isoloss.hparams.powers import RECIPES, from_joint, from_recipe
 from isoloss.hparams.predictions import HParams, predict_at, scientific, share
 from isoloss.hparams.published import published
 from isoloss.hparams.surface import Cost, cost
-from isoloss.problem import F64
 from isoloss.units import format_si
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 
 from isoloss.errors import Notice
 from isoloss.hparams.sweep import TWINS, Sweep, clusters, sweep_of
-from isoloss.runs import Runs
+from isoloss.runs.reading import Runs
 from isoloss.units import format_number
 
 __all__ = ["RunsCheck", "check_runs"]

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isoloss.errors import Notice, OptionError
-from isoloss.fit_many import fit_many
+from isoloss.fit.many import fit_many
 from isoloss.hparams.joint import SHARED
-from isoloss.intervals import percentiles
-from isoloss.law import law
+from isoloss.law.object import law
+from isoloss.stats.intervals import percentiles
 from isoloss.units import format_si
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from isoloss.hparams.joint import Joint
 from isoloss.hparams.predictions import share
 from isoloss.hparams.surface import Surface
 from isoloss.hparams.sweep import Sweep
-from isoloss.intervals import percentiles
+from isoloss.stats.intervals import percentiles
 from isoloss.units import format_range
 
 if TYPE_CHECKING:

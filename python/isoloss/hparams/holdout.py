@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError, did_you_mean
 from isoloss.hparams.joint import fit_joint
 from isoloss.hparams.plateau import Box, plateau_of
@@ -20,8 +21,7 @@ from isoloss.hparams.powers import RECIPES, from_joint, from_recipe
 from isoloss.hparams.predictions import scientific, share
 from isoloss.hparams.surface import Cost, cost
 from isoloss.hparams.sweep import Sweep
-from isoloss.problem import F64
-from isoloss.runs import Runs
+from isoloss.runs.reading import Runs
 from isoloss.units import format_si
 
 if TYPE_CHECKING:

@@ -36,12 +36,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss import _core
+from isoloss.engine.problem import F64
 from isoloss.errors import DataError
-from isoloss.fit_many import fit_many
+from isoloss.fit.many import fit_many
 from isoloss.hparams.sweep import Sweep
-from isoloss.law import Law, law
+from isoloss.law.object import Law, law
 from isoloss.objective import Huber, Objective
-from isoloss.problem import F64
 
 __all__ = ["SHARED", "THRESHOLDS", "Choice", "Joint", "Shape", "costs_left_out", "fit_joint", "free_powers"]
 

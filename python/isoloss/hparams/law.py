@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isoloss.engine.problem import seed_number
 from isoloss.errors import Notice, OptionError, did_you_mean
 from isoloss.hparams.digest import notices, summarise
 from isoloss.hparams.joint import SHARED, Choice, Joint, fit_joint
@@ -17,10 +18,9 @@ from isoloss.hparams.powers import NAMES, RECIPES, Powers, from_joint, from_reci
 from isoloss.hparams.predictions import HParams, Regret, predict_at
 from isoloss.hparams.surface import Convexity, Surface, cost, surfaces
 from isoloss.hparams.sweep import Sweep, sweep_of
-from isoloss.intervals import percentiles
 from isoloss.objective import Objective
-from isoloss.problem import seed_number
-from isoloss.runs import as_runs
+from isoloss.runs.reading import as_runs
+from isoloss.stats.intervals import percentiles
 
 if TYPE_CHECKING:
     from os import PathLike

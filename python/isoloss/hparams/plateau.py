@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from isoloss.engine.problem import F64
 from isoloss.errors import DataError, Notice, OptionError
 from isoloss.hparams.joint import Shape
-from isoloss.intervals import percentiles
-from isoloss.problem import F64
+from isoloss.stats.intervals import percentiles
 from isoloss.units import format_number, format_si, parse_number
 
 __all__ = ["Box", "HParamPlateau", "plateau_of", "positive", "relative"]

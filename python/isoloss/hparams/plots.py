@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError
 from isoloss.hparams.plateau import positive, relative
 from isoloss.hparams.published import published
-from isoloss.intervals import percentiles
 from isoloss.plot import INK, MUTED, new_axes
 from isoloss.plot import _plain as plain_axes
-from isoloss.problem import F64
+from isoloss.stats.intervals import percentiles
 from isoloss.units import format_si
 
 if TYPE_CHECKING:

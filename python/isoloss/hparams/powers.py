@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss import _core
+from isoloss.engine.problem import F64
 from isoloss.errors import DataError
-from isoloss.fit_many import fit_many
+from isoloss.fit.many import fit_many
 from isoloss.hparams.joint import Joint, free_powers
 from isoloss.hparams.surface import Surface
 from isoloss.hparams.sweep import Sweep
-from isoloss.law import law
-from isoloss.problem import F64
+from isoloss.law.object import law
 from isoloss.units import format_number
 
 __all__ = ["NAMES", "RECIPES", "Powers", "from_joint", "from_recipe"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from isoloss.engine.problem import F64
 from isoloss.errors import Notice
 from isoloss.hparams.powers import Powers
 from isoloss.hparams.surface import Cost
-from isoloss.intervals import percentiles
-from isoloss.problem import F64
+from isoloss.stats.intervals import percentiles
 from isoloss.units import format_si
 
 __all__ = ["HParams", "Regret", "predict_at", "scientific", "share"]

@@ -18,7 +18,7 @@ import numpy as np
 from isoloss import laws
 from isoloss.errors import LawError, OptionError, did_you_mean
 from isoloss.hparams.predictions import HParams
-from isoloss.law import Law
+from isoloss.law.object import Law
 from isoloss.units import FLOPS_PER_PARAMETER_TOKEN
 
 __all__ = ["PublishedHParams", "predict_published", "published", "published_named"]

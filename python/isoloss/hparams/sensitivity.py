@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss._table import make_frame
+from isoloss.engine.problem import F64
 from isoloss.errors import IsolossError, OptionError, did_you_mean
 from isoloss.hparams.holdout import _rest
 from isoloss.hparams.joint import THRESHOLDS
 from isoloss.hparams.predictions import scientific, share
 from isoloss.hparams.sweep import sweep_of
 from isoloss.objective import AbsoluteError, Huber, SquaredError
-from isoloss.problem import F64
+from isoloss.runs.table import make_frame
 from isoloss.units import format_si
 
 if TYPE_CHECKING:

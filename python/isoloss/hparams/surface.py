@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from isoloss.fit_many import fit_many
+from isoloss.engine.problem import F64
+from isoloss.fit.many import fit_many
 from isoloss.hparams.sweep import Sweep
-from isoloss.law import law
-from isoloss.problem import F64
+from isoloss.law.object import law
 
 __all__ = ["Convexity", "Cost", "Surface", "cost", "surfaces"]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError
-from isoloss.problem import F64
-from isoloss.runs import Runs
+from isoloss.runs.reading import Runs
 from isoloss.units import format_si
 
 __all__ = ["TWINS", "Sweep", "clusters", "levels", "sweep_of"]

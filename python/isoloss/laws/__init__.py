@@ -11,15 +11,15 @@ import dataclasses
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from isoloss._lawparts import Source
-from isoloss._registry import Shelf
 from isoloss.errors import LawError
+from isoloss.law.parts import Source
+from isoloss.law.registry import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
-    from isoloss.law import Law
+    from isoloss.law.object import Law
     from isoloss.rules import Rule
 
 __all__ = ["STATUS", "get", "names", "register", "table"]

@@ -11,7 +11,7 @@ from math import exp, log
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from isoloss.law import Law, Published, Recipe, law
+from isoloss.law.object import Law, Published, Recipe, law
 from isoloss.laws.compute_optimal import HOFFMANN
 from isoloss.objective import SquaredError
 

@@ -14,7 +14,8 @@ Luo et al. (2025) sum over every drop of the learning rate, each with a gain tha
     \bigl(1 - (1 + C\,\eta_k^{-\gamma} S_k(t))^{-\beta}\bigr), \qquad S_k(t) = \sum_{i=k}^{t} \eta_i.
 
 The sum is an inner table ``k`` of the law with the columns ``drop``, ``lr`` and ``S``, the area before the drop, so
-that the area behind it is ``S1 - k.S``. `isoloss._stepsums` makes a few dozen points of the tens of thousands of steps.
+that the area behind it is ``S1 - k.S``. `isoloss.curves.step_sums` makes a few dozen points of the tens of thousands
+of steps.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from isoloss._schedule import LAMBDA
+from isoloss.curves.schedule import LAMBDA
 from isoloss.errors import OptionError
-from isoloss.law import Law, Published, Recipe, Source, law
+from isoloss.law.object import Law, Published, Recipe, Source, law
 from isoloss.objective import Huber
 
 if TYPE_CHECKING:

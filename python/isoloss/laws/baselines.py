@@ -10,7 +10,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from isoloss.law import Law, Recipe, law
+from isoloss.law.object import Law, Recipe, law
 from isoloss.objective import SquaredError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from isoloss.law import Law, Published, Recipe, Source, law
+from isoloss.law.object import Law, Published, Recipe, Source, law
 from isoloss.objective import SquaredError
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from isoloss.errors import LawError
-from isoloss.law import Law, Published, Recipe, Source, law
+from isoloss.law.object import Law, Published, Recipe, Source, law
 from isoloss.objective import SquaredError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from math import exp
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from isoloss.law import Law, Published, Recipe, Source, law
+from isoloss.law.object import Law, Published, Recipe, Source, law
 from isoloss.objective import Huber
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from isoloss.law import Law, Published, Recipe, Source, law
+from isoloss.law.object import Law, Published, Recipe, Source, law
 from isoloss.laws.compute_optimal import KAPLAN
 from isoloss.objective import SquaredError
 

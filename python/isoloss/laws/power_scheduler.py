@@ -11,7 +11,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from isoloss.law import Law, Recipe, Source, law
+from isoloss.law.object import Law, Recipe, Source, law
 from isoloss.objective import SquaredError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from isoloss.law import Law, Recipe, law
+from isoloss.law.object import Law, Recipe, law
 from isoloss.objective import Huber
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isoloss.law import Law, Published, Recipe, Source, law
+from isoloss.law.object import Law, Published, Recipe, Source, law
 from isoloss.objective import SquaredError
 
 if TYPE_CHECKING:
@@ -250,8 +250,8 @@ def fit_stepwise(
     >>> {name: float(f"{value:.6g}") for name, value in fit_stepwise(sizes, batches, curve).items()}
     {'Nc': 10000000000000.0, 'alpha_N': 0.08, 'B_star': 200000000.0, 'alpha_B': 0.2, 'Sc': 2000.0, 'alpha_S': 0.7}
     """
-    from isoloss.fit import fit
-    from isoloss.runs import read
+    from isoloss.fit.object import fit
+    from isoloss.runs.reading import read
 
     def fitted(what: Law, columns: Mapping[str, Any], **roles: Any) -> Mapping[str, float]:
         return fit(what, read(dict(columns), **roles), objective=SquaredError(space="log")).params

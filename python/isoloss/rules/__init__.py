@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isoloss._registry import Shelf
+from isoloss.law.registry import Shelf
 from isoloss.rules._rule import Quantity, Rule
 
 if TYPE_CHECKING:

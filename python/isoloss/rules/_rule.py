@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from isoloss._lawcard import aligned, provenance, wrapped
-from isoloss._lawparts import Published, Source, frozen
-from isoloss._lawview import View
 from isoloss.errors import DataError, LawError, did_you_mean
+from isoloss.law.card import aligned, provenance, wrapped
+from isoloss.law.parts import Published, Source, frozen
+from isoloss.law.view import View
 from isoloss.units import format_number, parse_number
 
 __all__ = ["Quantity", "Rule"]
@@ -189,7 +189,7 @@ class Rule(View):
 
     def latex(self) -> str:
         """The formula in LaTeX, without delimiters; notebooks show it typeset."""
-        from isoloss._latex import typeset
+        from isoloss.law.latex import typeset
 
         return r" \\ ".join(self.latex_lines or tuple(typeset(line) for line in self.formula))
 

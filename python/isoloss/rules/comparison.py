@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss._lawparts import Source
 from isoloss.errors import DataError, LawError
+from isoloss.law.parts import Source
 from isoloss.rules._rule import Quantity, Rule
 
 if TYPE_CHECKING:

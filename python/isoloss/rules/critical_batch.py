@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isoloss._lawparts import Published
 from isoloss.errors import DataError
+from isoloss.law.parts import Published
 from isoloss.laws.compute_optimal import KAPLAN
 from isoloss.laws.critical_batch import MCCANDLISH, ZHANG
 from isoloss.rules._rule import Quantity, Rule

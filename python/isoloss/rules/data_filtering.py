@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss._lawparts import Published
 from isoloss.errors import DataError, LawError
+from isoloss.law.parts import Published
 from isoloss.laws.data_filtering import QQT, READ
 from isoloss.rules._rule import Quantity, Rule
 

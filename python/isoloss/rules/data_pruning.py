@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss._lawparts import Source
+from isoloss.law.parts import Source
 from isoloss.rules._rule import Quantity, Rule
 
 if TYPE_CHECKING:

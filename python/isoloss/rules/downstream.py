@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isoloss._lawparts import Published, Source
 from isoloss.errors import DataError
+from isoloss.law.parts import Published, Source
 from isoloss.laws.densing import XIAO
 from isoloss.laws.downstream import ISIK, RUAN
 from isoloss.rules._rule import Quantity, Rule

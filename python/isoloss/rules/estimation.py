@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isoloss._lawparts import Source
 from isoloss.errors import DataError
+from isoloss.law.parts import Source
 from isoloss.laws.other_models import LANGUINI
 from isoloss.rules._rule import Quantity, Rule
 from isoloss.rules._student import line, student_quantile

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss._lawparts import Published
 from isoloss.errors import DataError
+from isoloss.law.parts import Published
 from isoloss.laws.learning_curves import BAHRI, HESTNESS
 from isoloss.laws.time_series import TSFM
 from isoloss.rules._rule import Quantity, Rule

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from isoloss._lawparts import Published, Source
+from isoloss.law.parts import Published, Source
 from isoloss.rules._rule import Quantity, Rule
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss._lawparts import Published
+from isoloss.law.parts import Published
 from isoloss.laws.overtraining import GADRE, overtraining
 from isoloss.rules._rule import Quantity, Rule
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss._lawparts import Published
+from isoloss.law.parts import Published
 from isoloss.laws.parallel import PARSCALE, parscale
 from isoloss.rules._rule import Quantity, Rule
 

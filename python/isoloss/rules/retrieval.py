@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss._lawparts import Published, Source
 from isoloss.errors import DataError
+from isoloss.law.parts import Published, Source
 from isoloss.rules._rule import Quantity, Rule
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isoloss._lawparts import Published, Source
+from isoloss.law.parts import Published, Source
 from isoloss.rules._rule import Quantity, Rule
 
 if TYPE_CHECKING:

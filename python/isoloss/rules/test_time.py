@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isoloss._lawparts import Published, Source
 from isoloss.errors import DataError
+from isoloss.law.parts import Published, Source
 from isoloss.laws.test_time import BROWN
 from isoloss.rules._rule import Quantity, Rule
 

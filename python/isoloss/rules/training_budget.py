@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isoloss._lawparts import Published
 from isoloss.errors import DataError
+from isoloss.law.parts import Published
 from isoloss.laws.coupled import JIN
 from isoloss.laws.data_constrained import MUENNIGHOFF
 from isoloss.laws.hyperparameters import DEEPSEEK

@@ -1,0 +1,166 @@
+"""From a law, runs and settings to the problem that the engine solves, with everything checked. Private."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from isoloss import laws
+from isoloss.engine.problem import F64, Problem, arrange, check_target
+from isoloss.errors import DataError, OptionError
+from isoloss.inner import check_columns
+from isoloss.law.object import Law
+from isoloss.law.object import law as make_law
+from isoloss.objective import Objective
+from isoloss.runs.reading import Runs
+from isoloss.starts import AnyStarts, Box
+
+__all__ = ["Bounds", "Settings", "as_law", "frozen_starts", "given_weights", "pose"]
+
+Bounds = Mapping[str, tuple[float | str | None, float | str | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What was asked of a fit beyond law and data: enough to repeat it bit for bit.
+
+    Attributes
+    ----------
+    objective : Objective
+    starts : AnyStarts
+    fix, tie, bounds : mapping
+    weights : (n,) float64 or None
+        Weights given to the fit; those of the runs are in the runs.
+    seed : int
+    """
+
+    objective: Objective
+    starts: AnyStarts = None
+    fix: Mapping[str, float] = field(default_factory=dict)
+    tie: Mapping[str, str] = field(default_factory=dict)
+    bounds: Bounds = field(default_factory=dict)
+    weights: F64 | None = None
+    seed: int = 0
+
+
+def as_law(given: Law | str) -> Law:
+    """A law from a law, the name of one, or the text of one.
+
+    Raises
+    ------
+    LawError
+        Code ``law-unknown`` for a single word that names no law, ``law-syntax`` and others for a text.
+    """
+    if isinstance(given, Law):
+        return given
+    if isinstance(given, str):
+        # A single word cannot be the text of a law worth fitting: it is a name, perhaps misspelt.
+        # A few names, such as tissue+N, could be texts too; the registered law is what is meant.
+        name = given.strip()
+        return laws.get(name) if re.fullmatch(r"[\w.-]+", name) or name in laws.names() else make_law(given)
+    message = f"law={given!r} is neither a law nor a text"
+    raise OptionError(message, argument="law")
+
+
+def pose(law: Law, runs: Runs, settings: Settings) -> Problem:
+    """The problem that a law, runs and settings make, checked.
+
+    Raises
+    ------
+    DataError, LawError
+        As `fit`.
+    """
+    runs.require(*law.variables, "loss")
+    for name, sums in law.inner.items():
+        if name not in runs.inner:
+            message = (
+                f"law {law.name!r} sums over the inner table {name!r} ({', '.join(sums)}), which these runs do not "
+                f"have: runs.with_inner({name}=isoloss.inner.Inner(...))"
+            )
+            raise DataError(message, code="data-inner", table=name)
+        check_columns(law, name, runs.inner[name])
+    expression = law.core(law.resolve_constants(runs.columns), {name: runs.inner[name] for name in law.inner})
+    loss = np.ascontiguousarray(runs.columns["loss"], dtype=np.float64)
+    check_target(loss, settings.objective, runs.column_of.get("loss", "loss"))
+    lower, upper = law.resolve_bounds(loss, settings.bounds)
+    parameters = arrange(
+        expression.parameters,
+        [law.parameters[name].positive for name in expression.parameters],
+        lower,
+        upper,
+        fix=settings.fix,
+        tie=settings.tie,
+    )
+    weights = settings.weights
+    if "weight" in runs.columns:
+        weights = runs.columns["weight"] * (1.0 if weights is None else weights)
+    if settings.objective.kind == "binomial" and "trials" in runs.columns:
+        weights = given_weights(runs, "trials") * (1.0 if weights is None else weights)
+    problem = Problem(
+        expression=expression,
+        columns=tuple(np.ascontiguousarray(runs.columns[name], dtype=np.float64) for name in expression.variables),
+        target=loss,
+        weights=None if weights is None else np.ascontiguousarray(weights, dtype=np.float64),
+        objective=settings.objective,
+        parameters=parameters,
+    )
+    _enough_points(problem, law)
+    return problem
+
+
+def _enough_points(problem: Problem, law: Law) -> None:
+    """Refuse fewer distinct settings of the variables than parameters to estimate."""
+    free = int(problem.parameters.free.sum())
+    if free == 0:
+        return
+    present = slice(None) if problem.weights is None else problem.weights > 0.0
+    points = np.column_stack([column[present] for column in problem.columns])
+    distinct = len(np.unique(points[: 4 * free + 1000], axis=0))
+    if distinct < free:
+        distinct = len(np.unique(points, axis=0))
+    if distinct < free:
+        names = [name for name, is_free in zip(problem.names, problem.parameters.free, strict=True) if is_free]
+        message = (
+            f"{distinct} distinct point{'s' if distinct != 1 else ''} "
+            f"({', '.join(problem.expression.variables)}) cannot determine the {free} free "
+            f"parameters of {law.name!r}: {', '.join(names)}"
+        )
+        raise DataError(message, code="data-too-few-points", points=distinct, parameters=free)
+
+
+def given_weights(runs: Runs, given: ArrayLike | str) -> F64:
+    """Weights as a column of the runs or an array, checked."""
+    if isinstance(given, str):
+        if given not in runs.columns:
+            message = f"weights={given!r} names no column of the runs (they have {', '.join(runs.columns)})"
+            raise DataError(message, code="data-missing-column", column=given)
+        weights = runs.columns[given]
+    else:
+        weights = np.array(given, dtype=np.float64)
+    if weights.shape != (runs.n,):
+        message = f"weights has shape {weights.shape}; it needs one value for each of the {runs.n} runs"
+        raise DataError(message, code="data-shape", column="weights")
+    bad = ~np.isfinite(weights) | (weights < 0.0)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        message = f"weights, row {row}: {float(weights[row])!r} is not zero or above"
+        raise DataError(message, code="data-negative-weight", column="weights", row=row, value=float(weights[row]))
+    return weights
+
+
+def frozen_starts(starts: AnyStarts) -> AnyStarts:
+    """A copy that later changes to the caller's arrays cannot reach."""
+    if starts is None or isinstance(starts, (int, Box)):
+        return starts
+    if isinstance(starts, Mapping):
+        return {name: np.atleast_1d(np.array(values, dtype=np.float64)) for name, values in starts.items()}
+    if isinstance(starts, np.integer):
+        return int(starts)
+    if isinstance(starts, (Sequence, np.ndarray)) and not isinstance(starts, str):
+        return np.array(starts, dtype=np.float64, ndmin=2)
+    message = f"starts={starts!r} is neither a number, nor values by name, nor an array of points"
+    raise OptionError(message, argument="starts")

@@ -1,0 +1,386 @@
+"""What the engine solves: columns, targets, weights, an objective, and how the parameters may move.
+
+`fit`, `fit_many`, the bootstrap and the start rule all build one `Problem` and call `Problem.solve` with
+other arrays of starts, weights or targets; there is no other way to the engine.
+
+A parameter can be *fixed* (it keeps its value), *tied* (it equals another one), *bounded*, or *positive* (the solver
+then works in its logarithm). All four are handled exactly by the engine, as projections and not as penalties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isoloss import _core
+from isoloss.engine.status import Status, succeeded
+from isoloss.engine.watch import Progress, Watch
+from isoloss.errors import DataError, LawError, OptionError, did_you_mean
+from isoloss.objective import Objective
+from isoloss.units import parse_number
+
+__all__ = ["F64", "Parameters", "Problem", "Progress", "Solved", "arrange", "seed_number"]
+
+F64 = NDArray[np.float64]
+
+
+def seed_number(seed: Any) -> int:
+    """The integer behind a seed: an integer itself, or the next number of a NumPy generator.
+
+    Raises
+    ------
+    OptionError
+        Code ``option``: neither an integer from 0 up nor a Generator.
+
+    Examples
+    --------
+    >>> from isoloss.engine.problem import seed_number
+    >>> seed_number(7)
+    7
+    """
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**63))
+    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) and 0 <= seed < 2**64:
+        return int(seed)
+    message = f"seed={seed!r} is neither an integer from 0 up nor a numpy Generator"
+    raise OptionError(message, argument="seed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """How the parameters of one law may move; arrays in the order of `names`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The p parameters, in the order of every array of parameters.
+    positive : (p,) bool
+        Solved in the logarithm.
+    lower, upper : (p,) float64
+        Bounds in natural values; infinite where there are none.
+    fixed : (p,) bool
+        Kept at `values`.
+    values : (p,) float64
+        Values of the fixed ones; NaN elsewhere, and for those fixed wherever each start puts them.
+    tied : (p,) int64
+        Index of the parameter that each equals; its own where it stands for itself.
+    """
+
+    names: tuple[str, ...]
+    positive: NDArray[np.bool_]
+    lower: F64
+    upper: F64
+    fixed: NDArray[np.bool_]
+    values: F64
+    tied: NDArray[np.int64]
+
+    @property
+    def free(self) -> NDArray[np.bool_]:
+        """(p,) whether a parameter is estimated in its own right: neither fixed nor tied to another."""
+        return np.asarray(~self.fixed & (self.tied == np.arange(len(self.names))))
+
+    def settle(self, starts: ArrayLike) -> F64:
+        """Starts with fixed values written in, ties applied and bounds respected; (S, p), always a copy."""
+        settled = np.array(starts, dtype=np.float64, ndmin=2)
+        # A fixed parameter without a value of its own keeps that of each start: the start rule's projections.
+        given = self.fixed & ~np.isnan(self.values)
+        settled = np.where(given, self.values, np.clip(settled, self.lower, self.upper))
+        return np.ascontiguousarray(settled[:, self.tied])
+
+    def index(self, name: str, where: str) -> int:
+        """Position of a parameter named by the user in the argument `where`."""
+        if name not in self.names:
+            hint = did_you_mean(name, self.names)
+            message = f"{where} names {name!r}, which is no parameter of the law (it has {', '.join(self.names)}){hint}"
+            raise LawError(message, code="law-unknown-name", name=name, argument=where)
+        return self.names.index(name)
+
+
+def arrange(
+    names: Sequence[str],
+    positive: Sequence[bool],
+    lower: F64,
+    upper: F64,
+    *,
+    fix: Mapping[str, float] | None = None,
+    tie: Mapping[str, str] | None = None,
+) -> Parameters:
+    """The parameters of a law under a user's `fix` and `tie`.
+
+    Parameters
+    ----------
+    names, positive : sequences of length p
+        From the law.
+    lower, upper : (p,) float64
+        Bounds in natural values, from ``Law.resolve_bounds``.
+    fix : mapping, optional
+        Name to value.
+    tie : mapping, optional
+        Name to the name it must equal; chains are followed.
+
+    Raises
+    ------
+    LawError
+        Code ``law-unknown-name``: a name is no parameter of the law. Code ``law-bounds``: a value to fix is not finite
+        or not above zero where it must be, or a tie runs in a circle, meets a fixed value or leaves no room.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isoloss.engine.problem import arrange
+    >>> arrange(["E", "A"], [True, True], np.zeros(2), np.full(2, np.inf), fix={"E": 1.69}).free
+    array([False,  True])
+    """
+    p = len(names)
+    made = Parameters(
+        names=tuple(names),
+        positive=np.array(positive, dtype=np.bool_),
+        lower=np.array(lower, dtype=np.float64),
+        upper=np.array(upper, dtype=np.float64),
+        fixed=np.zeros(p, dtype=np.bool_),
+        values=np.full(p, np.nan),
+        tied=np.arange(p, dtype=np.int64),
+    )
+    made.lower[made.positive] = np.maximum(made.lower[made.positive], 0.0)
+    for name, given in (fix or {}).items():
+        j = made.index(name, "fix")
+        value = parse_number(given)
+        if not np.isfinite(value) or (made.positive[j] and value <= 0.0):
+            need = "finite and above zero" if made.positive[j] else "finite"
+            message = f"fix gives {name!r} the value {given!r}, which is not {need}"
+            raise LawError(message, code="law-bounds", name=name)
+        # A user who fixes a value outside the law's bounds means it.
+        made.fixed[j], made.values[j] = True, value
+        made.lower[j], made.upper[j] = min(made.lower[j], value), max(made.upper[j], value)
+    _tie(made, tie or {})
+    return made
+
+
+def _tie(made: Parameters, tie: Mapping[str, str]) -> None:
+    """Follow the ties to their roots and let each root keep to the bounds of all that equal it."""
+    target = {made.index(a, "tie"): made.index(b, "tie") for a, b in tie.items()}
+    for j in target:
+        if made.fixed[j]:
+            message = f"{made.names[j]!r} is both fixed and tied; fix the one it is tied to instead"
+            raise LawError(message, code="law-bounds", name=made.names[j])
+        root, seen = j, {j}
+        while root in target:
+            root = target[root]
+            if root in seen:
+                message = f"tie runs in a circle through {made.names[root]!r}"
+                raise LawError(message, code="law-bounds", name=made.names[root])
+            seen.add(root)
+        made.tied[j] = root
+    for j in target:
+        root = int(made.tied[j])
+        made.positive[root] |= made.positive[j]
+        if made.fixed[root]:
+            continue
+        made.lower[root] = max(made.lower[root], made.lower[j])
+        made.upper[root] = min(made.upper[root], made.upper[j])
+        if not made.lower[root] < made.upper[root]:
+            message = f"tie: no value lies within the bounds of both {made.names[j]!r} and {made.names[root]!r}"
+            raise LawError(message, code="law-bounds", name=made.names[j])
+    for j in target:  # a tied parameter is a copy, whose own marks the engine does not read
+        root = int(made.tied[j])
+        made.positive[j], made.lower[j], made.upper[j] = made.positive[root], made.lower[root], made.upper[root]
+
+
+_LARGEST, _SMALLEST = 1e308, 1e-307  # a positive parameter beyond them may have been cut off
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """Results of one call of the engine, a row for each problem.
+
+    Attributes
+    ----------
+    params : (B, p) float64
+    value : (B,) float64
+        Objective; NaN where it could not be evaluated.
+    status : (B,) uint8
+        Codes of `Status`.
+    iterations : (B,) uint32
+    at_bound : (B, p) int8
+        -1 at the lower bound, +1 at the upper, 0 inside.
+    """
+
+    params: F64
+    value: F64
+    status: NDArray[np.uint8]
+    iterations: NDArray[np.uint32]
+    at_bound: NDArray[np.int8]
+
+    @property
+    def ok(self) -> NDArray[np.bool_]:
+        """(B,) whether each row is an optimum."""
+        return succeeded(self.status) & np.isfinite(self.value)
+
+    def score(self) -> F64:
+        """(B,) the objective for choosing a winner: infinite where it is not a number."""
+        return np.where(np.isfinite(self.value), self.value, np.inf)
+
+    def row(self, row: int) -> Solved:
+        """One row, as a result of its own."""
+        return Solved(**{name: getattr(self, name)[row : row + 1].copy() for name in self.__dataclass_fields__})
+
+    def with_row(self, row: int, other: Solved) -> Solved:
+        """A copy in which one row comes from the first of another result."""
+        copies = {name: getattr(self, name).copy() for name in self.__dataclass_fields__}
+        for name, array in copies.items():
+            array[row] = getattr(other, name)[0]
+        return Solved(**copies)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Aligned data and the question asked of them.
+
+    Attributes
+    ----------
+    expression : _core.Expression
+    columns : tuple of (n,) float64
+        In the order of ``expression.variables``.
+    target : (n,) or (T, n) float64
+    weights : (n,) or (W, n) float64 or None
+    objective : Objective
+    parameters : Parameters
+    """
+
+    expression: _core.Expression
+    columns: tuple[F64, ...]
+    target: F64
+    weights: F64 | None
+    objective: Objective
+    parameters: Parameters
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The p parameters in the order of all arrays."""
+        return self.parameters.names
+
+    def solve(
+        self,
+        starts: F64,
+        *,
+        weights: F64 | None = None,
+        weight_index: NDArray[np.int64] | None = None,
+        target_index: NDArray[np.int64] | None = None,
+        offsets: NDArray[np.int64] | None = None,
+        max_iterations: int = 0,
+        threads: int | None = None,
+        progress: Progress | None = None,
+        watch: Watch | None = None,
+    ) -> Solved:
+        """Solve a problem for each row of `starts` in one call of the engine.
+
+        Parameters
+        ----------
+        starts : (B, p) float64
+            Natural values; fixed parameters, ties and bounds are applied here.
+        weights : (W, n) float64, optional
+            Instead of the problem's own.
+        weight_index, target_index : (B,) int64, optional
+            Which row of the weights and targets each problem takes.
+        offsets : (B + 1,) int64, optional
+            Panels: problem b owns rows offsets[b] to offsets[b + 1] of the flat columns.
+        threads, progress, watch
+            A watch brings its own threads and progress, and learns whether the call was stopped.
+        """
+        own = self.parameters
+        watch = Watch(progress, n_threads=threads) if watch is None else watch
+        result = _core.fit_batch(
+            self.expression,
+            self.columns,
+            self.target,
+            own.settle(starts),
+            weights=self.weights if weights is None else weights,
+            target_index=target_index,
+            weight_index=weight_index,
+            offsets=offsets,
+            log_scale=own.positive.tolist(),
+            lower=own.lower,
+            upper=own.upper,
+            fixed=own.fixed.tolist(),
+            tied=own.tied.tolist(),
+            objective=self.objective.kind,
+            delta=self.objective.width,
+            shape=self.objective.shape,
+            space=self.objective.space,
+            max_iterations=max_iterations,
+            threads=watch.threads,
+            progress=watch.report,
+            partial=watch.partial,
+        )
+        watch.stopped |= result["stopped"]
+        solved = Solved(
+            params=result["params"],
+            value=result["value"],
+            status=result["status"],
+            iterations=result["iterations"],
+            at_bound=result["at_bound"],
+        )
+        taken = self.weights if weights is None else weights
+        self._mark_out_of_range(solved, taken, weight_index, target_index, offsets)
+        return solved
+
+    def _mark_out_of_range(
+        self,
+        solved: Solved,
+        weights: F64 | None,
+        weight_index: NDArray[np.int64] | None,
+        target_index: NDArray[np.int64] | None,
+        offsets: NDArray[np.int64] | None,
+    ) -> None:
+        """Judge parameters that were clamped to the range of numbers by their own objective, not by the solver's.
+
+        The solver moves positive parameters in their logarithm, which reaches farther than the numbers themselves. One
+        that runs to zero does no harm; one that is cut off while another makes up for it is no optimum.
+        """
+        edge = (solved.params >= _LARGEST) | (solved.params <= _SMALLEST)
+        rows = np.flatnonzero((edge & self.parameters.positive).any(axis=1) & solved.ok)
+        for b in rows.tolist():
+            part = slice(None) if offsets is None else slice(int(offsets[b]), int(offsets[b + 1]))
+            columns = [np.ascontiguousarray(column[part]) for column in self.columns]
+
+            def pick(table: F64, index: NDArray[np.int64] | None, b: int = b, part: slice = part) -> F64:
+                return table[part] if table.ndim == 1 else table[b if index is None else int(index[b])]
+
+            with np.errstate(all="ignore"):
+                prediction = self.expression.evaluate(columns, solved.params[b : b + 1])[0]
+                losses = self.objective.losses(prediction, pick(self.target, target_index))
+                if weights is not None:
+                    share = pick(weights, weight_index)
+                    losses = np.where(share > 0.0, share * losses, 0.0)
+                value = float(losses.sum())
+            known = float(solved.value[b])
+            if not value <= known + 1e-6 * abs(known):
+                solved.value[b], solved.status[b] = value, Status["OUT_OF_RANGE"]
+
+    def predict(self, params: F64) -> F64:
+        """(B, n) predictions at the problem's own rows for parameters (B, p)."""
+        return self.expression.evaluate(self.columns, np.atleast_2d(params))
+
+    def with_parameters(self, parameters: Parameters) -> Problem:
+        """The same data under other constraints."""
+        return replace(self, parameters=parameters)
+
+
+def check_target(target: F64, objective: Objective, name: str) -> None:
+    """Refuse targets outside the domain of the objective's space, naming the first row.
+
+    Raises
+    ------
+    DataError
+        Code ``data-nonpositive``.
+    """
+    bad = ~objective.valid(target)
+    if bad.any():
+        row = int(np.flatnonzero(bad.any(axis=0) if bad.ndim > 1 else bad)[0])
+        value = float(target[..., row].ravel()[0])
+        message = f"column {name!r}, row {row}: {value!r} is not {objective.domain}, as {objective.describe()} needs"
+        raise DataError(message, code="data-nonpositive", column=name, row=row, value=value)

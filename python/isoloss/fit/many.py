@@ -1,0 +1,478 @@
+"""Many fits of one law in one call: other targets, weights, data or starts in every row.
+
+Simulation studies, permutation tests, bootstraps of one's own and panels of curves are all the same call with other
+arrays. Nothing here loops over problems in Python. Batches are cut into parts of bounded size, so beyond input and
+output the memory does not grow with the number of problems; `fit_many_chunks` keeps neither of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isoloss.engine.posing import Bounds, as_law
+from isoloss.engine.problem import F64, Solved, seed_number
+from isoloss.engine.status import Status
+from isoloss.engine.watch import OnInterrupt, Progress, Watch
+from isoloss.errors import DataError, OptionError, did_you_mean
+from isoloss.fit.many_input import Batch, Many, align, given_starts
+from isoloss.fit.many_table import FitTable, optima_by_row
+from isoloss.law.object import Law
+from isoloss.objective import Objective, resolve
+from isoloss.starts import Starts, candidates, project, sums
+
+__all__ = ["FitTable", "fit_many", "fit_many_chunks"]
+
+_AT_ONCE = 200_000  # rows of starts in one call: bounds the memory of the starts and of the results to choose from
+_CANCELLED = int(Status["CANCELLED"])
+_OF_A_CHUNK = ("variables", "targets", "weights", "starts", "offsets", "groups")
+
+Chunk = Mapping[str, Any]
+"""Arguments of `fit_many` that differ between chunks, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """What is asked of every problem."""
+
+    objective: Objective
+    fix: Mapping[str, float] | None
+    tie: Mapping[str, str] | None
+    bounds: Bounds | None
+    seed: int
+
+
+def fit_many(
+    law: Law | str,
+    variables: Mapping[str, Many],
+    targets: Many,
+    *,
+    weights: Many | None = None,
+    starts: Starts = None,
+    offsets: ArrayLike | None = None,
+    groups: ArrayLike | str | None = None,
+    objective: Objective | str | None = None,
+    delta: float | None = None,
+    fix: Mapping[str, float] | None = None,
+    tie: Mapping[str, str] | None = None,
+    bounds: Bounds | None = None,
+    seed: int | np.random.Generator = 0,
+    n_threads: int | None = None,
+    progress: Progress | None = None,
+    on_interrupt: OnInterrupt = "raise",
+) -> FitTable:
+    """Fit one law B times.
+
+    Parameters
+    ----------
+    law : Law or str
+        A law, the name of one, or a text.
+    variables : mapping of str to (n,) or (B, n) array_like
+        The law's variables; a row for each problem where they differ between problems. Where problems differ in their
+        number of points, a list of an array for each, or (n,) with `offsets` or `groups`.
+    targets : (n,) or (B, n) array_like, or list of arrays
+        What the law is to predict.
+    weights : (n,) or (B, n) array_like, or list of arrays, optional
+        Zero or above; a point of weight zero counts as absent.
+    starts : int, mapping, array_like, optional
+        A number of automatic starts for each problem, or values by name whose product is taken. An array is (p,), one
+        start for all; (B, p), one start for each problem; or (B, S, p), several for each, the best of which is kept.
+        Where nothing else says what B is, the rows of a (B, p) array do. By default the law's own rule.
+    offsets : (B + 1,) array_like of int, optional
+        Problem b owns the points from ``offsets[b]`` to ``offsets[b + 1]`` of arrays (n,), as in Arrow lists.
+    groups : (n,) array_like or str, optional
+        Labels of arrays (n,), or the name of a variable that holds them: the points of equal label are a problem.
+        Problems come in the sorted order of their labels, kept in ``FitTable.labels``.
+    objective, delta, fix, tie, bounds, seed
+        As for `fit`.
+    n_threads : int, optional
+        The results do not depend on it. By default the environment's ``ISOLOSS_THREADS``, else every core.
+    progress : callable, optional
+        Called as ``progress(done, total)`` a few times a second, counting starts. True stops as Ctrl-C does; an
+        exception comes back unchanged.
+    on_interrupt : {"raise", "partial"}
+        What Ctrl-C does: raise KeyboardInterrupt, or return what is finished. The other rows are then NaN and have the
+        status ``CANCELLED``.
+
+    Returns
+    -------
+    FitTable
+
+    Raises
+    ------
+    DataError
+        Arrays do not fit together, hold NaN, or targets lie outside the domain of the objective.
+    LawError
+        Unknown law or names.
+    OptionError
+        Another argument is not understood.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import isoloss as iso
+    >>> N = np.geomspace(1e7, 1e10, 8)
+    >>> truth = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
+    >>> losses = truth(N=N, E=1.8, A=400.0, alpha=0.34) * np.array([[1.0], [1.1]])
+    >>> iso.fit_many(truth, {"N": N}, losses, objective="squared_log").params.round(3)
+    array([[1.80e+00, 4.00e+02, 3.40e-01],
+           [1.98e+00, 4.40e+02, 3.40e-01]])
+
+    Curves of different lengths, told apart by a column:
+
+    >>> curve = np.array(["small"] * 8 + ["large"] * 5)
+    >>> table = iso.fit_many(truth, {"N": np.r_[N, N[:5]]}, np.r_[losses[0], losses[1, :5]], groups=curve)
+    >>> table.labels.tolist(), table["E"].round(2).tolist()
+    (['large', 'small'], [1.98, 1.8])
+    """
+    watch = Watch(progress, on_interrupt, n_threads)
+    chosen, question = _asked(law, objective, delta, fix, tie, bounds, seed)
+    rule = chosen.starts if starts is None else starts
+    return _run(chosen, variables, targets, weights, rule, offsets, groups, question, watch, None)
+
+
+def fit_many_chunks(
+    law: Law | str,
+    chunks: Iterable[Chunk] | Callable[[int, int], Chunk],
+    *,
+    size: int | None = None,
+    chunk_size: int = 100_000,
+    starts: Starts = None,
+    objective: Objective | str | None = None,
+    delta: float | None = None,
+    fix: Mapping[str, float] | None = None,
+    tie: Mapping[str, str] | None = None,
+    bounds: Bounds | None = None,
+    seed: int | np.random.Generator = 0,
+    n_threads: int | None = None,
+    progress: Progress | None = None,
+    on_interrupt: OnInterrupt = "raise",
+) -> Iterator[FitTable]:
+    """Fit one law to a stream of problems: a table for each chunk, nothing of which is kept.
+
+    Parameters
+    ----------
+    law : Law or str
+        As for `fit_many`.
+    chunks : iterable of mappings, or callable
+        Each chunk maps ``variables``, ``targets`` and, where wanted, ``weights``, ``starts``, ``offsets`` or ``groups``
+        to what `fit_many` takes. A callable makes the chunk of the problems from `first` up to, not including, `last`
+        when called as ``chunks(first, last)``; it needs `size`.
+    size : int, optional
+        Number of problems in all. With an iterable it only serves the total that progress counts to.
+    chunk_size : int
+        Problems that a callable is asked for at once.
+    starts
+        For chunks without their own.
+    objective, delta, fix, tie, bounds, seed, n_threads
+        As for `fit_many`. What is taken from data (pivots, ``"min_loss"``, the reach of automatic starts) is taken from
+        each chunk by itself: give numbers where chunks are to be alike.
+    progress : callable, optional
+        Called as ``progress(done, total)``, counting problems.
+    on_interrupt : {"raise", "partial"}
+        With ``"partial"`` the table of the interrupted chunk is the last.
+
+    Yields
+    ------
+    FitTable
+        Of one chunk, in the order of the chunks.
+
+    Raises
+    ------
+    DataError, LawError, OptionError
+        As `fit_many`; wrong options at once, wrong data when their chunk comes.
+
+    Examples
+    --------
+    A million resamples would need no more memory than ten thousand:
+
+    >>> import numpy as np
+    >>> import isoloss as iso
+    >>> N = np.geomspace(1e7, 1e10, 12)
+    >>> truth = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
+    >>> loss = truth(N=N, E=1.8, A=400.0, alpha=0.34)
+    >>> def resampled(first, last):
+    ...     noise = np.random.default_rng(first).standard_normal((last - first, 12))
+    ...     return {"variables": {"N": N}, "targets": loss * np.exp(0.01 * noise)}
+    >>> tables = iso.fit_many_chunks(truth, resampled, size=250, chunk_size=100, starts=[2.0, 300.0, 0.3])
+    >>> [len(table) for table in tables]
+    [100, 100, 50]
+    """
+    for name, number in (("size", size), ("chunk_size", chunk_size)):
+        whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+        if not (whole and cast(int, number) >= 1) and not (name == "size" and number is None):
+            message = f"{name}={number!r} is not a whole number from one up"
+            raise OptionError(message, argument=name)
+    watch = Watch(progress, on_interrupt, n_threads)
+    chosen, question = _asked(law, objective, delta, fix, tie, bounds, seed)
+    if callable(chunks):
+        if size is None:
+            raise OptionError("chunks is a function: size says how many problems there are in all", argument="size")
+        make, ends = chunks, range(0, size, chunk_size)
+        source: Iterable[Chunk] = (make(first, min(first + chunk_size, size)) for first in ends)
+    elif isinstance(chunks, Mapping) or not isinstance(chunks, Iterable):
+        message = f"chunks is a {type(chunks).__name__}; it needs to be an iterable of mappings or a function"
+        raise OptionError(message, argument="chunks")
+    else:
+        source = chunks
+    return _stream(chosen, source, chosen.starts if starts is None else starts, question, watch, size or 0)
+
+
+def _asked(
+    law: Law | str,
+    objective: Objective | str | None,
+    delta: float | None,
+    fix: Mapping[str, float] | None,
+    tie: Mapping[str, str] | None,
+    bounds: Bounds | None,
+    seed: int | np.random.Generator,
+) -> tuple[Law, _Question]:
+    chosen = as_law(law)
+    goal = resolve(chosen.recipe.objective if objective is None else objective, delta)
+    return chosen, _Question(objective=goal, fix=fix, tie=tie, bounds=bounds, seed=seed_number(seed))
+
+
+def _stream(
+    law: Law, chunks: Iterable[Chunk], starts: Starts, question: _Question, watch: Watch, size: int
+) -> Iterator[FitTable]:
+    done = 0
+    for number, chunk in enumerate(chunks):
+        _check_chunk(number, chunk)
+        table = _run(
+            law,
+            chunk["variables"],
+            chunk["targets"],
+            chunk.get("weights"),
+            chunk.get("starts", starts),
+            chunk.get("offsets"),
+            chunk.get("groups"),
+            question,
+            watch,
+            (done, size),
+        )
+        done += len(table)
+        yield table
+        if watch.stopped:
+            return
+        del table, chunk  # not held while the next chunk is made
+
+
+def _check_chunk(number: int, chunk: Any) -> None:
+    if not isinstance(chunk, Mapping):
+        message = f"chunk {number} is a {type(chunk).__name__}; it needs to be a mapping with variables and targets"
+        raise DataError(message, code="data-source", chunk=number)
+    for name in chunk:
+        if name not in _OF_A_CHUNK:
+            message = (
+                f"chunk {number} holds {name!r}{did_you_mean(name, _OF_A_CHUNK)}; it takes {', '.join(_OF_A_CHUNK)}"
+            )
+            raise OptionError(message, argument="chunks", chunk=number)
+    for name in _OF_A_CHUNK[:2]:
+        if name not in chunk:
+            raise DataError(f"chunk {number} has no {name}", code="data-source", chunk=number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Results by problem, filled part by part."""
+
+    params: F64
+    value: F64
+    status: NDArray[np.uint8]
+    iterations: NDArray[np.uint32]
+    at_bound: NDArray[np.int8]
+    optima: NDArray[np.uint32]
+    share: F64
+    gap: F64
+
+    @classmethod
+    def unfinished(cls, size: int, p: int) -> _Columns:
+        """Columns of problems none of which is finished."""
+        return cls(
+            params=np.full((size, p), np.nan),
+            value=np.full(size, np.nan),
+            status=np.full(size, _CANCELLED, dtype=np.uint8),
+            iterations=np.zeros(size, dtype=np.uint32),
+            at_bound=np.zeros((size, p), dtype=np.int8),
+            optima=np.zeros(size, dtype=np.uint32),
+            share=np.zeros(size),
+            gap=np.full(size, np.nan),
+        )
+
+    def put(self, first: int, tries: Solved, rounding: F64) -> None:
+        """Write down the best start of each problem from row `first` on; tries are problem-major."""
+        size = len(rounding)
+        count = len(tries.value) // size
+        score = tries.score().reshape(size, count)
+        converged = np.where(tries.ok.reshape(size, count), score, np.inf)
+        # Of the starts that converged, or of all where none did.
+        some = np.isfinite(converged).any(axis=1)
+        best = np.where(some, np.argmin(converged, axis=1), np.argmin(score, axis=1)) + np.arange(size) * count
+        rows = slice(first, first + size)
+        self.params[rows] = tries.params[best]
+        self.value[rows] = tries.value[best]
+        self.iterations[rows] = tries.iterations[best]
+        self.at_bound[rows] = tries.at_bound[best]
+        self.optima[rows], self.share[rows], self.gap[rows] = optima_by_row(converged, rounding)
+        # Last, so that a row which an interrupt cuts short stays unfinished; as does one that lacks a start.
+        cut = (tries.status == _CANCELLED).reshape(size, count).any(axis=1)
+        self.status[rows] = np.where(cut, _CANCELLED, tries.status[best])
+
+    def blank(self) -> None:
+        """Leave nothing that could be mistaken for a result in rows that are not finished."""
+        rows = self.status == _CANCELLED
+        self.params[rows] = self.value[rows] = self.gap[rows] = np.nan
+        self.iterations[rows] = self.at_bound[rows] = self.optima[rows] = self.share[rows] = 0
+
+
+def _run(
+    law: Law,
+    variables: Mapping[str, Many],
+    targets: Many,
+    weights: Many | None,
+    starts: Starts,
+    offsets: ArrayLike | None,
+    groups: ArrayLike | str | None,
+    question: _Question,
+    watch: Watch,
+    stretch: tuple[int, int] | None,
+) -> FitTable:
+    """One table; progress counts starts, or with a stretch (first problem, all problems) problems of a stream."""
+    batch = align(
+        law,
+        variables,
+        targets,
+        weights,
+        offsets=offsets,
+        groups=groups,
+        objective=question.objective,
+        fix=question.fix,
+        tie=question.tie,
+        bounds=question.bounds,
+        starts=starts,
+    )
+    given = given_starts(batch, starts)
+    points = candidates(batch.problem, starts, seed=question.seed) if given is None else None
+    count = len(points) if points is not None else _shape(given)[1]
+    columns = _Columns.unfinished(batch.size, len(batch.problem.names))
+    step = max(1, _AT_ONCE // count)
+    inner = Watch(n_threads=watch.threads or None, on_interrupt="partial" if watch.partial else "raise")
+    inner.total = batch.size * count
+    inner.progress = watch.progress if stretch is None else _by_problem(watch.progress, count, *stretch, batch.size)
+    try:
+        for first in range(0, batch.size, step):
+            last = min(first + step, batch.size)
+            inner.before = first * count
+            part = batch.part(first, last)
+            tries = _tries(part, points, None if given is None else given[first:last], inner)
+            columns.put(first, tries, _rounding(part, count))
+            if inner.stopped:
+                break
+    except KeyboardInterrupt:
+        # Between two calls of the engine; inside of one it is the engine that hears it.
+        if not watch.partial:
+            raise
+        inner.stopped = True
+    if inner.stopped:
+        watch.stopped = True
+        columns.blank()
+    return FitTable(
+        params=columns.params,
+        names=batch.problem.names,
+        value=columns.value,
+        status=columns.status,
+        iterations=columns.iterations,
+        at_bound=columns.at_bound,
+        optima=columns.optima,
+        share=columns.share,
+        gap=columns.gap,
+        starts=count,
+        law=law,
+        labels=batch.labels,
+    )
+
+
+def _shape(points: F64 | None) -> tuple[int, ...]:
+    return (0, 0, 0) if points is None else points.shape
+
+
+def _by_problem(progress: Progress | None, count: int, first: int, total: int, size: int) -> Progress | None:
+    """Progress in problems of a whole stream, from progress in starts of one chunk."""
+    if progress is None:
+        return None
+    return lambda done, _: progress(first + done // count, max(total, first + size))
+
+
+def _tries(batch: Batch, points: F64 | None, given: F64 | None, watch: Watch) -> Solved:
+    """All starts of each problem, problem-major; points are (S, p) to project, given ones (B, S, p)."""
+    problem, size, offsets = batch.problem, batch.size, batch.offsets
+    count = len(points) if points is not None else _shape(given)[1]
+    if offsets is not None:
+        # Every problem owns its rows, so each start is a batch of its own.
+        tries = []
+        before = watch.before
+        for s in range(count):
+            watch.before = before + s * size
+            if points is not None:
+                row = points[s : s + 1]
+                here = project(problem, row, offsets=offsets, repeats=size, threads=watch.threads or None)
+            else:
+                here = _rows_of(given)[:, s, :]
+            tries.append(problem.solve(here, offsets=offsets, watch=watch))
+            if watch.stopped:
+                break
+        while len(tries) < count:
+            last = tries[-1]
+            tries.append(replace(last, status=np.full(size, _CANCELLED, dtype=np.uint8)))
+        # Start-major to problem-major: row s * B + b becomes b * S + s.
+        return _joined(tries) if count == 1 else _rows(_joined(tries), np.arange(count * size).reshape(count, size).T)
+    index = np.repeat(np.arange(size, dtype=np.int64), count)
+    target_index = index if problem.target.ndim == 2 else None
+    weight_index = index if problem.weights is not None and problem.weights.ndim == 2 else None
+    if points is not None:
+        flat = project(
+            problem,
+            points,
+            target_index=target_index,
+            weight_index=weight_index,
+            repeats=size,
+            threads=watch.threads or None,
+        )
+    else:
+        flat = _rows_of(given).reshape(size * count, -1)
+    return problem.solve(flat, target_index=target_index, weight_index=weight_index, watch=watch)
+
+
+def _rows_of(given: F64 | None) -> F64:
+    return np.empty((0, 0, 0)) if given is None else given
+
+
+def _rounding(batch: Batch, count: int) -> F64:
+    """(B,) differences of the objective that are rounding, judged by that of a constant; zeros for a single start."""
+    if count == 1:
+        return np.zeros(batch.size)
+    problem, offsets = batch.problem, batch.offsets
+    target, weights = problem.target, problem.weights
+    if offsets is not None:
+        sizes = np.diff(offsets)
+        middle = np.repeat(sums(target, offsets) / np.maximum(sizes, 1), sizes)
+        losses = problem.objective.losses(middle, target)
+        return 1e-14 * sums(losses if weights is None else losses * weights, offsets)
+    losses = problem.objective.losses(target.mean(axis=-1, keepdims=True), target)
+    total = losses.sum(axis=-1) if weights is None else np.einsum("...n,...n->...", losses, weights)
+    return 1e-14 * np.broadcast_to(total, batch.size)
+
+
+def _joined(parts: list[Solved]) -> Solved:
+    if len(parts) == 1:
+        return parts[0]
+    fields = Solved.__dataclass_fields__
+    return Solved(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
+
+
+def _rows(solved: Solved, at: NDArray[np.intp]) -> Solved:
+    return Solved(**{name: getattr(solved, name)[at.ravel()] for name in Solved.__dataclass_fields__})

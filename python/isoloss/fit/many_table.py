@@ -1,0 +1,172 @@
+"""What `fit_many` gives: columns of results, a row for each problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isoloss.engine.basins import SAME
+from isoloss.engine.problem import F64
+from isoloss.engine.status import Status, succeeded
+from isoloss.errors import LawError, did_you_mean
+from isoloss.law.object import Law
+from isoloss.runs.table import make_frame
+
+__all__ = ["FitTable", "optima_by_row"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class FitTable:
+    """Results of `fit_many`, a row for each problem.
+
+    Attributes
+    ----------
+    params : (B, p) float64
+        Natural values, in the order of `names`; of the best start. NaN where a row was not finished.
+    names : tuple of str
+        The law's parameters.
+    value : (B,) float64
+        Objective: a sum over points.
+    status : (B,) uint8
+        Codes of `Status`, each with a message.
+    iterations : (B,) uint32
+        Of the best start.
+    at_bound : (B, p) int8
+        -1 at the lower bound, +1 at the upper, 0 inside.
+    optima : (B,) uint32
+        Distinct optima among the starts; they differ by more than one part in a million of the objective.
+    share : (B,) float64
+        Share of the starts that ended at the best one.
+    gap : (B,) float64
+        Relative excess of the runner-up's objective over the best; NaN without a runner-up.
+    starts : int
+        Starts tried for each problem.
+    law : Law
+    labels : (B,) array or None
+        Sorted labels of the problems, where they were given by groups.
+    """
+
+    params: F64
+    names: tuple[str, ...]
+    value: F64
+    status: NDArray[np.uint8]
+    iterations: NDArray[np.uint32]
+    at_bound: NDArray[np.int8]
+    optima: NDArray[np.uint32]
+    share: F64
+    gap: F64
+    starts: int
+    law: Law
+    labels: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    @property
+    def success(self) -> NDArray[np.bool_]:
+        """(B,) whether each row is an optimum to working precision."""
+        return succeeded(self.status)
+
+    @property
+    def cancelled(self) -> NDArray[np.bool_]:
+        """(B,) whether an interrupt came before a row was finished."""
+        return np.asarray(self.status == Status["CANCELLED"])
+
+    def __getitem__(self, name: str) -> F64:
+        """(B,) one parameter."""
+        if name not in self.names:
+            message = f"no parameter {name!r} among {', '.join(self.names)}{did_you_mean(name, self.names)}"
+            raise LawError(message, code="law-unknown-name", name=name)
+        return self.params[:, self.names.index(name)]
+
+    def to_frame(self, backend: str | None = None) -> Any:
+        """A frame with a column for each parameter, and for everything else that a row has.
+
+        Parameters
+        ----------
+        backend : {"polars", "pandas", "pyarrow", "dict"}, optional
+            Library of the frame; by default the first of these that is installed. A dict of arrays needs none.
+
+        Returns
+        -------
+        frame or dict
+            With a first column ``group`` where problems have labels.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> table = iso.fit_many("E + A / N**alpha", {"N": [1e7, 1e8, 1e9, 1e10]}, [4.0, 3.0, 2.5, 2.3])
+        >>> list(table.to_frame("dict"))
+        ['E', 'A', 'alpha', 'value', 'success', 'status', 'iterations', 'optima', 'share', 'gap']
+        """
+        codes = np.array([status.name.lower() for status in Status])
+        columns: dict[str, ArrayLike] = {} if self.labels is None else {"group": self.labels}
+        columns |= {name: self.params[:, j] for j, name in enumerate(self.names)}
+        columns |= {
+            "value": self.value,
+            "success": self.success,
+            "status": codes[self.status],
+            "iterations": self.iterations,
+            "optima": self.optima,
+            "share": self.share,
+            "gap": self.gap,
+        }
+        if backend is None:
+            backend = next((name for name in ("polars", "pandas", "pyarrow") if find_spec(name)), "dict")
+        return make_frame(columns, backend)
+
+    def __repr__(self) -> str:
+        good = int(self.success.sum())
+        return f"FitTable({len(self):,} fits of {self.law.name}: {', '.join(self.names)}; {good:,} converged)"
+
+    def __str__(self) -> str:
+        lines = [repr(self)]
+        finished = self.params[~self.cancelled]
+        if len(finished):
+            low, middle, high = np.nanquantile(finished, [0.05, 0.5, 0.95], axis=0)
+            width = max(len(name) for name in self.names)
+            lines += [
+                f"  {name:<{width}}  median {m:.6g}, 90 % within [{a:.6g}, {b:.6g}]"
+                for name, a, m, b in zip(self.names, low, middle, high, strict=True)
+            ]
+        for code, count in zip(*np.unique(self.status, return_counts=True), strict=True):
+            lines.append(f"  {count:,} {Status(int(code)).message}")
+        return "\n".join(lines)
+
+
+def optima_by_row(score: F64, rounding: F64) -> tuple[NDArray[np.uint32], F64, F64]:
+    """Distinct optima, share of the starts at the best, and gap to the runner-up, for each row of a matrix.
+
+    Parameters
+    ----------
+    score : (B, S) float64
+        Objective of each start; infinite where it did not converge.
+    rounding : (B,) float64
+        Differences below this are rounding error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isoloss.fit.many_table import optima_by_row
+    >>> optima_by_row(np.array([[1.0, 2.0, 1.0, np.inf]]), np.zeros(1))
+    (array([2], dtype=uint32), array([0.5]), array([1.]))
+    """
+    ordered = np.sort(score, axis=1)
+    best = ordered[:, 0].copy()
+    first, second = best.copy(), np.full(len(best), np.nan)
+    optima = np.isfinite(best).astype(np.uint32)
+    at_best = np.isfinite(best).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        for value in ordered.T[1:]:
+            there = np.isfinite(value)
+            opens = there & (value > first + np.maximum(SAME * np.abs(first), rounding))
+            second = np.where(opens & (optima == 1), value, second)
+            at_best += there & ~opens & (optima == 1)
+            first = np.where(opens, value, first)
+            optima += opens
+        gap = np.where(best == 0.0, np.where(np.isnan(second), np.nan, np.inf), (second - best) / np.abs(best))
+    return optima, at_best / score.shape[1], gap

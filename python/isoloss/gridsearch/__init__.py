@@ -1,0 +1,1 @@
+"""Exhaustive search of grids: axes, names and conditions, the search itself, results, refinement, draws."""

@@ -1,0 +1,257 @@
+"""Evaluate a fitted law, or all its draws, where a user asks: scalars, arrays that broadcast, or a frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from isoloss.engine.problem import F64
+from isoloss.errors import DataError, OptionError, did_you_mean
+from isoloss.inner import ground
+from isoloss.runs.reading import Runs
+from isoloss.runs.table import add_columns, as_numbers, open_table
+from isoloss.units import complete_compute, format_number, parse_number
+
+if TYPE_CHECKING:
+    from isoloss.fit.object import Fit
+    from isoloss.stats.draws import Draws
+
+__all__ = ["KINDS", "Band", "band", "decades_beyond", "describe_decades", "predict", "samples"]
+
+KINDS = ("mean", "new-run")
+
+PREDICTED = "loss_pred"
+_LOOK_UP = 1_000_000  # values that NumPy sorts between two chances to interrupt it
+_COMPLETING = ("N", "D", "C")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """A prediction with an interval.
+
+    Attributes
+    ----------
+    estimate, low, high : float or ndarray
+        From the full data, and the interval over the draws.
+    level : float
+    draws : int
+        Number of draws behind the interval.
+    kind : str
+        ``"mean"`` or ``"new-run"``.
+    interval : str
+        Kind of interval.
+    calibrated : bool
+        False where the draws allow no confidence interval; `Draws.warnings` says why.
+    decades : mapping of str to float or ndarray
+        For N, D and C, where known: by how many decades the point lies above the largest run (negative: below the
+        smallest); zero among the runs.
+    """
+
+    estimate: Any
+    low: Any
+    high: Any
+    level: float
+    draws: int
+    kind: str = "mean"
+    interval: str = "percentile"
+    calibrated: bool = True
+    decades: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        rows = zip(*(np.atleast_1d(np.ravel(x)) for x in (self.estimate, self.low, self.high)), strict=True)
+        return "\n".join(
+            f"{format_number(float(e), 4)} [{format_number(float(a), 4)}, {format_number(float(b), 4)}]{self._where(k)}"
+            for k, (e, a, b) in enumerate(rows)
+        )
+
+    def _where(self, k: int) -> str:
+        if not self.decades:
+            return ""
+        far = {name: float(np.ravel(values)[k]) for name, values in self.decades.items()}
+        return f", {describe_decades(far)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+
+        def plain(value: Any) -> Any:
+            return value.tolist() if isinstance(value, np.ndarray) else value
+
+        names = ("level", "draws", "kind", "interval", "calibrated")
+        return {
+            **{name: plain(getattr(self, name)) for name in ("estimate", "low", "high")},
+            **{name: getattr(self, name) for name in names},
+            "decades": {name: plain(values) for name, values in self.decades.items()},
+        }
+
+
+def describe_decades(far: Mapping[str, float]) -> str:
+    """How far a point lies from the runs, in words.
+
+    Examples
+    --------
+    >>> from isoloss.plan.predict import describe_decades
+    >>> describe_decades({"N": 1.24, "D": 0.0, "C": 1.31}), describe_decades({"N": 0.0, "D": -0.5})
+    ('beyond the runs by 1.2 decades of N, 1.3 of C', 'below the runs by 0.5 decades of D')
+    """
+    parts = []
+    for word, sign in (("beyond", 1.0), ("below", -1.0)):
+        named = [f"{sign * value:.1f} of {name}" for name, value in far.items() if sign * value >= 0.05]
+        if named:
+            named[0] = named[0].replace(" of ", " decades of ", 1)
+            parts.append(f"{word} the runs by {', '.join(named)}")
+    return " and ".join(parts) or "within the runs"
+
+
+def decades_beyond(ranges: Mapping[str, tuple[float, float]], columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Decades above the largest or below the smallest run (negative), by variable."""
+    found: dict[str, Any] = {}
+    for name, (low, high) in ranges.items():
+        if name in columns:
+            at = np.asarray(columns[name], dtype=np.float64)
+            found[name] = np.log10(np.maximum(at / high, 1.0)) + np.log10(np.minimum(at / low, 1.0))
+    return found
+
+
+def predict(fit: Fit, frame: Any, columns: Mapping[str, ArrayLike | str]) -> Any:
+    """Predicted loss; see `isoloss.fit.object.Fit.predict`."""
+    if frame is None:
+        return fit.bound(**columns)
+    if columns:
+        message = f"give a frame or columns ({', '.join(columns)}), not both"
+        raise OptionError(message, argument="frame")
+    if isinstance(frame, Runs):
+        known: dict[str, Any] = {n: frame.columns[n] for n in fit.law.variables if n in frame.columns}
+        known |= {name: frame.inner_of(name) for name in fit.law.inner if name in frame.inner}
+        return fit.bound(**known)
+    return add_columns(frame, {PREDICTED: fit.bound(**_from_frame(fit, frame))})
+
+
+def _from_frame(fit: Fit, frame: Any) -> dict[str, F64]:
+    """The law's variables out of a frame, by the names the runs were read with or the roles' own."""
+    table = open_table(frame)
+    wanted = dict.fromkeys(fit.law.variables)
+    if not all(_column(fit, role, table.names) for role in wanted):
+        wanted |= dict.fromkeys(_COMPLETING)
+    found = {role: name for role in wanted if (name := _column(fit, role, table.names)) is not None}
+    raw = table.select(list(dict.fromkeys(found.values())))
+    values: dict[str, F64] = {}
+    for role, name in found.items():
+        numbers, bad = as_numbers(raw[name], suffixes=True)
+        if bad:
+            row, cell = next(iter(bad.items()))
+            message = f"column {name!r}, row {row}: {cell.shown} {cell.reason}"
+            raise DataError(message, code=cell.code, column=name, row=row, value=cell.shown)
+        values[role] = numbers
+    lacking = [role for role in fit.law.variables if role not in complete_compute(values)]
+    if lacking:
+        role = lacking[0]
+        known = fit.runs.column_of.get(role, role)
+        message = (
+            f"the frame has no column for {role!r}, neither {known!r} nor {role!r}{did_you_mean(known, table.names)}"
+        )
+        raise DataError(message, code="data-missing-column", column=known, role=role)
+    return values
+
+
+def _column(fit: Fit, role: str, names: tuple[str, ...]) -> str | None:
+    """The column of a frame that carries a role."""
+    # The source may have counted its batches in sequences; a frame's batch is in tokens, under the role's own name.
+    known = role if role == "batch" else fit.runs.column_of.get(role, role)
+    return next((name for name in (known, role) if name in names), None)
+
+
+def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kind: str, interval: str | None) -> Band:
+    """A prediction at the estimates with an interval over draws; see `isoloss.stats.draws.Draws.predict`."""
+    if kind not in KINDS:
+        message = f"kind={kind!r} is neither 'mean' nor 'new-run'"
+        raise OptionError(message, argument="kind")
+    bound, params, basis = draws.bound, draws.params, draws.basis
+    estimate = bound(**columns)  # checks names and values
+    expression, plain = ground(bound.law, bound.constants, columns)
+    given = {
+        name: np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
+        for name, value in plain.items()
+    }
+    arrays = complete_compute(given)
+    shape = np.shape(estimate)
+    flat = {name: np.ascontiguousarray(np.broadcast_to(value, shape)).ravel() for name, value in arrays.items()}
+    points = [flat[name] for name in expression.variables]
+    noise = _noise(draws, flat, max(math.prod(shape), 1)) if kind == "new-run" else None
+    # Some points at a time: draws times points would not fit in memory, and Python looks up between them.
+    step = max(1, _LOOK_UP // max(len(params), 1))
+    count = max(math.prod(shape), 1)
+    edges = []
+    for first in range(0, count, step):
+        part = slice(first, first + step)
+        here = [at[part] for at in points]
+        samples = expression.evaluate(here, params)
+        if noise is not None:
+            samples = noise(samples, part)
+        # The draws of new runs are no draws of an estimate, which the other kinds of interval are about.
+        left_out = None if basis.left_out is None or noise is not None else expression.evaluate(here, basis.left_out)
+        middle = np.atleast_1d(np.asarray(estimate, dtype=np.float64)).ravel()[part]
+        edges.append(draws.ends(samples, middle, level, interval, left_out))
+    low, high = (np.concatenate(side) for side in zip(*edges, strict=True))
+    scalar = shape == ()
+    far = decades_beyond(basis.ranges, flat)
+    return Band(
+        estimate=estimate,
+        low=float(low[0]) if scalar else low.reshape(shape),
+        high=float(high[0]) if scalar else high.reshape(shape),
+        level=level,
+        draws=len(params),
+        kind=kind,
+        interval=basis.interval if interval is None else interval,
+        calibrated=basis.calibrated,
+        decades={name: float(values[0]) if scalar else values.reshape(shape) for name, values in far.items()},
+    )
+
+
+def samples(draws: Draws, columns: Mapping[str, F64], kind: str = "mean") -> F64:
+    """Predictions of every draw.
+
+    Parameters
+    ----------
+    draws : Draws
+    columns : mapping of str to (n,) float64
+        The law's variables; others are passed over.
+    kind : {"mean", "new-run"}
+        With the noise of one run, or without.
+
+    Returns
+    -------
+    (m, n) float64
+    """
+    expression, columns = ground(draws.bound.law, draws.bound.constants, columns)
+    points = [np.ascontiguousarray(columns[name], dtype=np.float64) for name in expression.variables]
+    made = expression.evaluate(points, draws.params)
+    if kind == "mean":
+        return made
+    return _noise(draws, columns, made.shape[1])(made, slice(None))
+
+
+def _noise(draws: Draws, flat: Mapping[str, F64], count: int) -> Callable[[F64, slice], F64]:
+    """Adds the noise of one run to predictions (m, points)."""
+    from isoloss.stats.resampling import natural
+
+    model = draws.basis.noise
+    if model is None:
+        message = f"the noise of a run is not known from {draws.method} draws of {draws.bound.law.name}; kind='mean'"
+        raise OptionError(message, argument="kind")
+    if draws.method == "jackknife":
+        message = "kind='new-run' needs draws of a bootstrap; these leave blocks out"
+        raise OptionError(message, argument="kind")
+    size = model.at(flat, (count,))
+    rng = np.random.default_rng([draws.seed, 1])
+    goal = draws.basis.objective
+
+    def add(samples: F64, part: slice) -> F64:
+        moved = goal.transform(samples) + size[part] * model.draw(rng, samples.shape)
+        return natural(goal, moved)
+
+    return add

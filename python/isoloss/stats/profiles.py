@@ -1,0 +1,412 @@
+r"""Profiles: the least objective when one parameter is held at each of many values.
+
+All values are one batch of constrained fits, solved twice: from the optimum and other points that the fit remembers,
+then from the solutions of the neighbouring values, so that one value stuck in another basin stands out neither way.
+
+Where the objective is a likelihood, the values that a likelihood-ratio test does not reject are a confidence interval
+(Wilks 1938), and one that need not be symmetric. For squared errors, normal with an unknown variance, m residual
+degrees of freedom and the sum S, the ratio is m (S / S_min - 1) and its limit the squared quantile of Student's
+distribution (Bates and Watts 1988, section 6.1); for half the deviance V of pass counts it is 2 (V - V_min), with the
+normal one's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from isoloss.engine.problem import F64, Problem, Solved
+from isoloss.errors import LawError, OptionError
+from isoloss.starts import project
+from isoloss.stats.intervals import t_quantile
+from isoloss.units import format_number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from isoloss.fit.object import Fit
+
+__all__ = [
+    "Profile",
+    "best_of",
+    "likelihood_limit",
+    "likelihood_ratio",
+    "no_likelihood",
+    "profile",
+    "ratio_of",
+    "residual_df",
+    "rise_scale",
+    "why_no_likelihood",
+]
+
+_POINTS = 41
+_SPAN = 3.0  # standard errors on either side, to begin with
+_WIDENINGS = 8
+_RESERVES = 4
+_FURTHEST = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The least objective along one parameter; made by `Fit.profile`.
+
+    Attributes
+    ----------
+    name : str
+        The parameter.
+    estimate : float
+        Its fitted value.
+    values : (m,) float64
+        Values it was held at, ascending.
+    objective : (m,) float64
+        Least objective at each; NaN where no constrained fit converged. Values below `best` mean that the fit missed a
+        better optimum.
+    params : (m, p) float64
+        All parameters there, in the order of the law.
+    best : float
+        Objective of the fit.
+    interval : (float, float) or None
+        Values that the likelihood-ratio test does not reject; an end is infinite where the profile stays below the
+        limit. None where the objective is no likelihood; `reason` says so.
+    reason : str or None
+    level : float
+        Of the interval.
+    support : (float, float)
+        The interval where there is one. Under a robust objective about what it would be: the rise of the objective is
+        scaled so that it compares with chi squared (Ronchetti 1982), which is rough and yet enough to see that an end
+        is open.
+    """
+
+    name: str
+    estimate: float
+    values: F64
+    objective: F64
+    params: F64
+    best: float
+    interval: tuple[float, float] | None
+    reason: str | None
+    level: float
+    support: tuple[float, float]
+
+    @property
+    def ridge(self) -> str | None:
+        """In words, on which side the data leave the parameter open; None where they do not.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import isoloss as iso
+        >>> N = np.linspace(1.0, 3.0, 12)
+        >>> loss = 2.0 + np.exp(-20 * N) + 0.01 * np.random.default_rng(1).standard_normal(12)
+        >>> law = iso.law("E + exp(-k*N)", positive=["E", "k"])
+        >>> iso.fit(law, {"N": N, "loss": loss}, objective="squared_raw").profile("k").ridge
+        'k above 4.1 is not identified'
+        """
+        low, high = self.support
+        if math.isinf(low) and math.isinf(high):
+            return f"{self.name} is not identified at all"
+        if math.isinf(high):
+            return f"{self.name} above {format_number(low, 2)} is not identified"
+        if math.isinf(low):
+            return f"{self.name} below {format_number(high, 2)} is not identified"
+        return None
+
+    def __str__(self) -> str:
+        text = f"{self.name} {format_number(self.estimate, 6)}"
+        ridge = f"; {self.ridge}" if self.ridge else ""
+        if self.interval is None:
+            return f"{text}, no interval: {self.reason}{ridge}"
+        low, high = (format_number(end, 4) if math.isfinite(end) else str(end) for end in self.interval)
+        return f"{text}, {100 * self.level:g} % profile interval [{low}, {high}]{ridge}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return {
+            "name": self.name,
+            "estimate": self.estimate,
+            "values": self.values.tolist(),
+            "objective": self.objective.tolist(),
+            "params": self.params.tolist(),
+            "best": self.best,
+            "interval": None if self.interval is None else list(self.interval),
+            "reason": self.reason,
+            "level": self.level,
+            "support": list(self.support),
+            "ridge": self.ridge,
+        }
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the profile, its estimate and its interval.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; new axes by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        MissingExtraError
+            When matplotlib is not installed.
+        """
+        from isoloss.plot import INK, MUTED, OPTIMUM, new_axes
+
+        axes = new_axes() if ax is None else ax
+        axes.plot(self.values, self.objective, color=INK, marker=".", label="least objective")
+        axes.axvline(self.estimate, color=OPTIMUM, linestyle="--", label="estimate")
+        if self.interval is not None:
+            low, high = np.clip(self.interval, self.values[0], self.values[-1])
+            axes.axvspan(low, high, color=MUTED, alpha=0.2, label=f"{100 * self.level:g} % interval")
+        axes.set_xlabel(self.name)
+        axes.set_ylabel("objective")
+        axes.legend(frameon=False)
+        return axes
+
+
+def profile(fit: Fit, name: str, values: ArrayLike | None, *, level: float, n_threads: int | None) -> Profile:
+    """Hold one parameter at many values; see `isoloss.fit.object.Fit.profile`."""
+    if not 0.0 < level < 1.0:
+        raise OptionError(f"level={level!r} does not lie between 0 and 1", argument="level")
+    own = fit.problem.parameters
+    j = int(own.tied[own.index(name, "profile")])
+    if own.fixed[j]:
+        message = f"{name!r} is fixed in this fit: it has no profile"
+        raise LawError(message, code="law-bounds", name=name)
+    estimate = fit.vector[j]
+    if values is None:
+        tried = _adaptive(fit, j, level, n_threads)
+    else:
+        wanted = np.unique(np.asarray(values, dtype=np.float64).ravel())
+        lowest = 0.0 if own.positive[j] else -math.inf
+        if wanted.size == 0 or not np.all(np.isfinite(wanted) & (wanted > lowest)):
+            message = f"values={values!r} are not finite numbers{' above zero' if own.positive[j] else ''}"
+            raise OptionError(message, argument="values")
+        tried = [(wanted, _solve(fit, j, wanted, n_threads))]
+    grid = np.concatenate([at for at, _ in tried])
+    order = np.argsort(grid, kind="stable")
+    found = np.concatenate([np.where(solved.ok, solved.value, np.nan) for _, solved in tried])[order]
+    params = np.concatenate([solved.params for _, solved in tried])[order]
+    ratio = ratio_of(fit, found)
+    reason = why_no_likelihood(fit)
+    limit = math.sqrt(likelihood_limit(fit.problem, level))
+    support = (_end(grid[order], ratio, estimate, limit, -1), _end(grid[order], ratio, estimate, limit, 1))
+    interval = support if reason is None else None
+    return Profile(
+        name=name,
+        estimate=float(estimate),
+        values=grid[order],
+        objective=found,
+        params=params,
+        best=fit.value,
+        interval=interval,
+        reason=reason,
+        level=level,
+        support=support,
+    )
+
+
+def no_likelihood(problem: Problem) -> str | None:
+    """Why an objective has no likelihood ratio, or None."""
+    if problem.objective.kind not in ("squared", "binomial"):
+        return f"{problem.objective.name} is no likelihood; see bootstrap()"
+    if problem.objective.kind == "squared" and residual_df(problem) < 1:
+        return "the runs leave no residual"
+    return None
+
+
+def residual_df(problem: Problem) -> int:
+    """Runs that count beyond the free parameters."""
+    weights = problem.weights
+    n = problem.target.shape[-1] if weights is None else int(np.count_nonzero(weights > 0.0))
+    return n - int(problem.parameters.free.sum())
+
+
+def likelihood_ratio(problem: Problem, objective: F64, least: F64 | float, scale: float = 1.0) -> F64:
+    """Likelihood ratio of constrained fits against the best: t squared for squared errors, chi squared for counts.
+
+    Parameters
+    ----------
+    scale : float
+        Of other objectives: what makes their rise compare with chi squared; see `rise_scale`.
+    """
+    if problem.objective.kind == "binomial":
+        return np.asarray(2.0 * (objective - least))
+    if problem.objective.kind != "squared":
+        return np.asarray(scale * (objective - least))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(residual_df(problem) * (objective / least - 1.0))
+
+
+def rise_scale(problem: Problem, params: F64) -> float:
+    """What makes the rise of a robust objective compare with chi squared: 2 E[psi'] / E[psi^2] (Ronchetti 1982).
+
+    The mean slope of psi is that of few residuals where delta is small, so it is taken as the jump of psi across a band
+    that is as wide as the residuals' spread allows.
+    """
+    goal = problem.objective
+    residual = goal.residuals(problem.predict(params)[0], problem.target)
+    if problem.weights is not None:
+        residual = residual[problem.weights > 0.0]
+    n = len(residual)
+    spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+    if not spread > 0.0 or not math.isfinite(spread):
+        return math.nan
+    width = spread * n**-0.2
+
+    def psi(shift: float) -> F64:
+        return goal.of_residual(residual + shift)[0]
+
+    slope = float(np.mean(psi(width) - psi(-width))) / (2.0 * width)
+    square = float(np.mean(psi(0.0) ** 2)) * n / max(residual_df(problem), 1)
+    return 2.0 * slope / square if square > 0.0 else math.nan
+
+
+def likelihood_limit(problem: Problem, level: float, parameters: int = 1) -> float:
+    """What the ratio stays below with this probability when one or two parameters are held at their true values."""
+    df = math.inf if problem.objective.kind == "binomial" else float(residual_df(problem))
+    if parameters == 1:
+        return t_quantile(0.5 + 0.5 * level, df) ** 2
+    if math.isinf(df):
+        return -2.0 * math.log(1.0 - level)
+    return df * math.expm1(
+        -2.0 / df * math.log(1.0 - level)
+    )  # twice the quantile of F with 2 and df degrees of freedom
+
+
+def why_no_likelihood(fit: Fit) -> str | None:
+    """Why a fit has no likelihood ratio, or None."""
+    reason = no_likelihood(fit.problem)
+    if reason is not None:
+        return reason
+    if fit.runs.group is not None:
+        return "rows of a group are not independent; see bootstrap()"
+    if fit.objective.kind == "squared" and not fit.value > 0.0:
+        return "the residuals vanish"
+    return None
+
+
+def ratio_of(fit: Fit, objective: F64) -> F64:
+    """(m,) likelihood ratio of each constrained fit against the best of all."""
+    least = np.fmin(fit.value, np.nanmin(objective)) if np.isfinite(objective).any() else fit.value
+    scale = 1.0 if fit.objective.kind in ("squared", "binomial") else rise_scale(fit.problem, fit.vector)
+    return likelihood_ratio(fit.problem, objective, float(least), scale)
+
+
+def _end(values: F64, ratio: F64, estimate: float, limit: float, side: int) -> float:
+    """Where the root of the ratio, which is nearly straight, first passes the limit on one side."""
+    keep = (side * (values - estimate) > 0.0) & np.isfinite(ratio)
+    away = values[keep][::side]
+    root = np.sqrt(np.maximum(ratio[keep][::side], 0.0))
+    passed = np.flatnonzero(root >= limit)
+    if len(passed) == 0:
+        return side * math.inf
+    k = int(passed[0])
+    x0, r0 = (estimate, 0.0) if k == 0 else (float(away[k - 1]), float(root[k - 1]))
+    return x0 + (float(away[k]) - x0) * (limit - r0) / (float(root[k]) - r0)
+
+
+def _adaptive(fit: Fit, j: int, level: float, threads: int | None) -> list[tuple[F64, Solved]]:
+    """Values around the estimate, and further out until the interval ends among them or a bound is reached."""
+    own = fit.problem.parameters
+    estimate = float(fit.vector[j])
+    lower, upper = float(own.lower[j]), float(own.upper[j])
+    if own.positive[j]:
+        lower = max(lower, 1e-3 * estimate)
+    error = fit.stderr[fit.names[j]]
+    step = _SPAN * error if math.isfinite(error) and error > 0.0 else 0.3 * abs(estimate) or 1.0
+    low, high = max(lower, estimate - step), min(upper, estimate + step)
+    values = np.unique(np.append(np.linspace(low, high, _POINTS), estimate))
+    tried = [(values, _solve(fit, j, values, threads))]
+    if not math.isfinite(fit.value):
+        return tried
+    limit = math.sqrt(likelihood_limit(fit.problem, level))
+    ends = [-math.inf, math.inf]
+    for _ in range(_WIDENINGS):
+        grid = np.concatenate([at for at, _ in tried])
+        found = np.concatenate([np.where(solved.ok, solved.value, np.nan) for _, solved in tried])
+        order = np.argsort(grid)
+        ends = [_end(grid[order], ratio_of(fit, found[order]), estimate, limit, side) for side in (-1, 1)]
+        step *= 2.0
+        more: list[F64] = []
+        if math.isinf(ends[0]) and low > lower:
+            further = max(lower, estimate - step)
+            more.append(np.linspace(further, low, _POINTS // 4, endpoint=False))
+            low = further
+        if math.isinf(ends[1]) and high < upper:
+            further = min(upper, estimate + step)
+            more.append(np.linspace(further, high, _POINTS // 4, endpoint=False))
+            high = further
+        if not more:
+            break
+        values = np.unique(np.concatenate(more))
+        tried.append((values, _solve(fit, j, values, threads)))
+    # Still open: look as far as there is to look, so that a valley that only closes far out is not called open.
+    far = _far(low, high, lower, upper, estimate, ends, positive=bool(own.positive[j]))
+    if len(far):
+        tried.append((far, _solve(fit, j, far, threads)))
+    return tried
+
+
+def _far(
+    low: float, high: float, lower: float, upper: float, estimate: float, ends: Sequence[float], *, positive: bool
+) -> F64:
+    """Values far beyond those tried, on the sides on which the interval is open."""
+    parts: list[F64] = []
+    reach = abs(estimate) or 1.0
+    if math.isinf(ends[1]) and high < upper:
+        most = min(upper, max(high, reach) * _FURTHEST)
+        parts.append(np.geomspace(high, most, 9)[1:] if high > 0.0 else np.linspace(high, most, 9)[1:])
+    if math.isinf(ends[0]) and low > lower and not positive:
+        parts.append(np.linspace(max(lower, min(low, -reach) * _FURTHEST), low, 9)[:-1])
+    return np.unique(np.concatenate(parts)) if parts else np.zeros(0)
+
+
+def _solve(fit: Fit, j: int, values: F64, threads: int | None) -> Solved:
+    """The best constrained fit at each of the ascending values."""
+    own = fit.problem.parameters
+    fixed, held = own.fixed.copy(), own.values.copy()
+    fixed[j], held[j] = True, np.nan  # held wherever each start puts it
+    lower, upper = own.lower.copy(), own.upper.copy()
+    lower[j], upper[j] = min(lower[j], values[0]), max(upper[j], values[-1])
+    problem = fit.problem.with_parameters(replace(own, fixed=fixed, values=held, lower=lower, upper=upper))
+    known = np.concatenate([fit.vector[None, :], fit.reserve[:_RESERVES]])
+    starts = [_at(known_one, j, values) for known_one in known]
+    refreshed = starts[0].copy()
+    refreshed[:, np.flatnonzero(np.array(fit.problem.expression.linear) & ~fixed)] = np.nan
+    starts.append(project(problem, refreshed, threads=threads))
+    first = best_of(problem, starts, threads)
+    # Once more, from the neighbours' solutions.
+    left, right = np.roll(first.params, 1, axis=0), np.roll(first.params, -1, axis=0)
+    for neighbour in (left, right):
+        neighbour[:, j] = values
+    return best_of(problem, [first.params, left, right], threads)
+
+
+def _at(point: F64, j: int, values: F64) -> F64:
+    """(m, p) copies of a point in which parameter j takes the values."""
+    points = np.repeat(point[None, :], len(values), axis=0)
+    points[:, j] = values
+    return points
+
+
+def best_of(problem: Problem, starts: Sequence[F64], threads: int | None) -> Solved:
+    """Solve from several starts for each value; keep the least objective of the converged."""
+    m = len(starts[0])
+    solved = problem.solve(np.concatenate(starts), threads=threads)
+    score = np.where(solved.ok, solved.value, np.inf).reshape(len(starts), m)
+    rows = np.argmin(score, axis=0) * m + np.arange(m)
+    return Solved(
+        params=solved.params[rows],
+        value=solved.value[rows],
+        status=solved.status[rows],
+        iterations=solved.iterations[rows],
+        at_bound=solved.at_bound[rows],
+    )
