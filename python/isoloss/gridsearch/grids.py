@@ -112,8 +112,8 @@ def linspace(start: float | str, stop: float | str, num: int) -> F64:
 def geomspace(start: float | str, stop: float | str, num: int) -> F64:
     """Values of equal ratios, both ends included.
 
-    Each is the float nearest to the exact value, so that an axis has the same bits on every machine: ties between cells,
-    as of equal N times D, fall the same way everywhere.
+    Each is the float nearest to the exact value, so that an axis has the same bits on every machine, and ties between
+    cells, as of equal N times D, fall the same way everywhere.
 
     Parameters
     ----------
