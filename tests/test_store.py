@@ -9,7 +9,7 @@ import pytest
 
 import isoloss as iso
 from isoloss.errors import DataError
-from isoloss.store import SCHEMA, fit_from_dict
+from isoloss.store import from_plain
 
 TRUTH = {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 1500.0, "beta": 0.36}
 
@@ -93,7 +93,7 @@ def test_the_file_is_strict_json_with_its_schema(tmp_path):
         raise AssertionError(token)
 
     data = json.loads(path.read_text(), parse_constant=refuse)
-    assert data["schema"] == SCHEMA
+    assert data["schema"] == "isoloss.fit"
     assert data["made_by"]["isoloss"] == iso.__version__
     assert set(data) >= {"version", "law", "runs", "settings", "result", "draws", "sha256"}
     assert math.isnan(iso.load(path).stderr["alpha"])
@@ -105,7 +105,7 @@ def test_to_dict_is_what_is_saved(tmp_path):
     stored = json.loads((tmp_path / "fit.json").read_text())
     del stored["sha256"]
     assert stored == json.loads(json.dumps(fit.to_dict()))
-    assert fit_from_dict(fit.to_dict()).params == fit.params
+    assert from_plain(fit.to_dict()).params == fit.params
 
 
 def refused(path, text):
@@ -125,8 +125,8 @@ def test_truncated_altered_and_foreign_files_are_refused(tmp_path):
     data = json.loads(text)
     data["result"]["params"]["alpha"] += 1e-9
     assert "altered" in refused(tmp_path / "altered.json", json.dumps(data))
-    assert "no saved fit" in refused(tmp_path / "foreign.json", '{"a": 1}')
-    assert "no saved fit" in refused(tmp_path / "list.json", "[1, 2]")
+    assert "no saved result" in refused(tmp_path / "foreign.json", '{"a": 1}')
+    assert "no saved result" in refused(tmp_path / "list.json", "[1, 2]")
     later = {**json.loads(text), "version": 99}
     assert "version 99" in refused(tmp_path / "later.json", json.dumps(later))
 

@@ -100,9 +100,9 @@ class Fit(FitData):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The compiled expression cannot be pickled; it is made again from the text.
-        from isoloss.store import fit_from_dict
+        from isoloss.store import from_plain
 
-        return fit_from_dict, (self.to_dict(),)
+        return from_plain, (self.to_dict(),)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value:.6g}" for name, value in self.params.items())
@@ -586,13 +586,13 @@ class Fit(FitData):
         """
         from isoloss.store import save
 
-        save(self if draws is None else self.with_draws(draws), path)
+        save(self if draws is None else self.with_draws(draws), "isoloss.fit", path)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON; what `save` writes."""
-        from isoloss.store import fit_to_dict
+        from isoloss.store import to_plain
 
-        return fit_to_dict(self)
+        return to_plain(self, "isoloss.fit")
 
 
 @overload
