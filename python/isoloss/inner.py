@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss.errors import DataError, LawError, did_you_mean
+from isoloss.units import real_numbers
 
 if TYPE_CHECKING:
     from isoloss import _core
@@ -63,11 +64,7 @@ class Table:
                     f"column {name!r} of an inner table: the name stands for an end of the stretch that a row sums"
                 )
                 raise DataError(message, code="data-shape", column=name)
-            try:
-                array = np.array(values, dtype=np.float64)
-            except (TypeError, ValueError) as error:
-                message = f"column {name!r} of an inner table is not an array of numbers: {error}"
-                raise DataError(message, code="data-nonnumeric", column=name) from None
+            array = real_numbers(f"column {name!r} of an inner table", values, copy=True)
             if array.ndim != 1 or len(array) != len(next(iter(arrays.values()), array)):
                 message = f"column {name!r} of an inner table has shape {array.shape}; all need one length (m,)"
                 raise DataError(message, code="data-shape", column=name)

@@ -26,6 +26,7 @@ from isoloss.engine.boxes import Box, halton, sobol
 from isoloss.engine.problem import F64, Parameters, Problem
 from isoloss.errors import LawError, OptionError
 from isoloss.objective import SquaredError
+from isoloss.units import real_numbers
 
 __all__ = [
     "AnyStarts",
@@ -166,7 +167,7 @@ def candidates(problem: Problem, starts: AnyStarts, *, seed: int = 0) -> F64:
         columns = starts.columns(dict(zip(own.names, own.positive.tolist(), strict=True)))
         given = {j: columns[name] for name, j in index.items() if own.free[j]}
         return _checked(_automatic(problem, starts.n, given, seed), own)
-    points = np.array(starts, dtype=np.float64, ndmin=2)
+    points = np.atleast_2d(real_numbers("starts", starts))
     if points.ndim != 2 or points.shape[1] != len(own.names) or len(points) == 0:
         message = (
             f"starts has shape {np.shape(starts)}; it needs one column for each of the {len(own.names)} parameters "
@@ -182,7 +183,7 @@ def _grid(problem: Problem, by_name: Mapping[str, ArrayLike], seed: int) -> F64:
     axes: dict[int, F64] = {}
     for name, values in by_name.items():
         j = own.index(name, "starts")
-        axes[j] = np.atleast_1d(np.asarray(values, dtype=np.float64)).ravel()
+        axes[j] = np.atleast_1d(real_numbers(f"starts of {name}", values)).ravel()
         if axes[j].size == 0:
             message = f"starts gives no value for {name!r}"
             raise LawError(message, code="law-starts", name=name)

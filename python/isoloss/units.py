@@ -13,7 +13,7 @@ import math
 import re
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,10 @@ __all__ = [
     "format_range",
     "format_si",
     "parse_number",
+    "real_numbers",
 ]
+
+F64 = NDArray[np.float64]
 
 FLOPS_PER_PARAMETER_TOKEN = 6.0
 """FLOPs per parameter and token, forward and backward pass together."""
@@ -77,6 +80,55 @@ _NUMBER = re.compile(
     r"\s*([+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+))(?:[eE]([+-]?\d+))?\s*([kKmMbBgGtTpP]?)\s*",
     re.ASCII,
 )
+
+
+def real_numbers(name: str, values: Any, *, copy: bool = False) -> F64:
+    """Values as float64, in whatever layout and byte order they come.
+
+    Parameters
+    ----------
+    name : str
+        What the values are called in an error.
+    values : array_like or str
+        Masked elements become NaN; a text is read by `parse_number`.
+    copy : bool
+        Whether the result must be an array of its own.
+
+    Returns
+    -------
+    array of float64
+
+    Raises
+    ------
+    DataError
+        Codes ``data-nonnumeric``, ``number-syntax``: something is no real number. NumPy itself would drop imaginary
+        parts and count the days of dates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isoloss.units import real_numbers
+    >>> real_numbers("N", np.array([1, 2], dtype=">i4"))
+    array([1., 2.])
+    >>> real_numbers("N", [1 + 2j])
+    Traceback (most recent call last):
+    isoloss.errors.DataError: N is of type complex128, which holds no real numbers
+    """
+    try:
+        if isinstance(values, str):
+            values = parse_number(values)
+        elif isinstance(values, np.ma.MaskedArray):
+            values = np.ma.filled(values.astype(np.float64), np.nan)
+        array = np.asarray(values)
+        if array.dtype.kind not in "biufOUS":
+            message = f"{name} is of type {array.dtype}, which holds no real numbers"
+            raise DataError(message, code="data-nonnumeric", column=name)
+        return np.array(array, dtype=np.float64) if copy else np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        message = f"{name} is not an array of numbers with rows of one length: {error}"
+        raise DataError(message, code="data-nonnumeric", column=name) from None
 
 
 def parse_number(text: str | float) -> float:

@@ -18,6 +18,7 @@ from isoloss.law.object import law as make_law
 from isoloss.objective import Objective
 from isoloss.runs.reading import Runs
 from isoloss.starts import AnyStarts, Box
+from isoloss.units import real_numbers
 
 __all__ = ["Bounds", "Settings", "as_law", "frozen_starts", "given_weights", "pose"]
 
@@ -140,7 +141,7 @@ def given_weights(runs: Runs, given: ArrayLike | str) -> F64:
             raise DataError(message, code="data-missing-column", column=given)
         weights = runs.columns[given]
     else:
-        weights = np.array(given, dtype=np.float64)
+        weights = real_numbers("weights", given, copy=True)
     if weights.shape != (runs.n,):
         message = f"weights has shape {weights.shape}; it needs one value for each of the {runs.n} runs"
         raise DataError(message, code="data-shape", column="weights")
@@ -157,10 +158,10 @@ def frozen_starts(starts: AnyStarts) -> AnyStarts:
     if starts is None or isinstance(starts, (int, Box)):
         return starts
     if isinstance(starts, Mapping):
-        return {name: np.atleast_1d(np.array(values, dtype=np.float64)) for name, values in starts.items()}
+        return {name: np.atleast_1d(real_numbers(f"starts of {name}", v, copy=True)) for name, v in starts.items()}
     if isinstance(starts, np.integer):
         return int(starts)
     if isinstance(starts, (Sequence, np.ndarray)) and not isinstance(starts, str):
-        return np.array(starts, dtype=np.float64, ndmin=2)
+        return np.atleast_2d(real_numbers("starts", starts, copy=True))
     message = f"starts={starts!r} is neither a number, nor values by name, nor an array of points"
     raise OptionError(message, argument="starts")

@@ -21,6 +21,7 @@ from isoloss.inner import needs
 from isoloss.law.object import Law
 from isoloss.objective import Objective
 from isoloss.starts import Starts, candidates
+from isoloss.units import real_numbers
 
 __all__ = ["Batch", "Many", "align", "given_starts"]
 
@@ -142,7 +143,7 @@ def given_starts(batch: Batch, starts: Starts) -> F64 | None:
     if starts is None or isinstance(starts, (int, np.integer, Mapping, Box)):
         return None
     p = len(batch.problem.names)
-    points = np.asarray(starts, dtype=np.float64)
+    points = real_numbers("starts", starts)
     if points.ndim == 1:
         points = points[None, None, :]
     elif points.ndim == 2:
@@ -266,11 +267,7 @@ def _groups(
 
 def _array(name: str, values: Any) -> F64:
     """(n,) or (B, n) numbers, checked."""
-    try:
-        array = np.ascontiguousarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        message = f"{name} is not an array of numbers with rows of one length: {error}"
-        raise DataError(message, code="data-nonnumeric", column=name) from None
+    array = np.ascontiguousarray(real_numbers(name, values))
     if array.ndim not in (1, 2) or array.size == 0:
         message = f"{name} has shape {array.shape}; it needs (n,) or (B, n)"
         raise DataError(message, code="data-shape", column=name)

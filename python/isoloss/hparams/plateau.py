@@ -21,7 +21,7 @@ from isoloss.engine.problem import F64
 from isoloss.errors import DataError, Notice, OptionError
 from isoloss.hparams.joint import Shape
 from isoloss.stats.intervals import percentiles
-from isoloss.units import format_number, format_si, parse_number
+from isoloss.units import format_number, format_si, real_numbers
 
 __all__ = ["Box", "HParamPlateau", "plateau_of", "positive", "relative"]
 
@@ -213,13 +213,7 @@ def positive(name: str, value: Any) -> Any:
     DataError
         Codes ``number-syntax``, ``data-nonnumeric``, ``data-nonpositive``.
     """
-    try:
-        number = np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        message = f"{name}={value!r} is not a number or an array of numbers"
-        raise DataError(message, code="data-nonnumeric", column=name) from None
+    number = real_numbers(name, value)
     if not np.all(np.isfinite(number) & (number > 0.0)):
         worst = float(number.ravel()[np.argmin(np.where(np.isfinite(number.ravel()), number.ravel(), -np.inf))])
         raise DataError(

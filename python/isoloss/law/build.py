@@ -14,7 +14,7 @@ from isoloss.errors import DataError, LawError, did_you_mean
 from isoloss.inner import Inner, Table, needs
 from isoloss.law.parts import Bound, Parameter, Published, Recipe
 from isoloss.objective import Objective, resolve
-from isoloss.units import ROLES, complete_compute, parse_number
+from isoloss.units import ROLES, complete_compute, parse_number, real_numbers
 
 if TYPE_CHECKING:
     from isoloss.law.object import Law
@@ -240,9 +240,9 @@ def _starts(given: Mapping[str, ArrayLike] | ArrayLike | None, parameters: Mappi
 
 def _start_values(name: str, values: Any) -> F64:
     try:
-        return np.atleast_1d(np.asarray(values, dtype=np.float64))
-    except (TypeError, ValueError):
-        raise LawError(f"starts: {name!r} holds something that is not a number", code="law-starts") from None
+        return np.atleast_1d(real_numbers(name, values))
+    except DataError as error:
+        raise LawError(f"starts: {error}", code="law-starts") from None
 
 
 def _check_start(parameter: Parameter, values: F64) -> None:
@@ -302,13 +302,7 @@ def checked_variables(law: Law, values: Mapping[str, Any]) -> dict[str, F64 | In
     for name, value in values.items():
         if name in tables:
             continue
-        try:
-            arrays[name] = np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, DataError):
-                raise
-            message = f"variable {name!r}: {value!r} is not a number or an array of numbers"
-            raise DataError(message, code="data-nonnumeric", column=name) from None
+        arrays[name] = real_numbers(f"variable {name!r}", value)
     completed = cast("dict[str, F64]", complete_compute(arrays)) if {*arrays} & {"N", "D", "C"} else arrays
     for name in arrays:
         if name not in law.variables and not (name in ("N", "D", "C") and {"N", "D", "C"} & {*law.variables}):

@@ -17,7 +17,7 @@ from isoloss.errors import DataError, LawError, did_you_mean
 from isoloss.law.card import aligned, provenance, wrapped
 from isoloss.law.parts import Published, Source, frozen
 from isoloss.law.view import View
-from isoloss.units import format_number, parse_number
+from isoloss.units import format_number, real_numbers
 
 __all__ = ["Quantity", "Rule"]
 
@@ -244,13 +244,7 @@ def _meaning(quantity: Quantity) -> str:
 def _checked(name: str, quantity: Quantity, value: Any) -> Any:
     if value is None or not quantity.numeric:
         return value
-    try:
-        array = np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        message = f"input {name!r}: {value!r} is not a number or an array of numbers"
-        raise DataError(message, code="data-nonnumeric", column=name) from None
+    array = real_numbers(f"input {name!r}", value)
     if not np.all(np.isfinite(array)):
         raise DataError(f"input {name!r} holds a NaN or infinite value", code="data-nonfinite", column=name)
     wrong = (array < quantity.low) | (array > quantity.high)

@@ -1,5 +1,6 @@
 //! `isoloss._core`: signatures, conversion and errors. All work is done in `isoloss-core`.
 
+#![forbid(unsafe_code)]
 #![allow(missing_docs)] // the Python side documents what it exposes; the stub is checked against this module
 
 mod arrays;
@@ -25,7 +26,7 @@ mod _core {
     use pyo3::prelude::*;
     use pyo3::types::{PyDict, PyList};
 
-    use crate::arrays::{floats, indices, slices};
+    use crate::arrays::{dense, indices, pairs, slices};
     #[pymodule_export]
     use crate::errors::ExpressionError;
     use crate::errors::{Failure, option};
@@ -42,12 +43,14 @@ mod _core {
     /// Columns by name of inner tables by name.
     type Tables<'py> = HashMap<String, HashMap<String, PyReadonlyArray1<'py, f64>>>;
 
-    fn inner_tables(given: Tables<'_>) -> Vec<expr::InnerTable> {
+    fn inner_tables(given: Tables<'_>) -> Result<Vec<expr::InnerTable>, Failure> {
         let table = |(name, columns): (String, HashMap<String, PyReadonlyArray1<'_, f64>>)| {
-            let mut columns: Vec<(String, Vec<f64>)> =
-                columns.into_iter().map(|(name, values)| (name, values.as_array().to_vec())).collect();
+            let mut columns = columns
+                .into_iter()
+                .map(|(name, values)| Ok((name, dense(&values)?.into_owned())))
+                .collect::<Result<Vec<(String, Vec<f64>)>, Failure>>()?;
             columns.sort_by(|a, b| a.0.cmp(&b.0));
-            expr::InnerTable { name, columns }
+            Ok(expr::InnerTable { name, columns })
         };
         given.into_iter().map(table).collect()
     }
@@ -71,7 +74,7 @@ mod _core {
             let variables: Vec<&str> = variables.iter().map(String::as_str).collect();
             let constants = constants.unwrap_or_default();
             let constants: Vec<(&str, f64)> = constants.iter().map(|(name, &value)| (name.as_str(), value)).collect();
-            let tables = inner_tables(tables.unwrap_or_default());
+            let tables = inner_tables(tables.unwrap_or_default())?;
             Ok(Self { inner: expr::Expression::parse_with(text, &variables, &constants, &tables)? })
         }
 
@@ -83,7 +86,7 @@ mod _core {
 
         /// The same with data for its inner tables.
         fn with_inner(&self, tables: Tables<'_>) -> Result<Self, Failure> {
-            Ok(Self { inner: self.inner.with_inner(&inner_tables(tables))? })
+            Ok(Self { inner: self.inner.with_inner(&inner_tables(tables)?)? })
         }
 
         #[getter]
@@ -114,9 +117,9 @@ mod _core {
             parameters: PyReadonlyArrayDyn<'py, f64>,
             threads: usize,
         ) -> Result<Bound<'py, PyArray2<f64>>, Failure> {
-            let columns = slices(&columns);
+            let columns = slices(&columns)?;
             let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
-            let parameters = floats(&parameters);
+            let parameters = dense(&parameters)?;
             let job = Job::new(threads)?;
             let rows = columns.first().map_or(1, |c| c.len());
             let values =
@@ -133,9 +136,9 @@ mod _core {
             parameters: PyReadonlyArrayDyn<'py, f64>,
         ) -> Result<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray3<f64>>), Failure>
         {
-            let columns = slices(&columns);
+            let columns = slices(&columns)?;
             let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
-            let parameters = floats(&parameters);
+            let parameters = dense(&parameters)?;
             let (value, gradient, hessian) = py.detach(|| self.inner.derivatives(&columns, &parameters))?;
             let (n, p) = (value.len(), self.inner.parameters().len());
             Ok((
@@ -194,16 +197,16 @@ mod _core {
         progress: Option<Py<PyAny>>,
         partial: bool,
     ) -> Result<Bound<'py, PyDict>, Failure> {
-        let columns = slices(&columns);
+        let columns = slices(&columns)?;
         let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
-        let targets = floats(&targets);
-        let starts = floats(&starts);
-        let weights = weights.as_ref().map(floats);
+        let targets = dense(&targets)?;
+        let starts = dense(&starts)?;
+        let weights = weights.as_ref().map(dense).transpose()?;
         let target_index = target_index.as_ref().map(|i| indices("target_index", i)).transpose()?;
         let weight_index = weight_index.as_ref().map(|i| indices("weight_index", i)).transpose()?;
         let offsets = offsets.as_ref().map(|i| indices("offsets", i)).transpose()?;
-        let constraints =
-            Constraints { log_scale, lower: lower.as_array().to_vec(), upper: upper.as_array().to_vec(), fixed, tied };
+        let (lower, upper) = (dense(&lower)?.into_owned(), dense(&upper)?.into_owned());
+        let constraints = Constraints { log_scale, lower, upper, fixed, tied };
         let loss = match objective {
             "squared" => Loss::Squared,
             "huber" => Loss::Huber { delta },
@@ -303,19 +306,19 @@ mod _core {
         threads: usize,
         progress: Option<Py<PyAny>>,
     ) -> Result<Bound<'py, PyDict>, Failure> {
-        let axes: Vec<Axis> = axes
+        let axes = axes
             .into_iter()
-            .map(|(names, columns, scale)| Axis {
-                columns: names
-                    .into_iter()
-                    .zip(&columns)
-                    .map(|(name, values)| (name, values.as_array().to_vec()))
-                    .collect(),
-                scale: scale.map_or(Vec::new(), |scale| {
-                    scale.as_array().rows().into_iter().map(|step| (step[0], step[1])).collect()
-                }),
+            .map(|(names, columns, scale)| {
+                Ok(Axis {
+                    columns: names
+                        .into_iter()
+                        .zip(&columns)
+                        .map(|(name, values)| Ok((name, dense(values)?.into_owned())))
+                        .collect::<Result<_, Failure>>()?,
+                    scale: scale.as_ref().map(|scale| pairs("scale", scale)).transpose()?.unwrap_or_default(),
+                })
             })
-            .collect();
+            .collect::<Result<Vec<Axis>, Failure>>()?;
         let definitions: Vec<Definition> = definitions
             .into_iter()
             .map(|(name, text, constants, aliases)| Definition {

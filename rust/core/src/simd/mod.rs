@@ -18,6 +18,8 @@
 //! instruction, and is 3 to 15 times slower for the longer functions. A loop should do one thing: two
 //! loops over a block that stays in the first-level cache overlap better than one with twice the work.
 
+#[allow(unsafe_code)]
+// the only place in the workspace: calls of functions compiled for what the machine was seen to have
 pub mod level;
 #[allow(clippy::needless_bitwise_bool)] // `&&` is a branch until the optimiser says otherwise
 pub mod math;
