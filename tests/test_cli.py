@@ -277,11 +277,15 @@ def test_allocate_spends_the_budget(saved_fit):
 
 
 def test_laws_lists_the_registry_by_family():
-    table = json.loads(piped("laws", "--json").stdout)["laws"]
+    printed = json.loads(piped("laws", "--json").stdout)
+    table = printed["laws"]
     assert [row["name"] for row in table] == [*iso.laws.names(), *iso.rules.names()]
     lines = [line.rstrip() for line in piped("laws").stdout.splitlines()]
     heads = [line for line in lines if line and not line.startswith(" ")]
-    assert heads == list(dict.fromkeys(row["family"] for row in table))
+    assert heads == [*dict.fromkeys(row["family"] for row in table), "short names"]
+    short = lines.index("short names")
+    assert [line.split()[0] for line in lines[short + 1 :] if re.match(r"  \S", line)] == list(printed["aliases"])
+    del lines[short:]
     listed = [line.split()[:2] for line in lines if re.match(r"  \S", line)]
     assert sorted(listed) == sorted([row["name"], row["kind"]] for row in table)
     text = "".join("".join(lines).split())
@@ -309,6 +313,15 @@ def test_laws_describes_a_rule():
     described = json.loads(piped("laws", "compound_scaling", "--json").stdout)["rule"]
     assert described["name"] == "compound_scaling"
     assert "states no fitted law" in piped("laws", "compound_scaling").stdout
+
+
+def test_laws_describes_all_that_a_short_name_stands_for():
+    text = piped("laws", "steplaw").stdout
+    assert "steplaw_lr\n" in text
+    assert "\nsteplaw_batch\n" in text
+    described = json.loads(piped("laws", "steplaw", "--json").stdout)["entries"]
+    assert [entry["name"] for entry in described] == ["steplaw_lr", "steplaw_batch"]
+    assert json.loads(piped("laws", "tissue", "--json").stdout)["law"]["name"] == "annealing"
 
 
 def test_laws_describes_one():

@@ -212,6 +212,20 @@ def test_what_is_assumed_before_the_first_logged_step_is_said():
         assert curves[0].schedule.values[25] == pytest.approx(1e-3 if warmup == 0 else 5e-4)
 
 
+def test_curves_left_out_are_counted_and_take_their_notices_along():
+    table = {"step": [100, 200, 1, 2], "loss": [3.0, 2.9, 3.1, 3.0], "lr": [1e-3] * 4, "run": ["a", "a", "b", "b"]}
+    both = iso.read_curves(table, run="run")
+    (notice,) = both.notices
+    assert notice.details == {"first": {"a": 100}}
+    assert both.where(run="a").notices == (notice,)
+    rest = both.where(run="b")
+    assert rest.notices == ()
+    assert [(d.count, d.reason) for d in rest.dropped] == [(2, "not where run = 'b'")]
+    assert both.where(run=["a", "b"]) is both
+    two = iso.read_curves({**table, "step": [100, 200, 50, 60]}, run="run")
+    assert "up to 50) is not known in 1 of" in two.where(run="b").notices[0].message
+
+
 def test_curves_come_back_from_json_and_pickle(curves):
     for again in (iso.Curves.from_dict(json.loads(json.dumps(curves.to_dict()))), pickle.loads(pickle.dumps(curves))):
         assert again.sha256 == curves.sha256

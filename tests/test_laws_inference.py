@@ -32,6 +32,13 @@ def test_the_figures_of_the_paper(N, D_inf, best, data, saved):
     assert 1 - (6 * n * d + 2 * n * D_inf) / (6 * N * D + 2 * N * D_inf) == pytest.approx(saved, abs=5e-5)
 
 
+def test_the_example_of_the_authors_read_me():
+    # python compute_optimal.py --loss 1.947 --inference_tokens 2e12 prints 2.418e+10 and 2.657e+12.
+    n, d = optimum(1.947, 2e12)
+    assert (f"{n:.3e}", f"{d:.3e}") == ("2.418e+10", "2.657e+12")
+    assert not iso.laws.get("inference_optimum_N").published[_KEY].second_hand
+
+
 def test_without_inference_it_is_the_compute_optimum():
     for N in (1e8, 1e10, 1e12):
         D, L = compute_optimal(N)

@@ -19,6 +19,7 @@ import pytest
 
 import isoloss as iso
 from isoloss.errors import DataError, LawError
+from isoloss.hparams import published as settings
 from isoloss.law.object import Law, Published
 from isoloss.laws._markdown import papers
 from isoloss.laws.compute_optimal import hoffmann_starts
@@ -378,6 +379,26 @@ def test_hoffmann_starts_are_the_grid_of_the_paper():
     np.testing.assert_array_equal(starts[:, 1].min(), starts[:, 3].min())
 
 
+def test_short_names_stand_for_entries_that_exist():
+    for alias, members in iso.laws.ALIASES.items():
+        assert alias not in (*NAMES, *RULES), alias
+        assert {*members} <= {*NAMES, *RULES}, alias
+        assert [entry.name for entry in iso.laws.named(alias)] == list(members)
+    assert iso.laws.get("hoffmann") is iso.laws.get("chinchilla")
+    assert iso.rules.get("marlin") is iso.rules.get("marlin_roofline")
+    assert iso.laws.named("marlin_roofline") == (iso.rules.get("marlin"),)
+    with pytest.raises(LawError, match="stands for 2 laws, take one of them: steplaw_lr, steplaw_batch") as caught:
+        iso.laws.get("steplaw")
+    assert caught.value.code == "law-unknown"
+    with pytest.raises(LawError, match="is a rule"):
+        iso.laws.get("marlin")
+
+
+def test_every_published_law_of_settings_is_known_by_the_name_that_hparams_gives_it():
+    for row in settings.published():
+        assert iso.laws.named(row.name), row.name
+
+
 @pytest.fixture
 def own_registry(monkeypatch):
     monkeypatch.setattr(iso.laws, "_user", {})
@@ -403,6 +424,8 @@ def test_users_register_their_own(own_registry):
 def test_built_in_laws_are_never_replaced(own_registry):
     with pytest.raises(LawError, match="built-in"):
         iso.laws.register(iso.law("E + A / N**alpha"), name="chinchilla", replace=True)
+    with pytest.raises(LawError, match="built-in"):
+        iso.laws.register(iso.law("E + A / N**alpha"), name="steplaw")
 
 
 def test_a_published_set_must_give_each_parameter_once():

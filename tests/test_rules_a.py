@@ -1,12 +1,18 @@
 """Rules of the first twenty-one papers: what they refuse, their limits, and rules and fits together."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
+from scipy.optimize import minimize, nnls
 
 import isoloss as iso
 from isoloss.errors import DataError, LawError
 from isoloss.laws.projektor import projektor_mixture
 from isoloss.laws.steps_and_batch import fit_stepwise
+from isoloss.rules._imperfect_probe import _margin, _Student
+
+TIGHT = {"xatol": 1e-9, "fatol": 1e-14, "maxiter": 400}
 
 SEEDS = [
     "2403.06563",
@@ -187,6 +193,87 @@ def test_pruning_is_free_with_many_data():
         assert error(alpha=64 * f, f=f) == pytest.approx(0.5 / 64, rel=rel)
     free = iso.rules.get("free_keep_fraction")
     assert free(alpha_total=32.0) < free(alpha_total=8.0) < free(alpha_total=2.0)
+
+
+# Errors by the number of kept examples per weight, for each fraction kept: the catalogue's own solution.
+PERFECT = {
+    1.0: [0.32885, 0.26571, 0.18848, 0.11366, 0.06090, 0.03106],
+    0.8: [0.35509, 0.27131, 0.16675, 0.09383, 0.04918, 0.02491],
+    0.6: [0.38807, 0.29918, 0.14655, 0.07233, 0.03717, 0.01872],
+    0.4: [0.42396, 0.34833, 0.12488, 0.04930, 0.02491, 0.01250],
+    0.3: [0.44261, 0.38076, 0.11228, 0.03729, 0.01872, 0.00938],
+    0.2: [0.46157, 0.41767, 0.09712, 0.02502, 0.01250, 0.00625],
+    0.1: [0.48073, 0.45793, 0.07630, 0.01256, 0.00625, 0.00313],
+}
+
+
+@pytest.mark.parametrize("f", PERFECT)
+def test_pruning_by_a_perfect_probe_has_the_errors_of_the_theory(f):
+    found = iso.rules.get("perceptron_pruning")(alpha=[0.5, 1.0, 2.0, 4.0, 8.0, 16.0], f=f)
+    np.testing.assert_allclose(found, PERFECT[f], rtol=2e-3)
+
+
+def largest_margin(rows):
+    """Unit vector w of the largest min(rows @ w), by the least-distance form of non-negative least squares."""
+    count, size = rows.shape
+    matrix, target = np.vstack([rows.T, np.ones(count)]), np.append(np.zeros(size), 1.0)
+    dual, _ = nnls(matrix, target, maxiter=30 * count)
+    rest = target - matrix @ dual
+    return -rest[:size] / np.linalg.norm(rest[:size])
+
+
+@pytest.mark.parametrize(("alpha", "f", "theta"), [(2.0, 0.6, 0.3), (4.0, 0.3, 0.3), (4.0, 0.3, 0.1), (3.0, 0.5, 0.8)])
+def test_pruning_by_a_probe_off_the_teacher_agrees_with_simulated_students(alpha, f, theta):
+    random, size, repeats = np.random.default_rng(0), 120, 24
+    probe = np.zeros(size)
+    probe[:2] = np.cos(theta), np.sin(theta)
+    errors = []
+    for _ in range(repeats):
+        pool = random.standard_normal((round(alpha * size / f), size))
+        kept = pool[np.argsort(np.abs(pool @ probe))[: round(alpha * size)]]
+        student = largest_margin(kept * np.sign(kept[:, :1]))
+        errors.append(np.arccos(student[0]) / np.pi)
+    expected = iso.rules.get("perceptron_pruning")(alpha=alpha, f=f, theta=theta)
+    # Students of 120 weights do a little better than those of the limit, in the known case too.
+    spread = np.std(errors) / repeats**0.5
+    assert abs(np.mean(errors) - expected) < 3.5 * spread + 0.02 * expected
+
+
+def test_margin_is_largest_at_the_student_that_is_found():
+    theta, f, alpha = 0.4, 0.3, 3.0
+    gamma, load = NormalDist().inv_cdf(0.5 + f / 2), 2 * alpha / f
+
+    def margin(s, psi):
+        return _margin(_Student(s, psi, theta, gamma), load)
+
+    # The derivatives are those of differences ...
+    at, h = (0.4, -0.1), 1e-5
+    found = margin(*at)
+    assert found.by_s == pytest.approx((margin(at[0] + h, at[1])[0] - margin(at[0] - h, at[1])[0]) / 2 / h, rel=1e-6)
+    assert found.by_psi == pytest.approx((margin(at[0], at[1] + h)[0] - margin(at[0], at[1] - h)[0]) / 2 / h, rel=1e-6)
+    # ... and a search over all students finds none of a larger margin, and the same error.
+    best = minimize(lambda x: -margin(np.exp(x[0]), x[1]).kappa, [-1.0, 0.0], method="Nelder-Mead", options=TIGHT)
+    s, psi = np.exp(best.x[0]), best.x[1]
+    error = iso.rules.get("perceptron_pruning")(alpha=alpha, f=f, theta=theta)
+    assert np.arccos(np.sqrt(1 - s * s) * np.cos(psi)) / np.pi == pytest.approx(error, rel=1e-5)
+
+
+def test_an_imperfect_probe_leaves_less_to_prune():
+    error = iso.rules.get("perceptron_pruning")
+    by_angle = error(alpha=3.2, f=0.2, theta=[0.0, 0.1, 0.2, 0.4])
+    assert (np.diff(by_angle) > 0.0).all()
+    perfect, off = (iso.rules.get("free_keep_fraction")(alpha_total=16.0, theta=theta) for theta in (0.0, 0.3))
+    assert off > 2 * perfect
+
+
+def test_no_batch_passes_every_coordinate_and_fails_the_norm():
+    random = np.random.default_rng(1)
+    for _ in range(20):
+        gradients = random.normal(random.normal(size=8), 1.0, (64, 8))
+        noise = iso.rules.get("gradient_noise")(gradients=gradients)
+        every = iso.rules.get("coordinate_test")(gradients=gradients, batch=1, eta=0.5)
+        norm = iso.rules.get("norm_test")(batch=1, variance=noise.variance, norm2=noise.norm2, eta=0.5)
+        assert every >= norm
 
 
 def test_kernel_curve_has_the_spectrum_s_exponent():

@@ -7,8 +7,8 @@ the loss
 
 - The floor is the Chinchilla law ``E + A / N**alpha + B / D**beta`` with a published set of
   coefficients from the registry (by default those of Besiroglu et al. 2024, arXiv:2404.10102).
-- The best settings are those of the Step Law (Li et al. 2025, arXiv:2503.04715, table 2): peak
-  learning rate ``lr* = 1.79 * N**-0.713 * D**0.307``, batch in tokens ``batch* = 0.58 * D**0.571``.
+- The best settings are those of the Step Law (Li et al. 2025, arXiv:2503.04715, table 2): the laws
+  ``steplaw_lr`` and ``steplaw_batch`` of the registry.
 - The excess is convex in ``x = log2(lr / lr*)`` and ``y = log2(batch / batch*)``: a parabola with
   another curvature on each side of ``x = 0``, because a learning rate that is too high costs about
   three times as much as one that is too low. The curvatures are one-sided least-squares parabolas
@@ -30,7 +30,6 @@ from isoloss.curves.simulate import curves
 __all__ = [
     "BATCH_CURVATURE",
     "LR_CURVATURE",
-    "STEP_LAW",
     "best_batch",
     "best_lr",
     "curves",
@@ -41,15 +40,6 @@ __all__ = [
 ]
 
 F64 = NDArray[np.float64]
-
-STEP_LAW: Final[dict[str, float]] = {
-    "c": 1.79,
-    "alpha": -0.713,
-    "beta": 0.307,
-    "d": 0.58,
-    "gamma": 0.571,
-}
-"""Published Step Law: lr* = c N^alpha D^beta, batch* = d D^gamma tokens (arXiv:2503.04715)."""
 
 LR_CURVATURE: Final[tuple[float, float]] = (0.0026, 0.0087)
 """Relative excess loss per squared doubling of the learning rate (below, above the best)."""
@@ -110,8 +100,7 @@ def best_lr(N: ArrayLike, D: ArrayLike) -> F64:
     >>> f"{simulate.best_lr(1e9, 1e11):.2e}"
     '1.63e-03'
     """
-    size, tokens = np.asarray(N, dtype=np.float64), np.asarray(D, dtype=np.float64)
-    return np.asarray(STEP_LAW["c"] * size ** STEP_LAW["alpha"] * tokens ** STEP_LAW["beta"])
+    return np.asarray(laws.get("steplaw_lr").bind("table2")(N=N, D=D))
 
 
 def best_batch(D: ArrayLike) -> F64:
@@ -137,7 +126,7 @@ def best_batch(D: ArrayLike) -> F64:
     >>> f"{simulate.best_batch(1e11):.2e}"
     '1.11e+06'
     """
-    return np.asarray(STEP_LAW["d"] * np.asarray(D, dtype=np.float64) ** STEP_LAW["gamma"])
+    return np.asarray(laws.get("steplaw_batch").bind("table2")(D=D))
 
 
 def excess(lr_ratio: ArrayLike, batch_ratio: ArrayLike) -> F64:

@@ -121,6 +121,12 @@ RULES = {
         (("resnet18_cifar10", {"batch": 256.0, "variance": 90.0, "norm2": 9.0}), 256.0),
         (("imagenet", {"batch": 256.0, "variance": 90.0, "norm2": 9.0, "cap": 512.0}), 512.0),
     ],
+    "coordinate_test": [
+        # variances 2/3 and 1/3 of means 3 and 1: the second asks for more, (1/3) / 0.0625 = 5.33
+        ({"gradients": [[2.0, 0.5], [4.0, 0.5], [3.0, 1.5], [3.0, 1.5]], "batch": 2.0, "eta": 0.25}, 6.0),
+        ({"gradients": [[2.0, 0.0], [4.0, 0.0]], "batch": 5.0, "eta": 1.0}, 5.0),  # no noise in the second
+        ({"gradients": [[1.0, 1.0], [1.0, -1.0]], "batch": 2.0, "eta": 1.0, "cap": 64.0}, 64.0),  # no mean in it
+    ],
     "inner_product_test": [
         # max(405 / (0.25 * 81), 270 / (1 * 9))
         (("paper", {"batch": 1.0, "norm2": 9.0, "inner": 405.0, "orthogonal": 270.0}), 30.0),
@@ -148,6 +154,9 @@ RULES = {
         ({"alpha": 2.0, "f": 0.4}, 0.12488, 2e-3),
         ({"alpha": 8.0, "f": 0.2}, 0.01250, 2e-3),
         ({"alpha": [2.0, 4.0], "f": 0.6}, [0.14655, 0.07233], 2e-3),
+        # A probe hardly off is a perfect one; all examples have no need of a probe.
+        ({"alpha": [2.0, 8.0], "f": [0.6, 0.3], "theta": 1e-3}, [0.14655, 0.01872], 2e-3),
+        ({"alpha": 4.0, "f": 1.0, "theta": 0.5}, 0.11366, 2e-3),
     ],
     "best_keep_fraction": [
         # Below one example per weight the whole pool is best; its error is that of the first column above.

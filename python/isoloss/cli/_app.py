@@ -393,7 +393,7 @@ def laws(
     Parameters
     ----------
     name
-        A law or rule to describe.
+        A law or rule to describe, or a short name such as steplaw for all that a paper states.
     family
         List this family only.
     table
@@ -404,11 +404,13 @@ def laws(
     if name is not None:
         if table or family is not None:
             raise UsageError("--table and --family list the registry; they take no name")
-        entry = iso.rules.get(name) if name in iso.rules.names() else iso.laws.get(name)
-        if json:
-            _print_json({"command": "laws", entry.kind: entry.to_dict()})
+        entries = iso.laws.named(name)
+        if json and len(entries) == 1:
+            _print_json({"command": "laws", entries[0].kind: entries[0].to_dict()})
+        elif json:
+            _print_json({"command": "laws", "entries": [entry.to_dict() for entry in entries]})
         else:
-            _render.entry(entry)
+            _render.line("\n\n".join(str(entry) for entry in entries))
         return DONE
     rows = iso.laws.table()
     if family is not None:
@@ -417,11 +419,12 @@ def laws(
             raise UsageError(f"no family {family!r}; families: {', '.join(known)}")
         rows = [row for row in rows if row["family"] == family]
     if json:
-        _print_json({"command": "laws", "papers": papers(rows)} if table else {"command": "laws", "laws": rows})
+        listed = {"papers": papers(rows)} if table else {"laws": rows, "aliases": dict(iso.laws.ALIASES)}
+        _print_json({"command": "laws", **listed})
     elif table:
         _render.line(markdown(rows))
     else:
-        _render.laws(rows)
+        _render.laws(rows, iso.laws.ALIASES if family is None else {})
     return DONE
 
 

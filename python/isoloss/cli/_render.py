@@ -19,7 +19,6 @@ __all__ = [
     "allocation_record",
     "demo",
     "demo_record",
-    "entry",
     "fit",
     "fit_record",
     "laws",
@@ -105,8 +104,8 @@ def predictions(rows: Sequence[Mapping[str, Any]], level: float) -> None:
     _console().print(table)
 
 
-def laws(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the registry by family: what one chooses a law by. `isoloss laws NAME` prints the rest."""
+def laws(rows: Sequence[Mapping[str, Any]], aliases: Mapping[str, Sequence[str]]) -> None:
+    """Print the registry by family, then the short names: what one chooses by. `isoloss laws NAME` prints the rest."""
     console = _console()
     families: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -124,11 +123,14 @@ def laws(rows: Sequence[Mapping[str, Any]]) -> None:
             what = f"{row['gives']} = {row['expr']}" if row["kind"] == "law" else row["gives"]
             table.add_row(f"  {row['name']}", row["kind"], row["arxiv"], Text(str(what)))
         console.print(table, width=min(PROSE, console.width))
-
-
-def entry(described: "iso.Law | iso.rules.Rule") -> None:
-    """Print the card of one law or rule."""
-    line(str(described))
+    if aliases:
+        console.print(Text("short names", style="bold"))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        table.add_column(min_width=width + 2, no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, meant in aliases.items():
+            table.add_row(f"  {name}", Text(", ".join(meant)))
+        console.print(table, width=min(PROSE, console.width))
 
 
 def allocation_record(plan: Any) -> dict[str, Any]:

@@ -168,6 +168,7 @@ class Curves:
         Returns
         -------
         Curves
+            With the notices that concern them; the losses of the others are counted in `dropped`.
 
         Raises
         ------
@@ -182,12 +183,22 @@ class Curves:
         ('b',)
         """
         kept = [curve for curve in self.curves if all(self._meets(curve, *one) for one in conditions.items())]
+        wanted = ", ".join(f"{name} = {value!r}" for name, value in conditions.items())
         if not kept:
-            wanted = ", ".join(f"{name} = {value!r}" for name, value in conditions.items())
             known = sorted({curve.kind for curve in self.curves})
             message = f"no curve is left where {wanted}; schedules: {', '.join(known)}"
             raise DataError(message, code="data-empty")
-        return replace(self, curves=tuple(kept))
+        if len(kept) == len(self):
+            return self
+        runs = {curve.run for curve in kept}
+        notices = (_about(notice, runs) for notice in self.notices)
+        left_out = Dropped(self.n - sum(curve.n for curve in kept), f"not where {wanted}")
+        return replace(
+            self,
+            curves=tuple(kept),
+            dropped=(*self.dropped, left_out),
+            notices=tuple(notice for notice in notices if notice is not None),
+        )
 
     def _meets(self, curve: Curve, name: str, wanted: Any) -> bool:
         several = isinstance(wanted, Collection) and not isinstance(wanted, (str, bytes))
@@ -323,6 +334,23 @@ class Curves:
         from isoloss.curves.plots import plot_curves
 
         return plot_curves(self, ax=ax)
+
+
+def start_assumed(first: Mapping[str, int]) -> Notice:
+    """What is said where a warm-up may be missing: the first logged step of each such run."""
+    message = (
+        f"the learning rate before the first logged step (up to {max(first.values()):,}) is not known in {len(first)} "
+        "of the curves; the first logged one is taken. Say warmup= if there was one"
+    )
+    return Notice(code="curve-start-assumed", severity="warning", message=message, details={"first": dict(first)})
+
+
+def _about(notice: Notice, runs: Collection[str]) -> Notice | None:
+    """What a notice says of these runs: None where it is about others alone."""
+    if notice.code != "curve-start-assumed":
+        return notice
+    first = {run: step for run, step in notice.details["first"].items() if run in runs}
+    return start_assumed(first) if first else None
 
 
 def _restored(data: Mapping[str, Any]) -> Curve:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.curves.object import Curve, Curves, Spacing
+from isoloss.curves.object import Curve, Curves, Spacing, start_assumed
 from isoloss.curves.schedule import Schedule
 from isoloss.errors import DataError, Notice, OptionError, did_you_mean
 from isoloss.runs.build import Cells, group_codes, where_mask
@@ -329,15 +329,7 @@ class _Reader:
 
     def notices(self) -> list[Notice]:
         """What was assumed about steps that were not logged."""
-        if not self.assumed or self.warmup is not None:
-            return []
-        first = max(step for _, step in self.assumed)
-        message = (
-            f"the learning rate before the first logged step (up to {first:,}) is not known in {len(self.assumed)} of "
-            "the curves; the first logged one is taken. Say warmup= if there was one"
-        )
-        runs = [label for label, _ in self.assumed]
-        return [Notice(code="curve-start-assumed", severity="warning", message=message, details={"runs": runs})]
+        return [start_assumed(dict(self.assumed))] if self.assumed and self.warmup is None else []
 
 
 def _jumps_kept(step: NDArray[np.int64], lr: F64) -> tuple[NDArray[np.int64], F64]:

@@ -1,7 +1,7 @@
 r"""Published laws of learning rate and batch size, out of the registry, as calculators of both.
 
 A law counts when it predicts a learning rate or a batch from N, D, C or the loss alone and has published coefficients.
-Laws of one paper belong together by the first part of their names: ``steplaw_lr`` and ``steplaw_batch`` are *steplaw*.
+Laws of one paper go by its short name in `isoloss.laws.ALIASES`: ``steplaw_lr`` and ``steplaw_batch`` are *steplaw*.
 Batches in sequences are turned into tokens by the length that the law's unit states. C is taken as 6 N D, although
 DeepSeek's counts the FLOPs of attention too and leaves the vocabulary out.
 """
@@ -99,13 +99,17 @@ def published() -> list[PublishedHParams]:
         role = "lr" if law.target in _LR else "batch" if law.target in _BATCH else ""
         if not role or not {*law.variables} <= _INPUTS:
             continue
-        family = name.rpartition("_")[0] or name
         for key in law.published:
-            found.setdefault((family, key), {})[role] = law
+            found.setdefault((_paper(name), key), {})[role] = law
     return [
         PublishedHParams(name=name, key=key, lr=pair.get("lr"), batch=pair.get("batch"))
         for (name, key), pair in found.items()
     ]
+
+
+def _paper(name: str) -> str:
+    """The short name that a law goes by, else the first part of its own."""
+    return next((alias for alias, laws_ in laws.ALIASES.items() if name in laws_), name.rpartition("_")[0] or name)
 
 
 def published_named(name: str) -> PublishedHParams:

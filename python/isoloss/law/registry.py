@@ -11,6 +11,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from isoloss.errors import LawError, did_you_mean
+from isoloss.law.aliases import ALIASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -77,6 +78,7 @@ class Shelf(Generic[Entry]):
         Parameters
         ----------
         name : str
+            Of the entry, or a short name that stands for it alone.
         also : iterable of str
             Other names to offer where this one is unknown.
 
@@ -86,19 +88,22 @@ class Shelf(Generic[Entry]):
             Code ``law-unknown`` or ``rule-unknown``, with the nearest names.
         """
         if name not in self._built:
-            for known, build in self.builders():
-                if known == name:
-                    self._built[name] = build()
-                    break
-            else:
-                raise self.unknown(name, [*self.names(), *also])
+            builders = dict(self.builders())
+            if name not in builders:
+                meant = [member for member in ALIASES.get(name, ()) if member in builders]
+                if len(meant) != 1:
+                    raise self.unknown(name, [*builders, *also], meant)
+                return self.get(meant[0])
+            self._built[name] = builders[name]()
         return self._built[name]
 
-    def unknown(self, name: str, known: list[str]) -> LawError:
-        """The refusal of a name."""
+    def unknown(self, name: str, known: list[str], meant: list[str]) -> LawError:
+        """The refusal of a name, which may stand for several entries."""
         other = "rule" if self.what == "law" else "law"
         others = import_module(f"isoloss.{other}s").names()
-        if name in others:
+        if meant:
+            message = f"{name!r} stands for {len(meant)} {self.what}s, take one of them: {', '.join(meant)}"
+        elif name in others or name in ALIASES:
             message = f"{name!r} is a {other}: isoloss.{other}s.get({name!r})"
         else:
             near = did_you_mean(name, known) or did_you_mean(name, others)

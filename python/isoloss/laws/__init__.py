@@ -1,8 +1,9 @@
 """The registry of scaling laws: one module per family, and the laws a user adds.
 
-``names()`` lists them, ``get(name)`` gives one, ``table()`` describes all, the rules of `isoloss.rules` among them. A
-family is a module of this package that lists its laws as ``ENTRIES``; it is imported, and a law built, when first
-asked for.
+``names()`` lists them, ``get(name)`` gives one, ``table()`` describes all, the rules of `isoloss.rules` among them;
+``ALIASES`` are the short names of the field, such as ``"tissue"``, and ``named(name)`` gives all that one stands for. A
+family is a module of this package that lists its laws as ``ENTRIES``; it is imported, and a law built, when first asked
+for.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from isoloss.errors import LawError
+from isoloss.law.aliases import ALIASES
 from isoloss.law.parts import Source
 from isoloss.law.registry import Shelf
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from isoloss.law.object import Law
     from isoloss.rules import Rule
 
-__all__ = ["STATUS", "get", "names", "register", "table"]
+__all__ = ["ALIASES", "STATUS", "get", "named", "names", "register", "table"]
 
 STATUS: Mapping[str, str] = MappingProxyType(
     {
@@ -64,6 +66,7 @@ def get(name: str) -> Law:
     Parameters
     ----------
     name : str
+        Of the law, or a short name of `ALIASES` that stands for one law.
 
     Returns
     -------
@@ -72,17 +75,50 @@ def get(name: str) -> Law:
     Raises
     ------
     LawError
-        Code ``law-unknown``; the message holds the nearest names.
+        Code ``law-unknown``; the message holds the nearest names, or the laws that a short name stands for.
 
     Examples
     --------
     >>> import isoloss as iso
     >>> iso.laws.get("chinchilla").expr
     'E + A / N**alpha + B / D**beta'
+    >>> iso.laws.get("tissue").name
+    'annealing'
     """
     if name in _user:
         return _user[name]
     return _shelf.get(name, also=_user)
+
+
+def named(name: str) -> tuple[Law | Rule, ...]:
+    """The law or rule of a name, or all that a short name stands for.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    tuple of Law or Rule
+        At least one.
+
+    Raises
+    ------
+    LawError
+        Code ``law-unknown``.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> [entry.name for entry in iso.laws.named("steplaw")]
+    ['steplaw_lr', 'steplaw_batch']
+    """
+    from isoloss import rules
+
+    shelves = dict.fromkeys(rules.names(), rules.get)
+    if name not in names() and name not in shelves and name in ALIASES:
+        return tuple(shelves.get(member, get)(member) for member in ALIASES[name])
+    return (shelves.get(name, get)(name),)
 
 
 def register(law: Law, *, name: str | None = None, cite: str | None = None, replace: bool = False) -> Law:
@@ -115,15 +151,15 @@ def register(law: Law, *, name: str | None = None, cite: str | None = None, repl
     >>> iso.laws.get("size_only_example") is mine
     True
     """
-    named = _renamed(law, name or law.name, cite)
-    if named.name in _shelf.names():
-        raise LawError(f"{named.name!r} is the name of a built-in law", code="law-name-taken", name=named.name)
-    present = _user.get(named.name)
-    if present is not None and present != named and not replace:
-        message = f"a different law is already registered as {named.name!r}; pass replace=True to replace it"
-        raise LawError(message, code="law-name-taken", name=named.name)
-    _user[named.name] = named
-    return named
+    mine = _renamed(law, name or law.name, cite)
+    if mine.name in _shelf.names() or mine.name in ALIASES:
+        raise LawError(f"{mine.name!r} is the name of a built-in law", code="law-name-taken", name=mine.name)
+    present = _user.get(mine.name)
+    if present is not None and present != mine and not replace:
+        message = f"a different law is already registered as {mine.name!r}; pass replace=True to replace it"
+        raise LawError(message, code="law-name-taken", name=mine.name)
+    _user[mine.name] = mine
+    return mine
 
 
 def _renamed(law: Law, name: str, cite: str | None) -> Law:

@@ -1,9 +1,9 @@
 r"""Batch size and learning rate together: tests that grow the batch, and how the learning rate follows it.
 
 AdAdaGrad (Lau et al. 2024) grows the batch when the gradient's noise exceeds its signal. With per-sample gradients g_i
-and their mean g, the norm test asks for b >= |Var(g_i)|_1 / (eta^2 |g|^2); the inner-product test looks along g and
-across it. Granziol et al. (2022) say how the learning rate follows the batch: in proportion for SGD, as the root for
-adaptive methods, until the curvature of the full batch is what limits it.
+and their mean g, the norm test asks for b >= |Var(g_i)|_1 / (eta^2 |g|^2), in all or in every coordinate; the
+inner-product test looks along g and across it. Granziol et al. (2022) say how the learning rate follows the batch: in
+proportion for SGD, as the root for adaptive methods, until the curvature of the full batch is what limits it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ __all__ = [
     "Curvature",
     "GradientNoise",
     "batch_curvature",
+    "coordinate_test",
     "gradient_noise",
     "inner_product_test",
     "lr_for_batch",
@@ -55,10 +56,18 @@ class GradientNoise(NamedTuple):
     orthogonal: float
 
 
-def _noise(gradients: F64) -> GradientNoise:
+_GRADIENTS = {"gradients": Quantity("1", "gradients, (samples, parameters)", positive=False)}
+
+
+def _per_sample(gradients: F64) -> F64:
     g = np.asarray(gradients)
     if g.ndim != 2 or g.shape[0] < 2:
         raise DataError("input 'gradients' is an array (samples, parameters) of two samples or more", code="data-shape")
+    return g
+
+
+def _noise(gradients: F64) -> GradientNoise:
+    g = _per_sample(gradients)
     mean = g.mean(axis=0)
     norm2 = float(mean @ mean)
     along = g @ mean
@@ -91,7 +100,7 @@ def gradient_noise() -> Rule:
         ),
         gives="norm2, variance, inner, orthogonal: inputs of norm_test and inner_product_test",
         function=_noise,
-        variables={"gradients": Quantity("1", "gradients, (samples, parameters)", positive=False)},
+        variables=_GRADIENTS,
         source=ADADAGRAD,
         status="verified",
         states_law=False,
@@ -149,7 +158,55 @@ def norm_test() -> Rule:
         notes=(
             "The batch never shrinks; the code then rounds it to whole micro-batches of all workers.",
             "variance / norm2 is the simple noise scale, so the test asks for noise scale / eta^2.",
-            "The paper's test by coordinates for AdaGrad is not in the code that was read.",
+            "For AdaGrad, whose step is scaled coordinate by coordinate, see coordinate_test.",
+        ),
+    )
+
+
+def _coordinate_test(gradients: F64, batch: float, eta: float, cap: float | None) -> F64 | float:
+    g = _per_sample(gradients)
+    mean, variance = g.mean(axis=0), g.var(axis=0, ddof=1)
+    # A coordinate without noise passes at any batch, also where its mean is zero; noise without a mean never passes.
+    noisy = variance > 0.0
+    with np.errstate(divide="ignore"):
+        wanted = variance[noisy] / (eta**2 * mean[noisy] ** 2)
+    return _grown(wanted.max(initial=0.0), batch, cap)
+
+
+def coordinate_test() -> Rule:
+    """Next batch by the norm test of every coordinate.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> gradients = [[2.0, 0.5], [4.0, 0.5], [3.0, 1.5], [3.0, 1.5]]
+    >>> iso.rules.get("coordinate_test")(gradients=gradients, batch=2, eta=0.25)  # 0.667/9 and 0.333/1, over 0.0625
+    6.0
+    """
+    return Rule(
+        name="coordinate_test",
+        family=_FAMILY,
+        formula=("b = ceil(max(batch, max over j of Var(g_ij) / (eta**2 * g_j**2)))",),
+        latex_lines=(
+            (
+                r"b = \left\lceil \max\left(\mathrm{batch},\ \max_j "
+                r"\frac{\operatorname{Var}_i\left(g_{ij}\right)}{\eta^2 g_j^2}\right) \right\rceil"
+            ),
+        ),
+        gives="samples of the next batch",
+        function=_coordinate_test,
+        variables={**_GRADIENTS, "batch": _BATCH["batch"]},
+        parameters={"eta": Quantity("1", "tolerance", high=1.0), **_CAP},
+        source=ADADAGRAD,
+        status="derived",
+        states_law=False,
+        notes=(
+            (
+                "The paper has a test by coordinates for AdaGrad, which its code does not; its formula could not be "
+                "read. This is the norm test asked of each coordinate by itself."
+            ),
+            "Coordinates with hardly any mean gradient ask for very large batches: give a cap.",
+            "No batch that passes here fails the norm test with the same eta.",
         ),
     )
 
@@ -301,6 +358,7 @@ ENTRIES: Mapping[str, Callable[[], Rule]] = MappingProxyType(
     {
         "gradient_noise": gradient_noise,
         "norm_test": norm_test,
+        "coordinate_test": coordinate_test,
         "inner_product_test": inner_product_test,
         "lr_for_batch": lr_for_batch,
         "batch_curvature": batch_curvature,

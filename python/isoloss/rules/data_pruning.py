@@ -8,7 +8,9 @@ the margin, gamma = Hinv((1 - f)/2), H(x) the Gaussian tail, s^2 = 1 - R^2 and D
               [1 - exp(-gamma (gamma - 2 R t) / (2 s^2))] (kappa - t)
     s^2 = 2 alpha / f Int_{-inf}^{kappa} Dt [H(-R t / s) - H(-(R t - gamma) / s)] (kappa - t)^2
 
-for a probe that ranks examples as the teacher would. The error is arccos(R) / pi. Without pruning gamma is infinite.
+for a probe that ranks examples as the teacher would. The error is arccos(R) / pi. Without pruning gamma is infinite. A
+probe at an angle theta to the teacher takes a third unknown, its overlap with the student, see
+`isoloss.rules._imperfect_probe`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.law.parts import Source
+from isoloss.rules._imperfect_probe import probe_error, upper_tail
 from isoloss.rules._rule import Quantity, Rule
 
 if TYPE_CHECKING:
@@ -34,14 +37,12 @@ _FAMILY = "data_pruning"
 SORSCHER = Source(
     "Beyond neural scaling laws: beating power law scaling via data pruning", "2206.14486", "Sorscher et al.", 2022
 )
-_erfc = np.frompyfunc(math.erfc, 1, 1)
 _LEFT, _RIGHT = -9.0, 9.0
 _COARSE = np.linspace(_LEFT, _RIGHT, 1801)
 _FINE = np.linspace(-9.0, 9.0, 541)
 
 
-def _tail(x: F64) -> F64:
-    return np.asarray(0.5 * _erfc(x / math.sqrt(2.0)), dtype=np.float64)
+_THETA = Quantity("radians", "angle between teacher and the probe that ranks", 0.0, 0.0, 1.55, positive=False)
 
 
 def _mismatch(angle: float, alpha: float, f: float, gamma: float) -> float:
@@ -55,7 +56,7 @@ def _mismatch(angle: float, alpha: float, f: float, gamma: float) -> float:
     places = [_COARSE, s * _FINE] + ([gamma + s * _FINE] if math.isfinite(gamma) else [])
     t = np.unique(np.clip(np.concatenate(places), _LEFT, _RIGHT))
     density = np.exp(-0.5 * t * t) / math.sqrt(2.0 * math.pi)
-    kept = 1.0 - _tail(R * t / s) if math.isinf(gamma) else _tail((R * t - gamma) / s) - _tail(R * t / s)
+    kept = 1.0 - upper_tail(R * t / s) if math.isinf(gamma) else upper_tail((R * t - gamma) / s) - upper_tail(R * t / s)
     pull = np.exp(-((R * t) ** 2) / (2.0 * s * s))
     if math.isfinite(gamma):
         # exp(a) - exp(b) with one exponent: the second alone overflows where t is large.
@@ -82,8 +83,10 @@ def _running(weight: F64, t: F64, order: int) -> list[F64]:
     return moments
 
 
-def _error(alpha: float, f: float) -> float:
+def _error(alpha: float, f: float, theta: float) -> float:
     gamma = math.inf if f >= 1.0 else NormalDist().inv_cdf(0.5 + f / 2.0)
+    if theta > 0.0 and f < 1.0:
+        return probe_error(alpha, f, theta, gamma)
     # Too small an angle asks for more overlap than the data give: the mismatch is negative there. False position in the
     # logarithm of the angle, the older end halved (Illinois), and bisection while an end has no finite mismatch.
     low, high = math.log(1e-5), math.log(0.4999)
@@ -107,8 +110,8 @@ def _error(alpha: float, f: float) -> float:
     return math.exp(middle)
 
 
-def _errors(alpha: F64 | float, f: F64 | float) -> F64:
-    errors: F64 = np.vectorize(_error, otypes=[np.float64])(alpha, f)
+def _errors(alpha: F64 | float, f: F64 | float, theta: F64 | float) -> F64:
+    errors: F64 = np.vectorize(_error, otypes=[np.float64])(alpha, f, theta)
     return errors
 
 
@@ -121,6 +124,8 @@ def perceptron_pruning() -> Rule:
     >>> error = iso.rules.get("perceptron_pruning")
     >>> round(error(alpha=4.0, f=1.0), 4), round(error(alpha=4.0, f=0.3), 4)
     (0.1137, 0.0373)
+    >>> round(error(alpha=4.0, f=0.3, theta=0.3), 4)  # by a probe 17 degrees off
+    0.0631
     """
     return Rule(
         name="perceptron_pruning",
@@ -132,6 +137,7 @@ def perceptron_pruning() -> Rule:
             ),
             "s^2 = 1 - R^2 = 2 alpha/f Int_{t<kappa} Dt [H(-R t/s) - H(-(R t - gamma)/s)] (kappa - t)^2",
             "error = arccos(R) / pi",
+            "theta > 0: kappa(R, rho) largest, s^2 = 1 - (R^2 + rho^2 - 2 R rho cos(theta)) / sin(theta)^2",
         ),
         latex_lines=(
             (
@@ -143,22 +149,29 @@ def perceptron_pruning() -> Rule:
                 r"\left[H\left(-\frac{R t}{s}\right) - H\left(-\frac{R t - \gamma}{s}\right)\right] (\kappa - t)^2"
             ),
             r"\varepsilon = \frac{1}{\pi} \arccos R",
+            (
+                r"\theta > 0:\quad s^2 = 1 - \frac{R^2 + \rho^2 - 2 R \rho \cos\theta}{\sin^2\theta} = "
+                r"\frac{2 \alpha}{f}\, \mathbb{E}\left[(\kappa - h)_+^2;\ a > 0, \left|z\right| < \gamma\right], \quad "
+                r"\frac{\partial \kappa}{\partial R} = \frac{\partial \kappa}{\partial \rho} = 0"
+            ),
         ),
         gives="generalisation error, 0 to 0.5",
         function=_errors,
         variables={
             "alpha": Quantity("1", "kept examples per weight", low=0.05, high=1e3),
             "f": Quantity("1", "fraction kept, the hardest first", 1.0, 0.02, 1.0),
+            "theta": _THETA,
         },
         source=SORSCHER,
         status="derived",
         notes=(
             (
-                "The equations of the replica theory for a perfect probe, confirmed by simulation of largest-margin "
-                "students; "
-                "those for a probe at an angle to the teacher could not be read in full."
+                "The equations of the replica theory, confirmed by simulation of largest-margin students. For a probe "
+                "at an angle they are derived here as the largest margin over the two overlaps, which gives the three "
+                "equations printed in the paper's appendix."
             ),
-            "With many data and fixed f the error tends to 0.5 f / alpha: pruning is then free.",
+            "With many data and fixed f the error tends to 0.5 f / alpha: pruning by a perfect probe is then free.",
+            "By a probe at an angle it is not: below some fraction, the larger the angle the sooner, the error rises.",
             "Empirical constants of the paper's curves could not be read.",
         ),
     )
@@ -176,9 +189,9 @@ _LEAST = 0.02
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
-def _best(alpha: float) -> Keep:
+def _best(alpha: float, theta: float) -> Keep:
     def error(log_f: float) -> float:
-        return _error(alpha, min(1.0, math.exp(log_f)))
+        return _error(alpha, min(1.0, math.exp(log_f)), theta)
 
     grid = np.linspace(math.log(_LEAST), 0.0, 9)
     values = [error(x) for x in grid]
@@ -202,9 +215,10 @@ def _best(alpha: float) -> Keep:
     return Keep(min(1.0, math.exp(found)), value, values[-1])
 
 
-def _bests(alpha: F64 | float) -> Keep:
-    kept = [_best(float(value)) for value in np.ravel(alpha)]
-    fraction, error, random = (np.reshape(column, np.shape(alpha)) for column in zip(*kept, strict=True))
+def _bests(alpha: F64 | float, theta: F64 | float) -> Keep:
+    alpha, theta = np.broadcast_arrays(alpha, theta)
+    kept = [_best(float(load), float(angle)) for load, angle in zip(alpha.flat, theta.flat, strict=True)]
+    fraction, error, random = (np.reshape(column, alpha.shape) for column in zip(*kept, strict=True))
     return Keep(fraction, error, random)
 
 
@@ -228,7 +242,7 @@ def best_keep_fraction() -> Rule:
         latex_lines=(r"\arg\min_f\ \varepsilon\left(\alpha, f\right)",),
         gives="fraction of the pool to keep, error, error_random: error at it and without choosing",
         function=_bests,
-        variables={"alpha": Quantity("1", "examples to train on, per weight", low=0.05, high=1e3)},
+        variables={"alpha": Quantity("1", "examples to train on, per weight", low=0.05, high=1e3), "theta": _THETA},
         source=SORSCHER,
         status="derived",
         notes=(
@@ -241,16 +255,16 @@ def best_keep_fraction() -> Rule:
     )
 
 
-def _free(alpha_total: float, tolerance: float) -> float:
-    allowed = (1.0 + tolerance) * _error(alpha_total, 1.0)
+def _free(alpha_total: float, theta: float, tolerance: float) -> float:
+    allowed = (1.0 + tolerance) * _error(alpha_total, 1.0, theta)
     least = max(_LEAST, 0.05 / alpha_total)
     low, high = math.log(least), 0.0
-    if _error(least * alpha_total, least) <= allowed:
+    if _error(least * alpha_total, least, theta) <= allowed:
         return least
     while high - low > 1e-3:
         middle = 0.5 * (low + high)
         f = math.exp(middle)
-        low, high = (low, middle) if _error(f * alpha_total, f) <= allowed else (middle, high)
+        low, high = (low, middle) if _error(f * alpha_total, f, theta) <= allowed else (middle, high)
     return math.exp(high)
 
 
@@ -276,12 +290,18 @@ def free_keep_fraction() -> Rule:
         ),
         gives="fraction of the data, the hardest first",
         function=np.vectorize(_free, otypes=[np.float64]),
-        variables={"alpha_total": Quantity("1", "examples per weight before pruning", low=0.1, high=1e3)},
+        variables={
+            "alpha_total": Quantity("1", "examples per weight before pruning", low=0.1, high=1e3),
+            "theta": _THETA,
+        },
         parameters={"tolerance": Quantity("1", "rise of the error allowed", 0.01, 1e-4, 10.0)},
         source=SORSCHER,
         status="derived",
         notes=(
-            "What is left over is bought for nothing: kept examples need to grow with the logarithm of the data only.",
+            (
+                "What is left over is bought for nothing: by a perfect probe kept examples need to grow with the "
+                "logarithm of the data only."
+            ),
         ),
     )
 
