@@ -287,3 +287,15 @@ def test_the_card_says_what_is_known():
         "  note: remember",
     ]
     assert repr(chinchilla_like()).startswith("Law('E + A / N**alpha")
+
+
+def test_a_compute_that_contradicts_size_and_tokens_is_refused():
+    bound = iso.laws.get("chinchilla").bind("besiroglu2024")
+    assert bound(N=1e9, D=2e10, C=1.2e20) == bound(N=1e9, D=2e10)
+    with pytest.raises(DataError, match="C is 2 times 6 N D") as error:
+        bound(N=1e9, D=[2e10, 2e10], C=[1.2e20, 2.4e20])
+    assert (error.value.code, error.value.details["row"]) == ("compute-contradictory", 1)
+    with pytest.raises(DataError, match="3 times"):
+        iso.laws.get("power_law_C").bind(E=1.7, A=10.0, alpha=0.1)(C=3.6e20, N=1e9, D=2e10)
+    own = iso.law("a*N + b*D + c*C", vars=["N", "D", "C"]).bind(a=1.0, b=1.0, c=1.0)
+    assert own(N=1.0, D=1.0, C=1.0) == 3.0  # a law of all three may count compute as it likes

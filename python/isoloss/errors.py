@@ -59,6 +59,7 @@ CODES: dict[str, str] = {
     "rows-dropped": "Rows were left out on request; see `dropped` for how many and why.",
     "rows-duplicated": "Several runs share the same settings; consider grouping or averaging them.",
     "compute-not-6nd": "The compute column differs from 6ND; check what it counts.",
+    "compute-contradictory": "Give two of N, D and C; the third follows by C = 6ND.",
     "data-too-few-rungs": "Roll out by a column with more distinct values, or lower min_groups.",
     "dataset-unknown": "Use a name from isoloss.datasets.names().",
     "dataset-unreachable": "Check the network, or name a mirror in ISOLOSS_DATASETS_URL.",

@@ -14,6 +14,8 @@ from isoloss.engine.basins import Basins
 from isoloss.engine.problem import Problem
 from isoloss.engine.status import Status
 from isoloss.errors import Notice
+from isoloss.runs.checkpoints import checkpoints_notice, looks_like_checkpoints
+from isoloss.runs.doubts import unit_doubts
 from isoloss.runs.reading import Runs
 from isoloss.stats.inference import Covariance, correlation
 
@@ -38,7 +40,11 @@ def notices(
     at_bound: Mapping[str, int],
 ) -> tuple[Notice, ...]:
     """All notices about one fit, those of its runs first."""
-    found = [*runs.notices]
+    used = problem.expression.variables
+    found = [*runs.notices, *(notice for notice in unit_doubts(runs) if notice.details["role"] in used)]
+    checkpoints = looks_like_checkpoints(runs)
+    if checkpoints is not None:
+        found.append(checkpoints_notice(checkpoints, "warning"))
     if problem.objective.kind == "binomial" and problem.weights is None:
         message = "the runs have no trials: every pass fraction counts as that of one trial"
         found.append(Notice(code="no-trials", severity="warning", message=message))

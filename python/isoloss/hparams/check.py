@@ -13,12 +13,12 @@ import numpy as np
 
 from isoloss.errors import Notice
 from isoloss.hparams.sweep import TWINS, Sweep, clusters, sweep_of
+from isoloss.runs.doubts import unit_doubts
 from isoloss.runs.reading import Runs
 from isoloss.units import format_number
 
 __all__ = ["RunsCheck", "check_runs"]
 
-_FEW_TOKENS, _HIGH_LR, _FEW_PARAMETERS = 8_192, 1.0, 1e4
 _NARROW = 2.0
 
 
@@ -71,7 +71,7 @@ class RunsCheck:
 def check_runs(runs: Runs) -> RunsCheck:
     """Look runs over; see `isoloss.Runs.check`."""
     found = list(runs.notices)
-    found += _units(runs)
+    found += unit_doubts(runs)
     low = high = float("nan")
     if "N" in runs and "D" in runs:
         ratio = runs["D"] / runs["N"]
@@ -97,30 +97,6 @@ def check_runs(runs: Runs) -> RunsCheck:
         noise=noise,
         tokens_per_parameter=(low, high),
     )
-
-
-def _units(runs: Runs) -> list[Notice]:
-    """Values that are likely in another unit."""
-    found = []
-    if "batch" in runs and float(runs["batch"].max()) < _FEW_TOKENS:
-        message = (
-            f"the largest batch is {format_number(float(runs['batch'].max()))} tokens: these look like sequences; "
-            "read them with batch_unit='sequences' and seq_len"
-        )
-        found.append(Notice(code="unit-doubtful", severity="serious", message=message, details={"role": "batch"}))
-    if "batch" in runs and "D" in runs and np.any(runs["batch"] > runs["D"]):
-        count = int((runs["batch"] > runs["D"]).sum())
-        message = f"{count} runs have a batch of more tokens than they were trained on: check the units of batch and D"
-        found.append(Notice(code="unit-doubtful", severity="serious", message=message, details={"role": "D"}))
-    if "lr" in runs and float(runs["lr"].max()) > _HIGH_LR:
-        message = f"the highest learning rate is {format_number(float(runs['lr'].max()))}: is it a multiple of 1e-4?"
-        found.append(Notice(code="unit-doubtful", severity="warning", message=message, details={"role": "lr"}))
-    if "N" in runs and float(runs["N"].max()) < _FEW_PARAMETERS:
-        message = (
-            f"the largest model has {format_number(float(runs['N'].max()))} parameters: is N in millions or billions?"
-        )
-        found.append(Notice(code="unit-doubtful", severity="serious", message=message, details={"role": "N"}))
-    return found
 
 
 def _spread(runs: Runs, low: float, high: float) -> list[Notice]:

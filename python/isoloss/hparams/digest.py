@@ -12,6 +12,7 @@ from isoloss.hparams.joint import Joint
 from isoloss.hparams.predictions import share
 from isoloss.hparams.surface import Surface
 from isoloss.hparams.sweep import Sweep
+from isoloss.runs.doubts import unit_doubts
 from isoloss.stats.intervals import percentiles
 from isoloss.units import format_range
 
@@ -70,7 +71,7 @@ def _batch_twice(joint: Joint) -> float:
 
 def notices(sweep: Sweep, joint: Joint, own: Sequence[Surface | None]) -> list[Notice]:
     """What calls for care in a fitted law."""
-    found = []
+    found = unit_doubts(sweep.runs)
     sides = sweep.edges()
     for label, side in zip(("learning rate", "batch"), sides, strict=True):
         at = np.flatnonzero(side)

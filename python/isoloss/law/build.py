@@ -14,7 +14,7 @@ from isoloss.errors import DataError, LawError, did_you_mean
 from isoloss.inner import Inner, Table, needs
 from isoloss.law.parts import Bound, Parameter, Published, Recipe
 from isoloss.objective import Objective, resolve
-from isoloss.units import ROLES, complete_compute, parse_number, real_numbers
+from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, ROLES, complete_compute, parse_number, real_numbers
 
 if TYPE_CHECKING:
     from isoloss.law.object import Law
@@ -25,6 +25,7 @@ F64 = NDArray[np.float64]
 Starts = Mapping[str, tuple[float, ...]] | tuple[tuple[float, ...], ...] | None
 _PIVOT_RULES = ("geomean", "median", "min", "max")
 _NEVER_VARIABLES = ("loss", "weight", "trials")
+_SAME_COMPUTE = 0.01  # by how much a C given with N and D may differ from 6 N D
 
 
 def free_names(text: str) -> list[str]:
@@ -303,6 +304,8 @@ def checked_variables(law: Law, values: Mapping[str, Any]) -> dict[str, F64 | In
         if name in tables:
             continue
         arrays[name] = real_numbers(f"variable {name!r}", value)
+    if {"N", "D", "C"} <= {*arrays} and not {"N", "D", "C"} <= {*law.variables}:
+        _agreeing_compute(arrays)
     completed = cast("dict[str, F64]", complete_compute(arrays)) if {*arrays} & {"N", "D", "C"} else arrays
     for name in arrays:
         if name not in law.variables and not (name in ("N", "D", "C") and {"N", "D", "C"} & {*law.variables}):
@@ -324,3 +327,14 @@ def checked_variables(law: Law, values: Mapping[str, Any]) -> dict[str, F64 | In
             message = f"variable {name!r}: {array.min():g} is not above zero"
             raise DataError(message, code="data-nonpositive", column=name, value=float(array.min()))
     return {**{name: completed[name] for name in law.variables}, **tables}
+
+
+def _agreeing_compute(arrays: Mapping[str, F64]) -> None:
+    """Refuse N, D and C that say different things where the law needs two of them at most."""
+    with np.errstate(all="ignore"):
+        ratio = np.ravel(arrays["C"] / (FLOPS_PER_PARAMETER_TOKEN * arrays["N"] * arrays["D"]))
+    apart = np.abs(ratio - 1.0)
+    worst = int(np.nanargmax(apart)) if np.isfinite(apart).any() else 0
+    if apart[worst] > _SAME_COMPUTE:
+        message = f"C is {ratio[worst]:.3g} times 6 N D: give two of N, D and C, or three that agree"
+        raise DataError(message, code="compute-contradictory", column="C", row=worst, value=float(ratio[worst]))

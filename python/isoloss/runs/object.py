@@ -72,6 +72,8 @@ class Runs:
         Tokens of a sequence, where one length for all runs was given.
     inner : mapping of str to Table
         Points of inner tables; the columns ``k.first`` and ``k.last`` hold the stretch of table ``k`` that a run sums.
+    trail : (n,) ndarray of int64 or None
+        Run of each row where no group was named and columns that were not read show checkpoints.
 
     Examples
     --------
@@ -94,6 +96,7 @@ class Runs:
     n_counts: str = ""
     seq_len: float | None = None
     inner: Mapping[str, Table] = field(default_factory=dict)
+    trail: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         columns = {name: _read_only(column) for name, column in self.columns.items()}
@@ -266,6 +269,7 @@ class Runs:
             n_counts=self.n_counts,
             seq_len=self.seq_len,
             inner=self.inner,
+            trail=None if self.trail is None else self.trail[keep],
         )
 
     def with_inner(self, **tables: Inner) -> Runs:
@@ -377,6 +381,7 @@ class Runs:
             "n_counts": self.n_counts,
             "seq_len": self.seq_len,
             **({"inner": {name: table.to_dict() for name, table in self.inner.items()}} if self.inner else {}),
+            **({} if self.trail is None else {"trail": self.trail.tolist()}),
         }
 
     @staticmethod
@@ -404,6 +409,7 @@ class Runs:
                 n_counts=data["n_counts"],
                 seq_len=data.get("seq_len"),
                 inner={name: Table(points) for name, points in data.get("inner", {}).items()},
+                trail=np.array(data["trail"], dtype=np.int64) if "trail" in data else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"stored runs are not readable: {error!r}", code="file-schema") from error

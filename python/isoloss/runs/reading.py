@@ -23,6 +23,7 @@ from isoloss.runs.build import (
     role_columns,
     where_mask,
 )
+from isoloss.runs.checkpoints import trail_of
 from isoloss.runs.object import DataSource, Dropped, Runs, sha256_of
 from isoloss.runs.table import Table, open_table
 from isoloss.units import ROLES, parse_number
@@ -157,6 +158,11 @@ def read(
     if codes is not None:
         codes, labels, _ = group_codes(raw[column_of["group"]], kept)
         codes = codes[kept]
+    trail = None
+    if codes is None:
+        trail = source.trail if isinstance(source, Runs) else trail_of(table, wanted, columns, kept)
+        if isinstance(source, Runs) and trail is not None:
+            trail = trail[kept]
     columns, derived, notes = fill_compute(columns)
     columns = dict(sorted(columns.items(), key=_role_order))
     return Runs(
@@ -170,6 +176,7 @@ def read(
         notices=(*notices, *notes, *note_duplicates(columns, codes)),
         n_counts=n_counts if n_counts is not None else _what_n_counts(column_of.get("N", "")),
         seq_len=_one_length(length, kept),
+        trail=trail,
     )
 
 

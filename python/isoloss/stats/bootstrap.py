@@ -18,6 +18,7 @@ from isoloss.engine.problem import F64, Problem, Solved, seed_number
 from isoloss.engine.status import Status
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import DataError, FitError, Notice, OptionError
+from isoloss.runs.checkpoints import checkpoints_notice, looks_like_checkpoints
 from isoloss.stats.draws import RANK_DEFICIENT, Basis, Draws
 from isoloss.stats.inference import covariance
 from isoloss.stats.noise import NoiseModel
@@ -405,17 +406,10 @@ def _covariances(
 
 def checkpoints(fit: Fit, source: _Source) -> tuple[Notice, ...]:
     """Rows resampled one by one that look like checkpoints of the same run."""
-    from isoloss.runs.checkpoints import looks_like_checkpoints
-
     if source.units.grouped:
         return ()
     residual = None if source.residuals is None else np.where(source.residuals.alive, source.residuals.half, np.nan)
     found = looks_like_checkpoints(fit.runs, residual)
     if found is None:
         return ()
-    message = (
-        f"{found.why}: rows taken one by one are too much alike, and percentiles of these draws are no confidence "
-        f"interval; name the run of each row by read(..., group=...), or try by={found.by!r}"
-    )
-    details = {"runs": found.runs, "rows": found.rows, "evidence": found.evidence}
-    return (Notice(code="checkpoints-as-runs", severity="serious", message=message, details=details),)
+    return (checkpoints_notice(found, "serious"),)

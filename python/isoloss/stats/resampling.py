@@ -40,6 +40,7 @@ from isoloss.engine.problem import F64, Problem
 from isoloss.engine.watch import Watch
 from isoloss.errors import DataError, OptionError, did_you_mean
 from isoloss.objective import Objective
+from isoloss.runs.checkpoints import same_rows
 from isoloss.stats.noise import NoiseModel, noise_model
 
 if TYPE_CHECKING:
@@ -341,8 +342,7 @@ def replicate_noise(problem: Problem) -> tuple[float, int]:
     """
     y = problem.objective.transform(problem.target)
     alive = np.isfinite(y) if problem.weights is None else problem.weights > 0.0
-    _, cell = np.unique(np.column_stack(problem.columns)[alive], axis=0, return_inverse=True)
-    cell = cell.ravel()
+    cell = same_rows([column[alive] for column in problem.columns])
     size = np.bincount(cell)
     mean = np.bincount(cell, weights=y[alive]) / size
     df = int(alive.sum()) - len(size)
@@ -444,10 +444,7 @@ def target_noise(
 def rank_deficient(problem: Problem, counts: F64) -> NDArray[np.bool_]:
     """(draws,) whether a resample has fewer distinct points than there are free parameters."""
     free = estimated(problem)
-    codes = np.zeros(problem.target.shape[-1], dtype=np.int64)
-    for column in problem.columns:
-        _, rank = np.unique(column, return_inverse=True)
-        _, codes = np.unique(codes * (int(rank.max()) + 1) + rank, return_inverse=True)
+    codes = same_rows(problem.columns)
     order = np.argsort(codes, kind="stable")
     firsts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     alive = None if problem.weights is None else problem.weights > 0.0
