@@ -59,6 +59,13 @@ def test_most_of_hoffmanns_starts_reach_the_best_optimum(runs):
     assert fit.basins.share > 0.95
 
 
+def test_farseer_converges_on_the_chinchilla_points(runs):
+    fit = iso.fit("farseer", runs[USUAL])
+    assert fit.success, fit.status
+    assert fit.basins.share > 0.8
+    assert fit.value < GOLDEN[0][3]  # four parameters more than the law of the golden value
+
+
 def test_tokens_per_parameter_at_gophers_compute(runs):
     fit = iso.fit("chinchilla", runs[USUAL])
     assert fit.allocate(C=5.76e23).tokens_per_parameter == pytest.approx(17.9, abs=0.05)

@@ -133,16 +133,17 @@ def test_too_few_points_make_no_trend():
 
 
 def test_the_recipe_of_farseer_starts_a_fit_of_the_whole_surface():
-    law = iso.laws.get("farseer")
-    truth = law.bind("li2025_printed")
+    law, paper = iso.laws.get("farseer"), iso.laws.get("farseer_printed")
+    truth = paper.bind("li2025")
     N, D = (a.ravel() for a in np.meshgrid(2e8 * 2.0 ** np.arange(0, 5, 0.5), 2e9 * 2.0 ** np.arange(0, 6, 0.5)))
     loss = truth(N=N, D=D) * np.exp(2e-4 * np.random.default_rng(2).standard_normal(N.size))
     pieces = iso.rules.get("farseer_recipe")(N=N, D=D, loss=loss)
     runs = {"N": N, "D": D, "loss": loss}
-    fit = iso.fit(law, runs, starts=[[getattr(pieces, name) for name in law.parameters]])
+    fit = iso.fit(law, runs, starts=[[pieces.anchored[name] for name in law.parameters]])
     assert fit.success
     objective = law.recipe.objective
-    alone = law.bind({name: getattr(pieces, name) for name in law.parameters})(N=N, D=D)
+    alone = paper.bind({name: getattr(pieces, name) for name in paper.parameters})(N=N, D=D)
+    np.testing.assert_allclose(law.bind(pieces.anchored)(N=N, D=D), alone, rtol=1e-12)
     assert fit.value <= objective.value(alone, loss)
     assert fit.value <= 1.001 * iso.fit(law, runs, seed=0).value
     far = {"N": 2.5e10, "D": 1.4e11}

@@ -1,5 +1,7 @@
 """Check points: Kaplan's laws, repeats, breaks, coupled laws, Farseer, precision, experts, baselines."""
 
+import math
+
 LN2 = 0.6931471805599453
 SQRT6 = 2.449489742783178
 PF_DAY = 8.64e19
@@ -193,6 +195,27 @@ LAWS = {
         "units": [],  # the cube root fixes the unit
     },
     "farseer": {
+        # four times N0 and D0 squared: powers 2, 2 and 1, so half the floor, and three times the data term
+        "at": {
+            "N": 4e9,
+            "D": 4e20,
+            "E0": 4.0,
+            "e": LN2 / 2,
+            "gamma": 0.5,
+            "T0": 1.0,
+            "t": LN2 / 2 * math.log(2e10) + math.log(3.0),
+            "beta": -0.5,
+            "A0": 1.0,
+            "a": LN2 / 2,
+            "alpha": 0.5,
+        },
+        "value": 5.0,
+        "truth": "li2025_printed",
+        "grid": {"N": (2e8, 6.4e9, 11), "D": (2e9, 2e11, 14)},
+        "noise": 1e-4,
+        "units": [],  # N0 and D0 are a size and a number of tokens
+    },
+    "farseer_printed": {
         # exp(-4 + 4) + 4 * 4^-0.5
         "at": {
             "N": 16.0,
@@ -206,7 +229,7 @@ LAWS = {
         }
         | {"a1": -1.0, "alpha": 0.25, "b1": 2.0 - LN2},
         "value": 3.0,
-        "truth": "li2025_printed",
+        "truth": "li2025",
         "grid": {"N": (2e8, 6.4e9, 11), "D": (2e9, 2e11, 14)},
         "noise": 1e-5,
         "units": [],  # a power of N inside an exponential fixes the unit

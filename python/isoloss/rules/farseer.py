@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from isoloss.errors import DataError
-from isoloss.laws.farseer import LI
+from isoloss.laws.farseer import LI, anchored
 from isoloss.rules._rule import Quantity, Rule
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _SAME = 0.02  # relative slack in which two token counts are lam apart
 
 
 class Surface(NamedTuple):
-    """Parameters of the law ``farseer``, and how many differences and sizes they rest on."""
+    """The paper's parameters, those of the law ``farseer_printed``, and how many differences and sizes they rest on."""
 
     a3: float
     gamma: float
@@ -46,6 +46,13 @@ class Surface(NamedTuple):
     b1: float
     differences: int
     sizes: int
+
+    @property
+    def anchored(self) -> dict[str, float]:
+        """Parameters of the law ``farseer``, such as to start a fit from."""
+        return anchored(
+            **{name: value for name, value in self._asdict().items() if name not in ("differences", "sizes")}
+        )
 
 
 def _differences(D: F64, loss: F64, lam: float) -> tuple[F64, F64]:
@@ -137,7 +144,7 @@ def farseer_recipe() -> Rule:
     --------
     >>> import isoloss as iso
     >>> import numpy as np
-    >>> truth = iso.laws.get("farseer").bind("li2025_printed")
+    >>> truth = iso.laws.get("farseer_printed").bind("li2025")
     >>> N, D = (a.ravel() for a in np.meshgrid(2e8 * 2 ** np.arange(0, 5, 0.5), 2e9 * 2 ** np.arange(0, 6, 0.5)))
     >>> found = iso.rules.get("farseer_recipe")(N=N, D=D, loss=truth(N=N, D=D))
     >>> found.differences, round(found.alpha, 3), round(found.gamma, 3)
@@ -159,7 +166,10 @@ def farseer_recipe() -> Rule:
                 r" e^{a_3 N^\gamma + b_3} = \left\langle L - B D^{-A} \right\rangle_D"
             ),
         ),
-        gives="the nine parameters of the law farseer, number of differences and sizes used; a start for isoloss.fit",
+        gives=(
+            "the nine parameters of farseer_printed, numbers of differences and sizes used; .anchored has those "
+            "of the law farseer, a start for isoloss.fit"
+        ),
         function=_recipe,
         variables={
             "N": Quantity("parameters", "of each run, on a grid of sizes"),
