@@ -1,10 +1,11 @@
 """How often nominal 95 % intervals hold the truth, in simulated studies; writes the tables of docs/coverage.md.
 
-    python benches/bench_coverage.py           # 2,000 studies each, about an hour on two cores; writes the page
-    python benches/bench_coverage.py --quick   # 60 studies each, about a minute; prints only
+    python benches/bench_coverage.py                # 2,000 studies each, about an hour on two cores; writes the page
+    python benches/bench_coverage.py --seconds 200  # the same in slices: go on, and stop after 200 s
+    python benches/bench_coverage.py --quick        # 60 studies each, about a minute; prints only
 
-What is finished is kept in target/benches/coverage, so that an interrupted measurement goes on where it was; a new
-version of the package measures anew, and so does an empty folder.
+What is finished is kept in target/benches/coverage.jsonl, so that an interrupted measurement goes on where it was;
+other sources of the statistics measure anew.
 
 The truth is the Chinchilla law with the coefficients of Besiroglu et al. (2024). A study has n runs: sizes from 50M to
 5B times 5 to 160 tokens per parameter, both evenly spaced in their logarithms. Without offsets a run is one row with
@@ -14,20 +15,23 @@ of the largest run.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import time
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from common import F64, ROOT, machine, markdown
 
 import isoloss as iso
 from isoloss.engine.watch import Watch
-from isoloss.stats.coverage import Coverage, Row, run_studies
+from isoloss.stats.coverage import Coverage
 from isoloss.stats.intervals import t_quantile
 from isoloss.stats.resampling import units_of
+from isoloss.stats.studies import run_studies
 
 SHAPES = {12: (4, 3), 20: (5, 4), 42: (7, 6), 108: (12, 9)}
 OFFSETS = {False: (0.004, 0.0, 1), True: (0.002, 0.004, 5)}
@@ -35,7 +39,8 @@ OFFSETS = {False: (0.004, 0.0, 1), True: (0.002, 0.004, 5)}
 
 OBJECTIVES = {"least squares": "squared_log", "Huber 1e-3": "huber_log"}
 METHODS = ("wild", "residual", "parametric", "case", "jackknife")
-DRAWS = {12: 999, 20: 999, 42: 999, 108: 499}
+DRAWS = 999
+PART = 250
 MARKS = ("<!-- coverage:start -->", "<!-- coverage:end -->")
 FURTHER = 100.0
 NEAR, FAR = 93.0, 97.0
@@ -51,31 +56,72 @@ def design(n: int, offsets: bool) -> dict[str, F64]:
     return {"N": np.repeat(N, points), "D": (D[:, None] * along).ravel(), "run": run}
 
 
-def kept(n: int, offsets: bool, objective: str, method: str, studies: int, draws: int) -> Coverage:
-    """A measurement, from its file if there is one."""
-    name = f"{iso.__version__}-{n}-{'offsets' if offsets else 'rows'}-{objective}-{method}-{studies}-{draws}.json"
-    path = ROOT / "target" / "benches" / "coverage" / name
-    if not path.exists():
-        found = measure(n, offsets, objective, method, studies, draws)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(found.to_dict()), encoding="utf-8")
-    return from_dict(json.loads(path.read_text(encoding="utf-8")))
+def version() -> str:
+    """Digest of the sources that decide what is measured: parts of another version are not added up."""
+    package = Path(iso.__file__).parent
+    names = sorted(path for room in ("stats", "objective", "engine") for path in (package / room).glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in names)).hexdigest()[:16]
 
 
-def from_dict(data: dict[str, Any]) -> Coverage:
-    rows = tuple(
-        Row(
-            interval=row["interval"],
-            covered=row["covered"],
-            width={name: np.nan if value is None else value for name, value in row["width"].items()},
-            studies=row["studies"],
-        )
-        for row in data.pop("rows")
-    )
-    return Coverage(rows=rows, **data)
+@dataclass(frozen=True)
+class Cell:
+    """One design, objective and method of resampling, measured in parts of `PART` studies."""
+
+    n: int
+    offsets: bool
+    objective: str
+    method: str
+    studies: int
+    draws: int
+
+    @property
+    def parts(self) -> list[int]:
+        """Studies of each part."""
+        return [min(PART, self.studies - first) for first in range(0, self.studies, PART)]
 
 
-def measure(n: int, offsets: bool, objective: str, method: str, studies: int, draws: int) -> Coverage:
+class Store:
+    """Parts that are measured, a line of JSON each, so that an interrupted measurement goes on where it was."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.version = version()
+        self.parts: dict[tuple[Cell, int], Coverage] = {}
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+            data = json.loads(line)
+            if data["version"] == self.version:
+                self.parts[Cell(**data["cell"]), data["part"]] = Coverage.from_dict(data["coverage"])
+
+    def measure(self, cell: Cell, part: int) -> None:
+        """Measure one part and write it down."""
+        found = measure(cell.n, cell.offsets, cell.objective, cell.method, cell.parts[part], cell.draws, part)
+        self.parts[cell, part] = found
+        data = {"version": self.version, "cell": asdict(cell), "part": part, "coverage": found.to_dict()}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(data) + "\n")
+
+    def whole(self, cell: Cell) -> Coverage:
+        """All parts of a cell as one: shares weighted by their studies, the median of the parts' median widths."""
+        parts = [self.parts[cell, part] for part in range(len(cell.parts))]
+        rows = []
+        for row in parts[0].rows:
+            same = [part[row.interval] for part in parts]
+            weight = [one.studies for one in same]
+            rows.append(
+                replace(
+                    row,
+                    covered={name: float(np.average([one.covered[name] for one in same], weights=weight))
+                             for name in row.covered},
+                    width={name: float(np.median([one.width[name] for one in same])) for name in row.width},
+                    studies=sum(weight),
+                )
+            )  # fmt: skip
+        return replace(parts[0], rows=tuple(rows), studies=cell.studies, failed=sum(part.failed for part in parts))
+
+
+def measure(n: int, offsets: bool, objective: str, method: str, studies: int, draws: int, part: int = 0) -> Coverage:
+    """One part of a cell."""
     truth = iso.laws.get("chinchilla").bind("besiroglu2024")
     table = design(n, offsets)
     mean = truth(N=table["N"], D=table["D"])
@@ -107,9 +153,10 @@ def measure(n: int, offsets: bool, objective: str, method: str, studies: int, dr
         level=0.95,
         method=method,
         place=[at[name] for name in fit.problem.expression.variables],
-        seed=n,
+        seed=1000 * n + part,
         watch=Watch(),
         new_run=None if method == "jackknife" else new_run,
+        draws_alone=method != "wild",
     )
 
 
@@ -123,41 +170,70 @@ def outside(found: Coverage, interval: str, names: list[str]) -> list[str]:
             if not NEAR <= float(cell) <= FAR]  # fmt: skip
 
 
+def cells_of(quick: bool) -> tuple[list[Cell], list[Cell]]:
+    """The cells of the default, and those of the other methods."""
+    studies, others = (60, 40) if quick else (2000, 500)
+    default = [
+        Cell(n, offsets, objective, "auto", studies, 199 if quick else DRAWS)
+        for n in SHAPES
+        for offsets in (False, True)
+        for objective in OBJECTIVES.values()
+    ]
+    rest = [
+        Cell(n, offsets, "squared_log", method, others, 399)
+        for n in (12, 42)
+        for offsets in (False, True)
+        for method in METHODS
+        if not (method == "residual" and offsets)
+    ]
+    return default, rest
+
+
+def work(store: Store, cells: list[Cell], seconds: float) -> int:
+    """Measure what is missing until the time is up; how many parts are left."""
+    left = [(cell, part) for cell in cells for part in range(len(cell.parts)) if (cell, part) not in store.parts]
+    began, slowest = time.perf_counter(), 0.0
+    while left and time.perf_counter() - began + slowest < seconds:
+        since = time.perf_counter()
+        store.measure(*left[0])
+        slowest = max(slowest, time.perf_counter() - since)
+        print(f"{left[0][0]}, part {left[0][1]}: {time.perf_counter() - since:.0f} s", flush=True)
+        del left[0]
+    return len(left)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="60 studies each; prints only")
-    quick = parser.parse_args().quick
-    studies, others = (60, 40) if quick else (2000, 500)
+    parser.add_argument("--seconds", type=float, default=np.inf, help="stop before so many are over, to go on later")
+    options = parser.parse_args()
+    quick = options.quick
+    first, second = cells_of(quick)
+    store = Store(ROOT / "target" / "benches" / f"coverage{'-quick' if quick else ''}.jsonl")
+    left = work(store, first + second, options.seconds)
+    if left:
+        sys.exit(f"{left} parts are left: run again to go on")
+    studies, others = first[0].studies, second[0].studies
     names = [*iso.laws.get("chinchilla").parameters, "loss"]
+    words = {objective: label for label, objective in OBJECTIVES.items()}
     default, missed, met = [], [], 0
-    for n in SHAPES:
-        for offsets in (False, True):
-            for label, objective in OBJECTIVES.items():
-                since = time.perf_counter()
-                work = measure if quick else kept
-                found = work(n, offsets, objective, "auto", studies, 199 if quick else DRAWS[n])
-                where = (str(n), "yes" if offsets else "no", label)
-                default.append((*where, *cells(found, found.default, [*names, "new run"])))
-                bad = outside(found, found.default, names)
-                met += len(names) - len(bad)
-                missed += [f"{name} at n = {n}, {'with' if offsets else 'without'} offsets, {label}" for name in bad]
-                print(f"{where} [{time.perf_counter() - since:.0f} s, {found.failed} failed]\n{found}\n", flush=True)
+    for cell in first:
+        found = store.whole(cell)
+        label = words[cell.objective]
+        default.append(
+            (str(cell.n), "yes" if cell.offsets else "no", label, *cells(found, found.default, [*names, "new run"]))
+        )
+        bad = outside(found, found.default, names)
+        met += len(names) - len(bad)
+        missed += [f"{name} at n = {cell.n}, {'with' if cell.offsets else 'without'} offsets, {label}" for name in bad]
     rest = []
-    for n in (12, 42):
-        for offsets in (False, True):
-            for method in METHODS:
-                if method == "residual" and offsets:
-                    continue
-                work = measure if quick else kept
-                found = work(n, offsets, "squared_log", method, others, 399)
-                print(f"{n} {offsets}\n{found}\n", flush=True)
-                for row in found.rows:
-                    if row.interval.startswith(("wald", "profile")) and method != "wild":
-                        continue  # they need no draws: once is enough
-                    kind = row.interval if row.interval.startswith(("wald", "profile")) else f"{method}, {row.interval}"
-                    width = row.width["alpha"]
-                    shown = "–" if np.isnan(width) else f"{width:.4f}"
-                    rest.append((str(n), "yes" if offsets else "no", kind, *cells(found, row.interval, names), shown))
+    for cell in second:
+        found = store.whole(cell)
+        for row in found.rows:
+            kind = row.interval if row.interval.startswith(("wald", "profile")) else f"{cell.method}, {row.interval}"
+            shown = "–" if np.isnan(row.width["alpha"]) else f"{row.width['alpha']:.4f}"
+            where = (str(cell.n), "yes" if cell.offsets else "no")
+            rest.append((*where, kind, *cells(found, row.interval, names), shown))
     titles = ("runs", "offsets", "objective", *names, "new run")
     today = datetime.now(tz=UTC).date().isoformat()
     conditions = [
@@ -169,7 +245,7 @@ def main() -> None:
     text = "\n\n".join(
         [
             " ".join(conditions),
-            "## The default: wild bootstrap, expanded percentiles, 999 draws (499 at 108 runs)",
+            f"## The default: wild bootstrap, expanded percentiles, {DRAWS} draws",
             markdown(titles, default),
             f"{met} of {met + len(missed)} lie between {NEAR:g} and {FAR:g} %"
             + (f"; outside: {'; '.join(missed)}." if missed else "."),

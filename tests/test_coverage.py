@@ -12,9 +12,9 @@ import pytest
 import isoloss as iso
 from isoloss.engine.watch import Watch
 from isoloss.errors import DataError, OptionError
-from isoloss.stats.coverage import run_studies
 from isoloss.stats.inference import covariance
 from isoloss.stats.resampling import units_of
+from isoloss.stats.studies import run_studies
 
 ROOT = Path(__file__).resolve().parent.parent
 TRUTH = {"E": 1.8, "A": 480.0, "alpha": 0.35, "B": 2100.0, "beta": 0.37}

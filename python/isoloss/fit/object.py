@@ -31,11 +31,12 @@ from isoloss.plan.predict import predict
 from isoloss.runs.reading import as_runs
 from isoloss.starts import AnyStarts
 from isoloss.stats.bootstrap import bootstrap
-from isoloss.stats.coverage import Coverage, coverage
+from isoloss.stats.coverage import Coverage
 from isoloss.stats.draws import Draws
 from isoloss.stats.identifiability import Identifiability, identify
 from isoloss.stats.posterior import Posterior, posterior
 from isoloss.stats.profiles import Profile, profile
+from isoloss.stats.studies import coverage
 from isoloss.stats.surfaces import Surface, surface
 from isoloss.stats.wald import conf_int
 
