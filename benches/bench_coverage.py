@@ -156,7 +156,7 @@ def measure(n: int, offsets: bool, objective: str, method: str, studies: int, dr
         seed=1000 * n + part,
         watch=Watch(),
         new_run=None if method == "jackknife" else new_run,
-        draws_alone=method != "wild",
+        kinds={"auto": ("expanded",), "wild": None}.get(method, ("percentile", "expanded", "bca")),
     )
 
 

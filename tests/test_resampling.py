@@ -13,6 +13,7 @@ from isoloss.engine.problem import Solved
 from isoloss.engine.status import Status
 from isoloss.engine.watch import Watch
 from isoloss.errors import DataError, OptionError
+from isoloss.plan import allocation
 from isoloss.runs.checkpoints import looks_like_checkpoints
 from isoloss.stats import bootstrap
 from isoloss.stats.intervals import ends, t_quantile
@@ -180,6 +181,67 @@ def test_too_few_units_are_no_basis_for_an_interval():
     assert "95 % interval" not in draws.summary()
 
 
+def test_few_draws_are_no_basis_for_an_interval(fit):
+    few = fit.bootstrap(38)
+    (notice,) = few.warnings
+    assert (notice.code, notice.severity, notice.details) == ("few-draws", "serious", {"draws": 38, "least": 39})
+    assert "95 % of draws," in few.summary()
+    assert "no confidence interval" in few.summary()
+    assert "95 % bootstrap of draws" in fit.with_draws(few).summary()
+    assert not few.predict(N="70B", D="1.4T").calibrated
+    plan = fit.allocate(C=1e24, draws=few)
+    assert not plan.calibrated
+    assert notice in plan.warnings
+    enough = fit.bootstrap(39)
+    assert enough.warnings == ()
+    assert enough.calibrated(0.95)
+    assert not enough.calibrated(0.99)
+    assert "99 % of draws," in enough.summary(level=0.99)
+    assert fit.bootstrap(30, method="jackknife").calibrated(0.99)  # its ends are no quantiles of draws
+
+
+def test_bands_and_plans_are_studentised():
+    """For a law that is nearly linear in few parameters all kinds of intervals are about the same."""
+    fit = iso.fit("chinchilla", table(noise=0.001), objective="squared_log")
+    draws = fit.bootstrap(800, studentize=True)
+    plain = draws.predict(N="70B", D="1.4T", interval="percentile")
+    student = draws.predict(N="70B", D="1.4T", interval="studentized")
+    assert student.interval == "studentized"
+    assert student.low < student.estimate < student.high
+    assert (student.high - student.low) / (plain.high - plain.low) == pytest.approx(1.0, abs=0.2)
+    first, second = (fit.allocate(C=[1e22, 1e24], draws=draws, interval=kind) for kind in ("percentile", "studentized"))
+    for name, (low, high) in second.intervals.items():
+        below, above = first.intervals[name]
+        assert np.all(low < getattr(second, name))
+        assert np.all(getattr(second, name) < high)
+        np.testing.assert_allclose((high - low) / (above - below), 1.0, atol=0.25)
+    corrected = fit.allocate(C=1e24, draws=draws, interval="bca").intervals["N"]
+    assert corrected[0] < fit.allocate(C=1e24).N < corrected[1]
+
+
+def test_the_error_of_an_optimum_is_that_of_the_closed_form():
+    """ln N* is a linear function of the parameters where only the scales A and B move."""
+    fit = iso.fit("chinchilla", table(noise=0.001), objective="squared_log",
+                  fix={"alpha": 0.34, "beta": 0.36})  # fmt: skip
+    draws = fit.bootstrap(60, studentize=True)
+    own, _ = allocation._errors(draws, lambda p: {"N": allocation._least(
+        fit.bound, p, np.array([1e24]), 6.0, {})[0]})["N"]  # fmt: skip
+    plan = fit.allocate(C=1e24)
+    slope = np.array([0.0, 1.0 / fit.params["A"], 0.0, -1.0 / fit.params["B"], 0.0]) / (0.34 + 0.36)
+    assert own[0] / plan.N == pytest.approx(np.sqrt(slope @ draws.basis.cov @ slope), rel=1e-3)
+
+
+def test_kinds_of_intervals_that_new_runs_do_not_have(fit):
+    draws = fit.bootstrap(50, studentize=True)
+    for kind in ("bca", "studentized"):
+        with pytest.raises(OptionError, match="the loss of a new run is not"):
+            draws.predict(N="70B", D="1.4T", kind="new-run", interval=kind)
+    with pytest.raises(OptionError, match="studentize=True"):
+        fit.bootstrap(50).predict(N="70B", D="1.4T", interval="studentized")
+    with pytest.raises(OptionError, match="studentize=True"):
+        fit.allocate(C=1e24, draws=fit.bootstrap(50), interval="studentized")
+
+
 # Starts that ran out of steps ----------------------------------------------------------------------------------------
 
 
@@ -333,7 +395,7 @@ def test_sweeps_of_independent_runs_do_not_look_like_checkpoints():
     assert looks_like_checkpoints(iso.read(data), np.random.default_rng(0).standard_normal(96)) is None
     for seed in range(30):
         assert looks_like_checkpoints(iso.read(table(seed=seed)), np.random.default_rng(seed).normal(size=30)) is None
-    assert iso.fit("chinchilla", table()).bootstrap(20).warnings == ()
+    assert iso.fit("chinchilla", table()).bootstrap(50).warnings == ()
 
 
 # Noise and bands -----------------------------------------------------------------------------------------------------

@@ -116,6 +116,7 @@ CODES: dict[str, str] = {
     "posterior-few-draws": "Ask for more draws, or for method='ensemble'.",
     "posterior-open": "Give a prior for the parameter, or report the open end.",
     "few-units": "Add runs, or fix or tie parameters; with so few units no interval can be trusted.",
+    "few-draws": "Take more draws: 39 at the very least for 95 %, and a thousand for ends that another seed keeps.",
     "design-ray": "Add runs whose tokens per parameter differ; predictions along the ray are still good.",
     "baseline-wins": "A baseline predicted better than every law; do not extrapolate with any of them.",
     "undercoverage": "Intervals of the best law held too few held-out runs; use the ensemble's.",

@@ -164,7 +164,7 @@ def _fit_part(fitted: "iso.Fit", draws: Any, level: float) -> dict[str, Any]:
             "level": level,
             "method": draws.method,
             "interval": draws.basis.interval,
-            "calibrated": draws.basis.calibrated,
+            "calibrated": draws.calibrated(level),
             "intervals": draws.conf_int(level),
         }
     return record
@@ -174,7 +174,7 @@ def _parameters(fitted: "iso.Fit", draws: Any, level: float, truth: Mapping[str,
     table = _table()
     table.add_column("parameter", style="bold")
     table.add_column("estimate", justify="right")
-    table.add_column(f"{100 * level:g} % interval", justify="right")
+    table.add_column(f"{100 * level:g} % {'interval' if draws.calibrated(level) else 'of draws'}", justify="right")
     if truth is not None:
         table.add_column("truth", justify="right")
         table.add_column("covered")
@@ -194,7 +194,7 @@ def _optimum(plan: Any, truth: Mapping[str, float] | None) -> Table:
     table = _table()
     table.add_column(f"at {format_number(plan.C, 2)} FLOPs", style="bold")
     table.add_column("estimate", justify="right")
-    table.add_column(f"{100 * plan.level:g} % interval", justify="right")
+    table.add_column(f"{100 * plan.level:g} % {'interval' if plan.calibrated else 'of draws'}", justify="right")
     if truth is not None:
         table.add_column("truth", justify="right")
         table.add_column("covered")

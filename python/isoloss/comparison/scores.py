@@ -164,7 +164,8 @@ def _coverage(loss: F64, trials: Sequence[Trial], used: Sequence[int]) -> float:
         drawn = trials[k].draws
         if drawn is None:
             return math.nan
-        low, high = np.nanquantile(drawn, [(1.0 - _LEVEL) / 2.0, (1.0 + _LEVEL) / 2.0], axis=0)
+        quantile = np.quantile if np.isfinite(drawn).all() else np.nanquantile  # which goes column by column
+        low, high = quantile(drawn, [(1.0 - _LEVEL) / 2.0, (1.0 + _LEVEL) / 2.0], axis=0)
         measured = loss[trials[k].rows]
         shares.append(float(np.mean((measured >= low) & (measured <= high))))
     return float(np.mean(shares)) if shares else math.nan

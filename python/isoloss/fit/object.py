@@ -8,7 +8,7 @@ batch; the best optimum is the fit, the others its census (`Fit.basins`). A fit 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -20,8 +20,8 @@ from isoloss.engine.posing import Bounds, Settings, as_law, frozen_starts, given
 from isoloss.engine.problem import seed_number
 from isoloss.engine.run import run
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
-from isoloss.fit.data import FitData
 from isoloss.fit.summary import summarise
+from isoloss.fit.uncertainty import Uncertainty
 from isoloss.law.object import Law
 from isoloss.objective import Objective, resolve
 from isoloss.objective.base import Delta
@@ -30,15 +30,7 @@ from isoloss.plan.decisions import Decisions, decide
 from isoloss.plan.predict import predict
 from isoloss.runs.reading import as_runs
 from isoloss.starts import AnyStarts
-from isoloss.stats.bootstrap import bootstrap
-from isoloss.stats.coverage import Coverage
 from isoloss.stats.draws import Draws
-from isoloss.stats.identifiability import Identifiability, identify
-from isoloss.stats.posterior import Posterior, posterior
-from isoloss.stats.profiles import Profile, profile
-from isoloss.stats.studies import coverage
-from isoloss.stats.surfaces import Surface, surface
-from isoloss.stats.wald import conf_int
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -50,7 +42,7 @@ __all__ = ["Fit", "fit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
-class Fit(FitData):
+class Fit(Uncertainty):
     """A fitted law; made by `isoloss.fit` or `isoloss.load`.
 
     Attributes
@@ -151,201 +143,6 @@ class Fit(FitData):
         """
         return predict(self, frame, columns)
 
-    def bootstrap(
-        self,
-        n: int = 4000,
-        *,
-        method: str = "auto",
-        by: str | None = None,
-        seed: int | np.random.Generator = 0,
-        starts: int = 3,
-        noise: float | None = None,
-        studentize: bool = False,
-        n_threads: int | None = None,
-        progress: Progress | None = None,
-        on_interrupt: OnInterrupt = "raise",
-    ) -> Draws:
-        """Refit to resampled runs.
-
-        Parameters
-        ----------
-        n : int
-            Number of draws, up to a hundred million; for the jackknife at most so many blocks.
-        method : str
-            ``"case"``: runs (or groups) drawn with replacement. Around the fit: ``"wild"`` turns residuals around at
-            random, all rows of a group alike; ``"residual"`` draws them from all runs, rescaled where the noise changes
-            with scale; ``"parametric"`` takes normal noise of that size; ``"seed-noise"`` that of repeated runs.
-            ``"jackknife"`` leaves out one block after another. ``"run-cluster"`` and ``"wild-cluster"`` are
-            ``"case"`` and ``"wild"``, refused without groups. ``"auto"`` is ``"wild"``, since it covers best and needs
-            no noise of one size; ``"parametric"`` for pass counts; under an objective with two unlike sides
-            ``"residual"``, and ``"case"`` for groups or where there are no more runs than parameters.
-        by : str, optional
-            What is resampled: ``"row"`` for single runs, ``"group"`` for the groups of the runs, or a column whose
-            equal values belong together. By default groups where the runs have them, else rows.
-        seed : int or numpy Generator
-        starts : int
-            Starts of each draw besides the warm one at the optimum: other optima of the census, then start points.
-        noise : float, optional
-            For ``"seed-noise"``: standard deviation of a run between seeds, in the space of the objective; by default
-            that of runs with the same settings.
-        studentize : bool
-            Also compute the covariance of each draw, for ``conf_int(interval="studentized")``.
-        n_threads : int, optional
-            The draws do not depend on it.
-        progress : callable, optional
-            Called as ``progress(done, total)``; True stops as Ctrl-C does.
-        on_interrupt : {"raise", "partial"}
-            What Ctrl-C does: raise KeyboardInterrupt, or return the draws that are finished.
-
-        Returns
-        -------
-        Draws
-
-        Raises
-        ------
-        OptionError
-            Code ``option``: an unknown method, one that these runs or this objective do not allow, or a number out of
-            its range.
-        DataError
-            Code ``data-missing-column``: `by` names no column; ``data-too-few-points``: fewer than two groups, or no
-            residual to resample; ``data-no-replicates``: no runs of the same settings.
-
-        References
-        ----------
-        Efron and Tibshirani 1993; Davidson and Flachaire 2008 (wild); Hesterberg 2015 (which intervals, and why).
-        `isoloss.stats.resampling` gives the formulas; docs/coverage.md how often each interval covers.
-
-        Examples
-        --------
-        >>> import isoloss as iso
-        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
-        >>> draws = iso.fit("chinchilla", runs).bootstrap(200, seed=0)
-        >>> draws.method, draws.params.shape
-        ('wild', (200, 5))
-        """
-        return bootstrap(
-            self,
-            n,
-            method=method,
-            by=by,
-            seed=seed,
-            starts=starts,
-            noise=noise,
-            studentize=studentize,
-            n_threads=n_threads,
-            progress=progress,
-            on_interrupt=on_interrupt,
-        )
-
-    def conf_int(
-        self, level: float = 0.95, *, method: str = "auto", n_threads: int | None = None
-    ) -> dict[str, tuple[float, float]]:
-        """Confidence intervals of the parameters.
-
-        Parameters
-        ----------
-        level : float
-            Between 0 and 1.
-        method : {"auto", "draws", "profile", "wald"}
-            From the attached draws, from profiles of the likelihood, or from the covariance (HC3). ``"auto"`` takes the
-            first that is to be had.
-        n_threads : int, optional
-            The result does not depend on it.
-
-        Returns
-        -------
-        dict of str to (low, high)
-
-        Raises
-        ------
-        FitError
-            Code ``covariance-unavailable``, with the reason: curvature or likelihood give no honest interval here.
-        OptionError
-            Code ``option``: an unknown method, a level outside (0, 1), or no draws attached.
-
-        Examples
-        --------
-        >>> import isoloss as iso
-        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
-        >>> fit = iso.fit("chinchilla", runs, objective="squared_log")
-        >>> [round(end, 4) for end in fit.conf_int()["alpha"]]
-        [0.3436, 0.3573]
-        >>> iso.fit("chinchilla", runs, objective="absolute_log").conf_int()
-        Traceback (most recent call last):
-        isoloss.errors.FitError: no Wald intervals: absolute error has no curvature in its residuals; use bootstrap()
-        """
-        return conf_int(self, level, method, n_threads=n_threads)
-
-    def coverage(
-        self,
-        studies: int = 500,
-        *,
-        draws: int = 399,
-        level: float = 0.95,
-        method: str = "auto",
-        by: str | None = None,
-        at: Mapping[str, ArrayLike | str] | None = None,
-        seed: int | np.random.Generator = 0,
-        n_threads: int | None = None,
-        progress: Progress | None = None,
-    ) -> Coverage:
-        """How often the intervals of a study at these very runs hold the truth.
-
-        Losses are simulated from this fit with normal noise of the size its residuals show, by groups where there are
-        any; each study is fitted and resampled, and every kind of interval is checked.
-
-        Parameters
-        ----------
-        studies, draws : int
-            Simulated studies, and draws of each.
-        level : float
-            What the intervals claim.
-        method, by
-            As for `bootstrap`.
-        at : mapping of str to number, optional
-            The point whose loss is predicted, such as ``{"N": "70B", "D": "1.4T"}``; by default the run of most
-            compute.
-        seed : int or numpy Generator
-        n_threads : int, optional
-            The result does not depend on it.
-        progress : callable, optional
-            Called as ``progress(studies done, studies)``; True stops.
-
-        Returns
-        -------
-        Coverage
-            A row for each kind of interval, Wald and profile intervals among them where they exist.
-
-        Raises
-        ------
-        OptionError, DataError
-            As `bootstrap`.
-
-        Examples
-        --------
-        >>> import isoloss as iso
-        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
-        >>> made = iso.fit("chinchilla", runs, objective="squared_log").coverage(60, draws=99)
-        >>> made.default, bool(made["expanded"].covered["alpha"] > 0.8)
-        ('expanded', True)
-        """
-        return coverage(
-            self,
-            studies,
-            draws=draws,
-            level=level,
-            method=method,
-            by=by,
-            at=at,
-            seed=seed,
-            n_threads=n_threads,
-            progress=progress,
-        )
-
-    def with_draws(self, draws: Draws) -> Fit:
-        """The same fit with draws attached: its summary, plans and file then carry intervals."""
-        return replace(self, draws=draws)
-
     def allocate(
         self,
         C: ArrayLike | str,
@@ -353,6 +150,7 @@ class Fit(FitData):
         flops: str | float = "6ND",
         draws: Draws | None = None,
         level: float = 0.95,
+        interval: str | None = None,
         **fixed: float,
     ) -> Allocation:
         """Compute-optimal N and D.
@@ -366,6 +164,8 @@ class Fit(FitData):
         draws : Draws, optional
             For intervals; by default the attached draws, if any.
         level : float
+        interval : str, optional
+            Kind of interval, as for `Draws.conf_int`.
         **fixed
             Values of further variables of the law.
 
@@ -386,7 +186,8 @@ class Fit(FitData):
         >>> print(iso.fit("chinchilla", {"N": N, "D": D, "loss": loss}).allocate(C=5.76e23))
         N 72.4B | D 1.33T | D/N 18.3 | loss 1.974
         """
-        return allocate(self, C, flops=flops, draws=self.draws if draws is None else draws, level=level, fixed=fixed)
+        used = self.draws if draws is None else draws
+        return allocate(self, C, flops=flops, draws=used, level=level, fixed=fixed, interval=interval)
 
     def decisions(self, C: float | str | None = None, **columns: ArrayLike | str) -> Decisions:
         """One decision under each optimum of the census, which tells whether the rivals of the best matter.
@@ -419,157 +220,6 @@ class Fit(FitData):
           best, 100 % of starts: N 96.0B, D 1.74T, tokens_per_parameter 18.08, loss 1.959
         """
         return decide(self, C, columns)
-
-    def profile(
-        self, name: str, values: ArrayLike | None = None, *, level: float = 0.95, n_threads: int | None = None
-    ) -> Profile:
-        """The least objective when one parameter is held at each of many values.
-
-        Parameters
-        ----------
-        name : str
-            A parameter that is not fixed.
-        values : (m,) array_like, optional
-            Values to hold it at. By default values around the estimate, far enough to hold the interval.
-        level : float
-            Of the interval.
-        n_threads : int, optional
-            The result does not depend on it.
-
-        Returns
-        -------
-        Profile
-            With a likelihood-ratio interval where the objective is a likelihood: squared errors, taken as normal with
-            an unknown variance, and pass counts.
-
-        Raises
-        ------
-        LawError
-            Code ``law-unknown-name`` for a name that is no parameter, ``law-bounds`` for a fixed one.
-        OptionError
-            Code ``option``: values that the parameter cannot take, or a level outside (0, 1).
-
-        Examples
-        --------
-        >>> import isoloss as iso
-        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
-        >>> print(iso.fit("chinchilla", runs, objective="squared_log").profile("alpha"))
-        alpha 0.350437, 95 % profile interval [0.3436, 0.3573]
-        """
-        return profile(self, name, values, level=level, n_threads=n_threads)
-
-    def profile2(
-        self,
-        first: str,
-        second: str,
-        values: tuple[ArrayLike | None, ArrayLike | None] | None = None,
-        *,
-        level: float = 0.95,
-        n_threads: int | None = None,
-    ) -> Surface:
-        """The least objective when two parameters are held at each point of a grid.
-
-        Parameters
-        ----------
-        first, second : str
-            Two parameters that are not fixed.
-        values : ((m,) array_like, (k,) array_like), optional
-            Values to hold each at. By default 25 around its interval.
-        level : float
-            Of the joint region.
-        n_threads : int, optional
-            The result does not depend on it.
-
-        Returns
-        -------
-        Surface
-
-        Raises
-        ------
-        LawError, OptionError
-            As `profile`.
-
-        Examples
-        --------
-        >>> import isoloss as iso
-        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
-        >>> made = iso.fit("chinchilla", runs, objective="squared_log").profile2("alpha", "beta")
-        >>> made.objective.shape, made.open
-        ((25, 25), False)
-        """
-        return surface(self, (first, second), values, level=level, n_threads=n_threads)
-
-    def identify(self, *, level: float = 0.95, n_threads: int | None = None) -> Identifiability:
-        """What the runs determine and what they leave open: profiles of all parameters, and the sloppy direction.
-
-        Parameters
-        ----------
-        level : float
-        n_threads : int, optional
-            The result does not depend on it.
-
-        Returns
-        -------
-        Identifiability
-            Ridges in words, with a notice ``flat-ridge`` for each.
-
-        Examples
-        --------
-        >>> import isoloss as iso
-        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
-        >>> made = iso.fit("chinchilla", runs, objective="squared_log").identify()
-        >>> made.ridges
-        ()
-        >>> print(made.sloppiness)
-        230, sloppiest along A +1.00, B -0.22, alpha +0.17
-        """
-        return identify(self, level=level, n_threads=n_threads)
-
-    def posterior(
-        self,
-        n: int = 4000,
-        *,
-        method: str = "laplace",
-        prior: Mapping[str, tuple[float, float]] | None = None,
-        seed: int | np.random.Generator = 0,
-        n_threads: int | None = None,
-    ) -> Posterior:
-        """Draws from the posterior distribution of the parameters.
-
-        Parameters
-        ----------
-        n : int
-            Number of draws, from 100 to a million; the ensemble gives no fewer than 2,560.
-        method : {"laplace", "ensemble"}
-            Importance resampling around the optimum, or an affine-invariant ensemble where the posterior is curved.
-        prior : mapping of str to (mean, sd), optional
-            Normal priors of natural values. Else flat in the logarithm of positive parameters, within a factor of a
-            thousand of the estimate, and in the value of others, within their bounds.
-        seed : int or numpy Generator
-        n_threads : int, optional
-            The draws do not depend on it.
-
-        Returns
-        -------
-        Posterior
-            With effective sizes and R-hat; ``to_arviz()`` hands it on.
-
-        Raises
-        ------
-        FitError
-            Code ``no-likelihood``: the objective is none, or rows of a group are not independent.
-        OptionError
-            Code ``option``: an unknown sampler, a number out of range, or a prior that is not (mean, sd).
-
-        Examples
-        --------
-        >>> import isoloss as iso
-        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
-        >>> made = iso.fit("chinchilla", runs, objective="squared_log").posterior(1000, seed=0)
-        >>> made.params.shape, made.r_hat["alpha"] < 1.02
-        ((4, 250, 5), True)
-        """
-        return posterior(self, n, method=method, prior=prior, seed=seed, n_threads=n_threads)
 
     def rerun(self, *, n_threads: int | None = None) -> Fit:
         """Fit the same law to the same data with the same settings again; the same bits with the same version."""

@@ -81,7 +81,7 @@ def _parameter_table(fit: Fit, level: float) -> list[str]:
     draws = fit.draws
     intervals = {} if draws is None else draws.conf_int(level)
     if draws is not None:
-        word = "interval" if draws.basis.calibrated else "of draws"
+        word = "interval" if draws.calibrated(level) else "of draws"
         header.append(f"{100 * level:g} % bootstrap {word}")
     header.append("")
     rows = [header]
@@ -95,7 +95,11 @@ def _parameter_table(fit: Fit, level: float) -> list[str]:
     if draws is not None:
         left_out = f", {draws.failed:,} failed and left out" if draws.failed else ""
         made = f"{len(draws):,} {draws.method} draws by {draws.by}{left_out}"
-        lines.append(f"{draws.describe_interval()}, {made}")
+        lines += (
+            [f"{draws.describe_interval(level)},", made]
+            if not draws.calibrated(level)
+            else [f"{draws.describe_interval(level)}, {made}"]
+        )
     return lines
 
 

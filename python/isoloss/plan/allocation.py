@@ -9,7 +9,7 @@ at the end of the range means that the law has none, and is said so.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ __all__ = ["Allocation", "allocate", "least_loss"]
 
 _LEAST_RATIO, _MOST_RATIO = 1e-8, 1e12  # tokens per parameter that are searched
 _COARSE, _FINE, _REFINEMENTS = 65, 17, 3
+_STEP = 1e-3  # relative step of parameters, for slopes of an optimum
 _QUANTITIES = ("N", "D", "tokens_per_parameter", "loss")
 
 
@@ -56,6 +57,8 @@ class Allocation:
         Of the intervals.
     flops : float
         FLOPs per parameter and token.
+    calibrated : bool
+        False where the draws allow no confidence interval; `warnings` says why.
     warnings : tuple of Notice
         Code ``allocation-unbounded`` where there is no interior optimum.
     """
@@ -69,6 +72,7 @@ class Allocation:
     level: float
     flops: float
     warnings: tuple[Notice, ...] = ()
+    calibrated: bool = True
 
     def __str__(self) -> str:
         count = np.size(self.C)
@@ -106,6 +110,7 @@ class Allocation:
             **{name: plain(getattr(self, name)) for name in ("C", *_QUANTITIES)},
             "intervals": {name: [plain(low), plain(high)] for name, (low, high) in self.intervals.items()},
             "level": self.level,
+            "calibrated": self.calibrated,
             "flops": self.flops,
             "warnings": [notice.to_dict() for notice in self.warnings],
         }
@@ -116,7 +121,14 @@ def _item(value: Any, k: int) -> float:
 
 
 def allocate(
-    fit: Fit, C: ArrayLike | str, *, flops: str | float, draws: Draws | None, level: float, fixed: Mapping[str, float]
+    fit: Fit,
+    C: ArrayLike | str,
+    *,
+    flops: str | float,
+    draws: Draws | None,
+    level: float,
+    fixed: Mapping[str, float],
+    interval: str | None = None,
 ) -> Allocation:
     """Compute-optimal N and D; see `isoloss.fit.object.Fit.allocate`."""
     budget = np.asarray(parse_number(C) if isinstance(C, str) else C, dtype=np.float64)
@@ -127,28 +139,67 @@ def allocate(
     refuse_ray(fit.runs, fit.problem.weights)
     bound = fit.bound
     others = _further_variables(bound, fixed)
-    params = fit.vector[None, :] if draws is None else np.concatenate([fit.vector[None, :], draws.params])
-    N, loss, edge = _least(bound, params, np.atleast_1d(budget), rate, others)
-    D = np.atleast_1d(budget) / (rate * N)
-    found = {"N": N, "D": D, "tokens_per_parameter": D / N, "loss": loss}
+    budgets = np.atleast_1d(budget)
+
+    def optima(params: F64) -> tuple[dict[str, F64], NDArray[np.bool_]]:
+        N, loss, edge = _least(bound, params, budgets, rate, others)
+        D = budgets / (rate * N)
+        return {"N": N, "D": D, "tokens_per_parameter": D / N, "loss": loss}, edge
+
+    found, edge = optima(fit.vector[None, :] if draws is None else np.vstack([fit.vector, draws.params]))
 
     def shaped(values: F64) -> Any:
         return float(values[0]) if budget.ndim == 0 else values
 
     intervals: dict[str, tuple[Any, Any]] = {}
     if draws is not None:
+        chosen = draws.basis.interval if interval is None else interval
+        left_out = draws.basis.left_out if chosen == "bca" else None
+        without = None if left_out is None else optima(left_out)[0]
+        errors = _errors(draws, lambda params: optima(params)[0]) if chosen == "studentized" else {}
         for name, values in found.items():
-            low, high = draws.ends(values[1:], values[0], level)
+            curved = np.full(budgets.shape, name != "loss")
+            error = errors.get(name)
+            if error is not None and name != "loss":
+                error = (error[0] / values[0], error[1] / values[1:])
+            low, high = draws.ends(
+                values[1:], values[0], level, interval, None if without is None else without[name], error, curved
+            )
             intervals[name] = (shaped(low), shaped(high))
     return Allocation(
-        C=shaped(np.atleast_1d(budget)),
+        C=shaped(budgets),
         **{name: shaped(values[0]) for name, values in found.items()},
         intervals=intervals,
         level=level,
         flops=rate,
-        # What makes the fit doubtful makes the plan doubtful.
-        warnings=(*(notice for notice in fit.warnings if notice.severity == "serious"), *_warnings(edge)),
+        # What makes the fit or its draws doubtful makes the plan doubtful.
+        warnings=(
+            *(notice for notice in fit.warnings if notice.severity == "serious"),
+            *(notice for notice in (draws.warnings if draws is not None else ()) if notice.severity == "serious"),
+            *_warnings(edge),
+        ),
+        calibrated=draws is None or draws.calibrated(level),
     )
+
+
+def _errors(draws: Draws, optima: Callable[[F64], dict[str, F64]]) -> dict[str, tuple[F64, F64]]:
+    """Standard errors of each quantity at the estimates and at each draw, from their covariances (the delta method)."""
+    cov, covs = draws.basis.cov, draws.basis.covs
+    if cov is None or covs is None:
+        return {}
+    at = np.vstack([draws.estimate, draws.params])
+    m, p = at.shape
+    step = _STEP * np.where(at == 0.0, 1.0, np.abs(at))
+    moved = np.eye(p)[None, :, :] * step[:, None, :]
+    high, low = (optima((at[:, None, :] + side * moved).reshape(m * p, p)) for side in (1.0, -1.0))
+    spread = np.concatenate([cov[None], covs])
+    found = {}
+    for name, values in high.items():
+        slope = (values - low[name]).reshape(m, p, -1) / (2.0 * step[:, :, None])
+        with np.errstate(invalid="ignore"):
+            error = np.sqrt(np.einsum("mjk,mjl,mlk->mk", slope, spread, slope))
+        found[name] = (error[0], error[1:])
+    return found
 
 
 def least_loss(bound: BoundLaw, params: F64, budget: float) -> tuple[F64, F64]:

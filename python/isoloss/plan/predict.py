@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from isoloss import _core
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError, did_you_mean
 from isoloss.inner import ground
@@ -171,6 +172,10 @@ def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kin
         message = f"kind={kind!r} is neither 'mean' nor 'new-run'"
         raise OptionError(message, argument="kind")
     bound, params, basis = draws.bound, draws.params, draws.basis
+    chosen = basis.interval if interval is None else interval
+    if kind == "new-run" and chosen in ("bca", "studentized"):
+        message = f"interval={chosen!r} is of an estimate, which the loss of a new run is not; take 'expanded'"
+        raise OptionError(message, argument="interval")
     estimate = bound(**columns)  # checks names and values
     expression, plain = ground(bound.law, bound.constants, columns)
     given = {
@@ -192,10 +197,10 @@ def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kin
         samples = expression.evaluate(here, params)
         if noise is not None:
             samples = noise(samples, part)
-        # The draws of new runs are no draws of an estimate, which the other kinds of interval are about.
         left_out = None if basis.left_out is None or noise is not None else expression.evaluate(here, basis.left_out)
         middle = np.atleast_1d(np.asarray(estimate, dtype=np.float64)).ravel()[part]
-        edges.append(draws.ends(samples, middle, level, interval, left_out))
+        errors = _errors(draws, expression, here) if chosen == "studentized" else None
+        edges.append(draws.ends(samples, middle, level, interval, left_out, errors))
     low, high = (np.concatenate(side) for side in zip(*edges, strict=True))
     scalar = shape == ()
     far = decades_beyond(basis.ranges, flat)
@@ -206,10 +211,25 @@ def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kin
         level=level,
         draws=len(params),
         kind=kind,
-        interval=basis.interval if interval is None else interval,
-        calibrated=basis.calibrated,
+        interval=chosen,
+        calibrated=draws.calibrated(level),
         decades={name: float(values[0]) if scalar else values.reshape(shape) for name, values in far.items()},
     )
+
+
+def _errors(draws: Draws, expression: _core.Expression, points: list[F64]) -> tuple[F64, F64] | None:
+    """Standard errors of predictions by the estimates and by each draw, from their covariances (the delta method)."""
+    cov, covs = draws.basis.cov, draws.basis.covs
+    if cov is None or covs is None:
+        return None
+
+    def error(at: F64, spread: F64) -> F64:
+        slope = expression.derivatives(points, at)[1]
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.sqrt(np.einsum("nj,jk,nk->n", slope, spread, slope)))
+
+    each = np.array([error(at, spread) for at, spread in zip(draws.params, covs, strict=True)])
+    return error(draws.estimate, cov), each
 
 
 def samples(draws: Draws, columns: Mapping[str, F64], kind: str = "mean") -> F64:

@@ -21,6 +21,7 @@ from isoloss.errors import DataError, FitError, Notice, OptionError
 from isoloss.runs.checkpoints import checkpoints_notice, looks_like_checkpoints
 from isoloss.stats.draws import RANK_DEFICIENT, Basis, Draws
 from isoloss.stats.inference import covariance
+from isoloss.stats.intervals import least_draws
 from isoloss.stats.noise import NoiseModel
 from isoloss.stats.resampling import (
     AROUND_THE_FIT,
@@ -45,7 +46,7 @@ from isoloss.stats.resampling import (
 )
 
 if TYPE_CHECKING:
-    from isoloss.fit.object import Fit
+    from isoloss.fit.data import FitData
 
 __all__ = ["bootstrap"]
 
@@ -54,11 +55,12 @@ _MOST_DRAWS = 100_000_000
 _CANCELLED = int(Status["CANCELLED"])
 _SAME = 1e-9  # relative difference of objectives below which two starts are tied
 _FEW_DF = 3
+_USUAL = 0.95  # level whose ends the draws should reach
 _ROUNDS = 2  # calls with all steps given to starts that ran out of them below the best
 
 
 def bootstrap(
-    fit: Fit,
+    fit: FitData,
     n: int,
     *,
     method: str,
@@ -71,7 +73,7 @@ def bootstrap(
     progress: Progress | None,
     on_interrupt: OnInterrupt = "raise",
 ) -> Draws:
-    """Refit to resampled runs; see `isoloss.fit.object.Fit.bootstrap`."""
+    """Refit to resampled runs; see `isoloss.Fit.bootstrap`."""
     watch = Watch(progress, on_interrupt, n_threads)
     asked: tuple[tuple[str, Any, int, int], ...] = (("n", n, 1, _MOST_DRAWS), ("starts", starts, 0, 1000))
     for name, value, least, most in asked:
@@ -99,7 +101,7 @@ class _Source:
 
     __slots__ = ("at", "df", "fit", "method", "model", "residuals", "seed", "spread", "units")
 
-    def __init__(self, fit: Fit, method: str, units: Units, seed: int, noise: float | None, watch: Watch) -> None:
+    def __init__(self, fit: FitData, method: str, units: Units, seed: int, noise: float | None, watch: Watch) -> None:
         self.fit, self.method, self.units, self.seed = fit, method, units, seed
         problem = fit.problem
         n, q = fit.n, estimated(problem)
@@ -153,7 +155,7 @@ class _Source:
 _NO_NOISE = NoiseModel(size=0.0, slope=0.0, scale=(), middle=0.0, low=0.0, high=0.0, pool=np.zeros(1))
 
 
-def _starting_points(fit: Fit, extra: int) -> F64:
+def _starting_points(fit: FitData, extra: int) -> F64:
     """(1 + extra, p): the optimum, then other optima and start points in about equal parts."""
     rivals = min(fit.rivals, (extra + 1) // 2)
     cold = fit.reserve[fit.rivals :]
@@ -256,7 +258,7 @@ def _joined(parts: list[Solved]) -> Solved:
 
 
 def _pick(
-    fit: Fit, source: _Source, solved: Solved, deficient: NDArray[np.bool_], *, studentize: bool, watch: Watch
+    fit: FitData, source: _Source, solved: Solved, deficient: NDArray[np.bool_], *, studentize: bool, watch: Watch
 ) -> Draws:
     """The least objective among the converged starts of each draw."""
     n = len(deficient)
@@ -282,6 +284,7 @@ def _pick(
     residuals = source.residuals
     cov, covs = _covariances(fit, source, params, np.flatnonzero(kept), n, watch) if studentize else (None, None)
     few = _few_units(source)
+    rare = _few_draws(int(kept.sum()), source.method)
     alike = checkpoints(fit, source)
     basis = Basis(
         interval=default_interval(source.method),
@@ -307,7 +310,7 @@ def _pick(
         units=source.units.count,
         seed=source.seed,
         bound=fit.bound,
-        warnings=(*_left_out(n, kept, cut, deficient, unsettled), *few, *alike),
+        warnings=(*_left_out(n, kept, cut, deficient, unsettled), *rare, *few, *alike),
         basis=basis,
     )
 
@@ -342,6 +345,19 @@ def _left_out(
     return notices
 
 
+def _few_draws(draws: int, method: str) -> tuple[Notice, ...]:
+    """Draws without a quantile at the ends of the usual interval."""
+    least = least_draws(_USUAL)
+    if method == "jackknife" or draws >= least:
+        return ()
+    message = (
+        f"{draws:,} draws have no quantiles at the ends of a {100 * _USUAL:g} % interval, which takes {least} at "
+        "least; their spread is only a hint"
+    )
+    details = {"draws": draws, "least": least}
+    return (Notice(code="few-draws", severity="serious", message=message, details=details),)
+
+
 def _few_units(source: _Source) -> tuple[Notice, ...]:
     """Too few units for any percentile to be stretched to what is not known about the noise."""
     units, q = source.units, estimated(source.fit.problem)
@@ -356,7 +372,7 @@ def _few_units(source: _Source) -> tuple[Notice, ...]:
     return (Notice(code="few-units", severity="serious", message=message, details=details),)
 
 
-def ranges_of(fit: Fit) -> dict[str, tuple[float, float]]:
+def ranges_of(fit: FitData) -> dict[str, tuple[float, float]]:
     """Least and largest N, D and C of the runs that count."""
     weights = fit.problem.weights
     alive = slice(None) if weights is None else weights > 0.0
@@ -370,7 +386,7 @@ def ranges_of(fit: Fit) -> dict[str, tuple[float, float]]:
 
 
 def _covariances(
-    fit: Fit, source: _Source, params: F64, draws: NDArray[np.intp], n: int, watch: Watch
+    fit: FitData, source: _Source, params: F64, draws: NDArray[np.intp], n: int, watch: Watch
 ) -> tuple[F64, F64]:
     """Covariance of the estimates and of each draw, for studentised intervals.
 
@@ -404,7 +420,7 @@ def _covariances(
     return own.cov, covs
 
 
-def checkpoints(fit: Fit, source: _Source) -> tuple[Notice, ...]:
+def checkpoints(fit: FitData, source: _Source) -> tuple[Notice, ...]:
     """Rows resampled one by one that look like checkpoints of the same run."""
     if source.units.grouped:
         return ()

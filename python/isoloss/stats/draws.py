@@ -19,7 +19,7 @@ from isoloss.engine.problem import F64
 from isoloss.errors import Notice, OptionError, did_you_mean
 from isoloss.objective import Objective, SquaredError
 from isoloss.plan.predict import Band, band
-from isoloss.stats.intervals import check_interval, ends, jackknife_error
+from isoloss.stats.intervals import check_interval, ends, jackknife_error, least_draws
 from isoloss.stats.noise import NoiseModel
 from isoloss.units import format_number
 
@@ -161,6 +161,14 @@ class Draws:
     def estimate(self) -> F64:
         """(p,) the estimates of the full data."""
         return np.array([self.bound.params[name] for name in self.names], dtype=np.float64)
+
+    def calibrated(self, level: float = 0.95) -> bool:
+        """Whether intervals of these draws may be called confidence intervals at a level.
+
+        Not so where `Basis.calibrated` says no, nor where there are fewer draws than
+        `isoloss.stats.intervals.least_draws`.
+        """
+        return self.basis.calibrated and (self.method == "jackknife" or len(self) >= least_draws(level))
 
     def __getitem__(self, name: str) -> F64:
         """(m,) the draws of one parameter."""
@@ -318,19 +326,19 @@ class Draws:
             (name, format_number(self.bound.params[name], 5), format_number(spread[name], 3), *map(_short, interval))
             for name, interval in self.conf_int(level).items()
         ]
-        share = f"{100 * level:g} %" if self.basis.calibrated else f"{100 * level:g} % of draws,"
+        share = f"{100 * level:g} %" if self.calibrated(level) else f"{100 * level:g} % of draws,"
         rows.insert(0, ("", "estimate", "std", f"{share} low", "high"))
         widths = [max(len(row[k]) for row in rows) for k in range(5)]
         lines = [self._headline()]
         lines += [f"  {row[0]:<{widths[0]}}" + "".join(f"  {row[k]:>{widths[k]}}" for k in range(1, 5)) for row in rows]
-        lines.append(f"  {self.describe_interval()}")
+        lines.append(f"  {self.describe_interval(level)}")
         lines.append(f"  {self._wins()}")
         lines += [f"  {notice}" for notice in self.warnings]
         return "\n".join(lines)
 
-    def describe_interval(self) -> str:
+    def describe_interval(self, level: float = 0.95) -> str:
         """What the intervals are, in words."""
-        if not self.basis.calibrated:
+        if not self.calibrated(level):
             return "percentiles of the draws, which are no confidence interval here"
         df = f"{self.basis.df:g}"
         return {

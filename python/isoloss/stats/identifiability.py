@@ -26,7 +26,7 @@ from isoloss.stats.profiles import Profile, profile
 from isoloss.units import format_number
 
 if TYPE_CHECKING:
-    from isoloss.fit.object import Fit
+    from isoloss.fit.data import FitData
 
 __all__ = ["Identifiability", "Sloppiness", "identify", "sloppiness"]
 
@@ -146,8 +146,8 @@ class Identifiability:
         }
 
 
-def identify(fit: Fit, *, level: float, n_threads: int | None) -> Identifiability:
-    """Profiles of all parameters, and the sloppy direction; see `isoloss.fit.object.Fit.identify`."""
+def identify(fit: FitData, *, level: float, n_threads: int | None) -> Identifiability:
+    """Profiles of all parameters, and the sloppy direction; see `isoloss.Fit.identify`."""
     own = fit.problem.parameters
     names = [name for name, free in zip(own.names, own.free, strict=True) if free]
     profiles = {name: profile(fit, name, None, level=level, n_threads=n_threads) for name in names}

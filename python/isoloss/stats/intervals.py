@@ -35,7 +35,16 @@ from numpy.typing import NDArray
 
 from isoloss.errors import OptionError, did_you_mean
 
-__all__ = ["INTERVALS", "check_interval", "check_level", "ends", "jackknife_error", "percentiles", "t_quantile"]
+__all__ = [
+    "INTERVALS",
+    "check_interval",
+    "check_level",
+    "ends",
+    "jackknife_error",
+    "least_draws",
+    "percentiles",
+    "t_quantile",
+]
 
 F64 = NDArray[np.float64]
 INTERVALS = ("percentile", "expanded", "bca", "studentized", "jackknife")
@@ -48,6 +57,20 @@ def check_level(level: float) -> float:
         message = f"level={level!r} is not between 0 and 1"
         raise OptionError(message, argument="level")
     return float(level)
+
+
+def least_draws(level: float) -> int:
+    """The fewest draws that have quantiles at both ends of an interval.
+
+    Of m draws the outermost stand for the quantiles 1/(m + 1) and m/(m + 1); beyond them nothing was drawn.
+
+    Examples
+    --------
+    >>> from isoloss.stats.intervals import least_draws
+    >>> least_draws(0.95), least_draws(0.99)
+    (39, 199)
+    """
+    return math.ceil(2.0 / (1.0 - check_level(level)) - 1e-9) - 1
 
 
 def check_interval(name: str) -> str:

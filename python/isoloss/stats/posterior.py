@@ -41,7 +41,7 @@ from isoloss.stats.intervals import check_level, percentiles
 from isoloss.units import format_number
 
 if TYPE_CHECKING:
-    from isoloss.fit.object import Fit
+    from isoloss.fit.data import FitData
     from isoloss.law.object import BoundLaw
 
 __all__ = ["Posterior", "effective_size", "posterior", "r_hat"]
@@ -273,7 +273,7 @@ class _Target:
 
 
 def posterior(
-    fit: Fit,
+    fit: FitData,
     n: int,
     *,
     method: str,
@@ -281,7 +281,7 @@ def posterior(
     seed: int | np.random.Generator,
     n_threads: int | None,
 ) -> Posterior:
-    """Draw from the posterior; see `isoloss.fit.object.Fit.posterior`."""
+    """Draw from the posterior; see `isoloss.Fit.posterior`."""
     if method not in METHODS:
         message = f"method={method!r} is not a sampler{did_you_mean(str(method), METHODS)}; known: {', '.join(METHODS)}"
         raise OptionError(message, argument="method")

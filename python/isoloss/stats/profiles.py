@@ -29,7 +29,7 @@ from isoloss.units import format_number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from isoloss.fit.object import Fit
+    from isoloss.fit.data import FitData
 
 __all__ = [
     "Profile",
@@ -171,8 +171,8 @@ class Profile:
         return axes
 
 
-def profile(fit: Fit, name: str, values: ArrayLike | None, *, level: float, n_threads: int | None) -> Profile:
-    """Hold one parameter at many values; see `isoloss.fit.object.Fit.profile`."""
+def profile(fit: FitData, name: str, values: ArrayLike | None, *, level: float, n_threads: int | None) -> Profile:
+    """Hold one parameter at many values; see `isoloss.Fit.profile`."""
     if not 0.0 < level < 1.0:
         raise OptionError(f"level={level!r} does not lie between 0 and 1", argument="level")
     own = fit.problem.parameters
@@ -281,7 +281,7 @@ def likelihood_limit(problem: Problem, level: float, parameters: int = 1) -> flo
     )  # twice the quantile of F with 2 and df degrees of freedom
 
 
-def why_no_likelihood(fit: Fit) -> str | None:
+def why_no_likelihood(fit: FitData) -> str | None:
     """Why a fit has no likelihood ratio, or None."""
     reason = no_likelihood(fit.problem)
     if reason is not None:
@@ -293,7 +293,7 @@ def why_no_likelihood(fit: Fit) -> str | None:
     return None
 
 
-def ratio_of(fit: Fit, objective: F64) -> F64:
+def ratio_of(fit: FitData, objective: F64) -> F64:
     """(m,) likelihood ratio of each constrained fit against the best of all."""
     least = np.fmin(fit.value, np.nanmin(objective)) if np.isfinite(objective).any() else fit.value
     scale = 1.0 if fit.objective.kind in ("squared", "binomial") else rise_scale(fit.problem, fit.vector)
@@ -313,7 +313,7 @@ def _end(values: F64, ratio: F64, estimate: float, limit: float, side: int) -> f
     return x0 + (float(away[k]) - x0) * (limit - r0) / (float(root[k]) - r0)
 
 
-def _adaptive(fit: Fit, j: int, level: float, threads: int | None) -> list[tuple[F64, Solved]]:
+def _adaptive(fit: FitData, j: int, level: float, threads: int | None) -> list[tuple[F64, Solved]]:
     """Values around the estimate, and further out until the interval ends among them or a bound is reached."""
     own = fit.problem.parameters
     estimate = float(fit.vector[j])
@@ -369,7 +369,7 @@ def _far(
     return np.unique(np.concatenate(parts)) if parts else np.zeros(0)
 
 
-def _solve(fit: Fit, j: int, values: F64, threads: int | None) -> Solved:
+def _solve(fit: FitData, j: int, values: F64, threads: int | None) -> Solved:
     """The best constrained fit at each of the ascending values."""
     own = fit.problem.parameters
     fixed, held = own.fixed.copy(), own.values.copy()

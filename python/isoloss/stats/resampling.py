@@ -89,6 +89,7 @@ _LOPSIDED = ("quantile", "expectile", "asymmetric_huber")
 _WEBB_BELOW = 12
 _WEBB = np.array([-math.sqrt(1.5), -1.0, -math.sqrt(0.5), math.sqrt(0.5), 1.0, math.sqrt(1.5)])
 MOST_LEFT_OUT = 400  # units; with more of them the correction is below one part in eighty
+_AT_ONCE = 1_000_000  # predictions that are made where a part of them is asked for
 _LOOK_UP = 1_000_000  # numbers that NumPy handles between two chances to interrupt it
 
 
@@ -280,14 +281,7 @@ def residuals_of(
         outer = inflated
         half = plain * math.sqrt(n / max(n - q, 1))
     else:
-        outer = np.full(len(plain), np.nan)
-        known = np.isfinite(left_out[:, 0])
-        # Rows of some units at a time, since (units, n) predictions may be many.
-        for unit in np.flatnonzero(known):
-            rows = np.flatnonzero(units.codes == unit)
-            columns = [np.ascontiguousarray(column[rows]) for column in problem.columns]
-            made = problem.expression.evaluate(columns, left_out[unit : unit + 1])[0]
-            outer[rows] = goal.transform(problem.target[rows]) - goal.transform(made)
+        outer = goal.transform(problem.target) - goal.transform(_without_own_unit(problem, left_out, units))
         outer = np.where(np.isfinite(outer), outer, inflated)
         half = 0.5 * (plain + outer)
     return Residuals(
@@ -297,6 +291,24 @@ def residuals_of(
         alive=alive,
         left_out=left_out,
     )
+
+
+def _without_own_unit(problem: Problem, left_out: F64, units: Units) -> F64:
+    """(n,) what the fit without a row's unit predicts there; NaN where there is no such fit."""
+    made = np.full(len(problem.target), np.nan)
+    known = np.flatnonzero(np.isfinite(left_out[:, 0]))
+    if len(known) * len(made) <= _AT_ONCE:  # all units at all rows is more work and yet one call
+        place = np.full(units.count, -1)
+        place[known] = np.arange(len(known))
+        rows = np.flatnonzero(place[units.codes] >= 0)
+        every = problem.expression.evaluate(problem.columns, left_out[known])
+        made[rows] = every[place[units.codes[rows]], rows]
+        return made
+    for unit in known:
+        rows = np.flatnonzero(units.codes == unit)
+        columns = [np.ascontiguousarray(column[rows]) for column in problem.columns]
+        made[rows] = problem.expression.evaluate(columns, left_out[unit : unit + 1])[0]
+    return made
 
 
 def model_of(problem: Problem, residuals: Residuals) -> NoiseModel:

@@ -12,7 +12,7 @@ intervals, which contain the truth where a likelihood-ratio test does not reject
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ from isoloss.stats.tally import Tally, solve
 from isoloss.units import complete_compute, parse_number
 
 if TYPE_CHECKING:
-    from isoloss.fit.object import Fit
+    from isoloss.fit.data import FitData
 
 __all__ = ["coverage", "run_studies"]
 
@@ -54,7 +54,7 @@ _NO_NOISE = NoiseModel(size=0.0, slope=0.0, scale=(), middle=0.0, low=0.0, high=
 
 
 def coverage(
-    fit: Fit,
+    fit: FitData,
     studies: int,
     *,
     draws: int,
@@ -66,7 +66,7 @@ def coverage(
     n_threads: int | None,
     progress: Progress | None,
 ) -> Coverage:
-    """Simulate the design of a fit; see `isoloss.fit.object.Fit.coverage`."""
+    """Simulate the design of a fit; see `isoloss.Fit.coverage`."""
     asked: tuple[tuple[str, Any], ...] = (("studies", studies), ("draws", draws))
     for name, value in asked:
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not 2 <= value <= 1_000_000:
@@ -109,7 +109,7 @@ def _named(problem: Problem) -> dict[str, F64]:
     return dict(zip(problem.expression.variables, problem.columns, strict=True))
 
 
-def _largest(fit: Fit) -> list[F64]:
+def _largest(fit: FitData) -> list[F64]:
     """The variables of the run of most compute."""
     problem = fit.problem
     size = np.ones(fit.runs.n)
@@ -120,7 +120,7 @@ def _largest(fit: Fit) -> list[F64]:
     return [column[row : row + 1].copy() for column in problem.columns]
 
 
-def _point(fit: Fit, at: Mapping[str, ArrayLike | str]) -> list[F64]:
+def _point(fit: FitData, at: Mapping[str, ArrayLike | str]) -> list[F64]:
     """The variables of a point given by name."""
     fit.bound(**dict(at))  # checks names and values
     given = {
@@ -152,7 +152,7 @@ def run_studies(
     seed: int,
     watch: Watch,
     new_run: Callable[[int, int], F64] | None = None,
-    draws_alone: bool = False,
+    kinds: Collection[str] | None = None,
 ) -> Coverage:
     """Fit and resample simulated studies, and count how often each interval holds the truth.
 
@@ -170,8 +170,8 @@ def run_studies(
         Variables at which the loss is predicted.
     new_run : callable, optional
         ``new_run(count, stream)`` gives (count,) losses of new runs there, for the coverage of bands for new runs.
-    draws_alone : bool
-        Leave out the intervals that need no draws.
+    kinds : collection of str, optional
+        Intervals to count, of ``"percentile"``, ``"expanded"``, ``"bca"``, ``"wald"``, ``"profile"``; all by default.
     """
     chosen = chosen_method(method, units, problem)
     if chosen == "seed-noise":
@@ -179,14 +179,14 @@ def run_studies(
         raise OptionError(message, argument="method")
     n = problem.target.shape[-1]
     block = max(1, min(studies, _NUMBERS // max(n * max(draws, units.count), 1)))
-    tally = Tally(problem, truth, place, level, chosen, degrees_of_freedom(chosen, units, problem))
+    tally = Tally(problem, truth, place, level, chosen, degrees_of_freedom(chosen, units, problem), kinds)
     watch.total = studies
     for first in range(0, studies, block):
         size = min(block, studies - first)
         stream = np.random.SeedSequence([seed, first]).generate_state(3, np.uint64)
         target = simulate(size, int(stream[0]))
         new = None if new_run is None else new_run(size, int(stream[2]))
-        _some_studies(tally, target, units, draws, int(stream[1]), watch, new, draws_alone)
+        _some_studies(tally, target, units, draws, int(stream[1]), watch, new)
         if watch.progress is not None and watch.progress(first + size, studies):
             raise KeyboardInterrupt
     return tally.coverage(studies, draws, units.by)
@@ -200,7 +200,6 @@ def _some_studies(
     seed: int,
     watch: Watch,
     new: F64 | None,
-    draws_alone: bool,
 ) -> None:
     problem, truth, method = tally.problem, tally.truth, tally.method
     threads = watch.threads or None
@@ -212,8 +211,7 @@ def _some_studies(
     target, params, value = target[keep], fitted.params[keep], fitted.value[keep]
     new = None if new is None else new[keep]
     left_out = _leave_out(problem, target, params, units, threads)
-    if not draws_alone:
-        tally.without_draws(target, params, value, units, threads)
+    tally.without_draws(target, params, value, units, threads)
     if method == "jackknife":
         if left_out is not None:
             tally.jackknife(params, left_out)

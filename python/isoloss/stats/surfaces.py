@@ -24,7 +24,7 @@ from isoloss.units import format_number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from isoloss.fit.object import Fit
+    from isoloss.fit.data import FitData
 
 __all__ = ["Surface", "surface"]
 
@@ -134,14 +134,14 @@ class Surface:
 
 
 def surface(
-    fit: Fit,
+    fit: FitData,
     names: tuple[str, str],
     values: tuple[ArrayLike | None, ArrayLike | None] | None,
     *,
     level: float,
     n_threads: int | None,
 ) -> Surface:
-    """Hold two parameters on a grid; see `isoloss.fit.object.Fit.profile2`."""
+    """Hold two parameters on a grid; see `isoloss.Fit.profile2`."""
     check_level(level)
     own = fit.problem.parameters
     index = [int(own.tied[own.index(name, "profile2")]) for name in names]
@@ -175,7 +175,7 @@ def surface(
     )
 
 
-def _axis(fit: Fit, name: str, j: int, given: ArrayLike | None, level: float, threads: int | None) -> F64:
+def _axis(fit: FitData, name: str, j: int, given: ArrayLike | None, level: float, threads: int | None) -> F64:
     """The values along one axis: those given, else somewhat more than the profile's interval."""
     own = fit.problem.parameters
     lowest = 0.0 if own.positive[j] else -math.inf
@@ -199,7 +199,7 @@ def _axis(fit: Fit, name: str, j: int, given: ArrayLike | None, level: float, th
     return np.linspace(low, high, _SIDE)
 
 
-def _solve(fit: Fit, index: list[int], grid: F64, shape: tuple[int, int], threads: int | None) -> Solved:
+def _solve(fit: FitData, index: list[int], grid: F64, shape: tuple[int, int], threads: int | None) -> Solved:
     """The best constrained fit at each point of the grid."""
     own = fit.problem.parameters
     fixed, held = own.fixed.copy(), own.values.copy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,10 +37,18 @@ class Tally:
     """Counts by kind of interval and statistic."""
 
     def __init__(
-        self, problem: Problem, truth: F64, place: Sequence[F64], level: float, method: str, df: float
+        self,
+        problem: Problem,
+        truth: F64,
+        place: Sequence[F64],
+        level: float,
+        method: str,
+        df: float,
+        kinds: Collection[str] | None,
     ) -> None:
         self.problem, self.truth, self.place = problem, truth, list(place)
         self.level, self.method, self.df = level, method, df
+        self.kinds = frozenset((*_OF_DRAWS, "wald", "profile") if kinds is None else kinds)
         self.failed = 0
         own = problem.parameters
         self.free: NDArray[np.intp] = np.flatnonzero(own.free)
@@ -65,9 +73,9 @@ class Tally:
     def with_draws(self, params: F64, samples: F64, left_out: F64 | None) -> None:
         """Intervals of one study from its draws."""
         estimate, drawn = self.of(params[None, :])[0], self.of(samples)
-        without = None if left_out is None else self.of(left_out)
+        without = None if left_out is None or "bca" not in self.kinds else self.of(left_out)
         for kind in _OF_DRAWS:
-            if kind == "bca" and without is None:
+            if kind not in self.kinds or (kind == "bca" and without is None):
                 continue
             low, high = ends(kind, drawn, estimate, self.level, df=self.df, left_out=without)
             self.add(kind, low, high)
@@ -101,6 +109,12 @@ class Tally:
 
     def without_draws(self, target: F64, params: F64, value: F64, units: Units, threads: int | None) -> None:
         """Wald and profile intervals."""
+        if "wald" in self.kinds:
+            self._wald(target, params, units)
+        if "profile" in self.kinds and not units.grouped and no_likelihood(self.problem) is None:
+            self._profiles(target, value, threads)
+
+    def _wald(self, target: F64, params: F64, units: Units) -> None:
         problem = self.problem
         groups = units.codes if units.grouped else None
         inside = np.zeros(len(self.truth), dtype=np.int8)
@@ -122,8 +136,6 @@ class Tally:
                     np.where(self.curved, np.exp(np.minimum(end, 700.0)), end) for end in (middle - half, middle + half)
                 ]
                 self.add(f"wald {kind}", ends_of[0], ends_of[1])
-        if not units.grouped and no_likelihood(problem) is None:
-            self._profiles(target, value, threads)
 
     def _profiles(self, target: F64, value: F64, threads: int | None) -> None:
         """A profile interval holds the truth where the likelihood-ratio test does not reject it."""

@@ -19,15 +19,15 @@ from isoloss.stats.intervals import check_level, t_quantile
 from isoloss.stats.profiles import profile, why_no_likelihood
 
 if TYPE_CHECKING:
-    from isoloss.fit.object import Fit
+    from isoloss.fit.data import FitData
 
 __all__ = ["METHODS", "conf_int"]
 
 METHODS = ("auto", "draws", "profile", "wald")
 
 
-def conf_int(fit: Fit, level: float, method: str, *, n_threads: int | None) -> dict[str, tuple[float, float]]:
-    """Intervals of the parameters; see `isoloss.fit.object.Fit.conf_int`."""
+def conf_int(fit: FitData, level: float, method: str, *, n_threads: int | None) -> dict[str, tuple[float, float]]:
+    """Intervals of the parameters; see `isoloss.Fit.conf_int`."""
     check_level(level)
     if method not in METHODS:
         message = f"method={method!r} is not a way to an interval{did_you_mean(str(method), METHODS)}"
@@ -56,7 +56,7 @@ def conf_int(fit: Fit, level: float, method: str, *, n_threads: int | None) -> d
     return {name: found.get(name, found[fit.names[int(own.tied[j])]]) for j, name in enumerate(fit.names)}
 
 
-def _wald(fit: Fit, level: float) -> dict[str, tuple[float, float]]:
+def _wald(fit: FitData, level: float) -> dict[str, tuple[float, float]]:
     at_bound = np.array([fit.at_bound.get(name, 0) for name in fit.names], dtype=np.int8)
     made = covariance(fit.problem, fit.vector, at_bound, fit.runs.group, kind="HC3")
     if made.cov is None:
