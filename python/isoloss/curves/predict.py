@@ -23,7 +23,7 @@ __all__ = ["CurveError", "CurveHoldout", "CurvePrediction", "compare_curve", "de
 
 F64 = NDArray[np.float64]
 _POINTS = 500  # predicted losses of a curve where no steps are asked for
-_DRAWS = 200  # resamples behind a band where none are attached, each from the optimum and one more start
+_DRAWS = 200  # resamples behind a band where none are attached; they lie around the optimum and start from it
 
 
 def default_steps(schedule: Schedule) -> NDArray[np.int64]:
@@ -80,7 +80,7 @@ class CurvePrediction:
             As for `Draws.conf_int`.
         seed : int
         """
-        found = draws or self.fit.draws or self.fit.bootstrap(_DRAWS, starts=1, seed=seed)
+        found = draws or self.fit.draws or self.fit.bootstrap(_DRAWS, starts=0, seed=seed)
         every = self.fit.evaluate(found.params, self.schedule, self.step, self.constants)
         left_out = found.basis.left_out
         without = None if left_out is None else self.fit.evaluate(left_out, self.schedule, self.step, self.constants)

@@ -85,8 +85,8 @@ class Source:
 
     def __str__(self) -> str:
         who = ", ".join(str(x) for x in (self.authors, self.year) if x)
-        where = f", arXiv:{self.arxiv}" if self.arxiv else ""
-        return f"{self.paper}{f' ({who})' if who else ''}{where}"
+        named = f"{self.paper}{f' ({who})' if who else ''}".strip()
+        return ", ".join(part for part in (named, f"arXiv:{self.arxiv}" if self.arxiv else "") if part)
 
 
 @dataclass(frozen=True, slots=True)
