@@ -49,6 +49,29 @@ def test_precision_leaves_the_shares_that_the_paper_quotes():
     assert at("precision_effective_share", "kumar2024", P_w=8, P_a=8, P_kv=8) == pytest.approx(0.924, abs=5e-4)
 
 
+# Table 2 of Krajewski et al.: size of the 64 copies, tokens, granularity, FLOPs, loss.
+GRANULAR = [
+    (100e6, 4.37e9, 8, 2.95e18, 3.133),
+    (1e9, 28.94e9, 16, 1.93e20, 2.491),
+    (3e9, 72.90e9, 16, 1.41e21, 2.245),
+    (7e9, 137.60e9, 32, 6.46e21, 2.076),
+    (70e9, 941.07e9, 32, 4.16e23, 1.694),
+    (300e9, 2.96e12, 64, 5.69e24, 1.503),
+    (1e12, 7.94e12, 64, 4.97e25, 1.367),
+]
+
+
+@pytest.mark.parametrize(("active", "D", "G", "flops", "loss"), GRANULAR)
+def test_fine_grained_experts_have_the_losses_and_costs_of_the_papers_table(active, D, G, flops, loss):
+    blocks = (active / (12 * 64**2)) ** (1 / 3)  # the paper's d = 64 blocks
+    width, N = 64 * blocks, active * (8 * 64 + 4) / 12
+    cost = iso.rules.get("moe_flops")("krajewski2024", d=width, blocks=blocks, E=64, G=G, D=D)
+    assert cost == pytest.approx(flops, rel=0.01)
+    # Half a unit of the last digit of each exponent and factor moves the loss by as much.
+    assert at("moe_granularity", "krajewski2024", N=N, D=D, G=G) == pytest.approx(loss, abs=0.03)
+    assert abs(at("moe_granularity", "krajewski2024", N=active, D=D, G=G) - loss) > 0.15
+
+
 def test_vocabulary_of_seven_billion_parameters_in_two_approaches():
     width = 4096
     C = (7e9 / iso.laws.get("vocabulary_N_nv").published["tao2024"]["k"]) ** 2

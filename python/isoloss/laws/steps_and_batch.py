@@ -51,6 +51,24 @@ _BOUNDS = {"alpha_N": (0.0, 2.0), "alpha_S": (0.0, 3.0), "alpha_B": (0.0, 2.0)}
 _N = "parameters without embeddings"
 _OWN = "Coefficients of this paper could not be read; those of Kaplan et al. stand with their laws."
 _RECIPE = "step by step: see fit_stepwise"
+_KAPLAN = {
+    "Nc": 6.5e13,
+    "alpha_N": 0.077,
+    "Sc": 2.1e3,
+    "alpha_S": 0.76,
+    "B_star": 2e8,
+    "alpha_B": 0.21,
+}
+_SECOND_HAND = "form verified, coefficients second hand"
+
+
+def _kaplan(note: str, **params: float) -> dict[str, Published]:
+    quoted = "Kaplan et al. 2020, arXiv:2001.08361, as quoted by later accounts"
+    return {"kaplan2020": Published(params, quoted, second_hand=True, note=note)}
+
+
+def _of_kaplan(*names: str) -> dict[str, float]:
+    return {name: _KAPLAN[name] for name in names}
 
 
 def su_size() -> Law:
@@ -72,9 +90,10 @@ def su_size() -> Law:
         units={"N": _N},
         recipe=Recipe(SquaredError(space="log"), "models of 1M to 60M parameters trained until they hardly improve"),
         family=_FAMILY,
-        status="form verified",
+        status=_SECOND_HAND,
         source=SU,
         notes=("No irreducible loss.", _OWN),
+        published=_kaplan("of models trained to convergence", Nc=8.8e13, alpha_N=0.076),
     )
 
 
@@ -98,9 +117,10 @@ def su_size_steps() -> Law:
         units={"N": _N, "Smin": "steps that unlimited batch would need, S / (1 + B_crit / B)"},
         recipe=Recipe(SquaredError(space="log"), _RECIPE),
         family=_FAMILY,
-        status="form verified",
+        status=_SECOND_HAND,
         source=SU,
         notes=("Leave the warm-up out.", _OWN),
+        published=_kaplan("of its fit in size and steps", **_of_kaplan("Nc", "alpha_N", "Sc", "alpha_S")),
     )
 
 
@@ -126,17 +146,10 @@ def su_critical_batch() -> Law:
         target_unit="tokens",
         recipe=Recipe(SquaredError(space="log"), "critical batches of several loss levels, each from a hyperbola"),
         family=_FAMILY,
-        status="form verified, coefficients second hand",
+        status=_SECOND_HAND,
         source=SU,
         notes=(_OWN,),
-        published={
-            "kaplan2020": Published(
-                {"B_star": 2e8, "alpha_B": 0.21},
-                "Kaplan et al. 2020, arXiv:2001.08361, as quoted by later accounts",
-                second_hand=True,
-                note="one and two digits",
-            )
-        },
+        published=_kaplan("one and two digits", **_of_kaplan("B_star", "alpha_B")),
     )
 
 
@@ -174,9 +187,7 @@ def su_trajectory() -> Law:
     Examples
     --------
     >>> import isoloss as iso
-    >>> curve = iso.laws.get("su_trajectory").bind(
-    ...     Nc=6.5e13, alpha_N=0.077, Sc=2100.0, alpha_S=0.76, B_star=2e8, alpha_B=0.21
-    ... )
+    >>> curve = iso.laws.get("su_trajectory").bind("kaplan2020")
     >>> curve(N="33B", S=[1e4, 1e5], batch="2M").round(3)
     array([2.41 , 1.972])
     """
@@ -198,13 +209,14 @@ def su_trajectory() -> Law:
         units={"N": _N},
         recipe=Recipe(SquaredError(space="log"), _RECIPE),
         family=_FAMILY,
-        status="form verified",
+        status=_SECOND_HAND,
         source=SU,
         notes=(
             "The right side falls with L, so there is one root; a loss above 1000 has none and is NaN.",
             "Constant learning rate after the warm-up, which is left out.",
             _OWN,
         ),
+        published=_kaplan("its fit in size and steps with its critical batch", **_KAPLAN),
     )
 
 
