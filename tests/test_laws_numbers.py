@@ -72,6 +72,31 @@ def test_fine_grained_experts_have_the_losses_and_costs_of_the_papers_table(acti
     assert abs(at("moe_granularity", "krajewski2024", N=active, D=D, G=G) - loss) > 0.15
 
 
+# Table 4 of Ludziejewski et al.: the joint law for a number of experts, E + m N^mu + n D^nu.
+JOINT = [
+    (1, 30.3640, -0.1817, 53.9838, -0.1965),
+    (2, 27.7982, -0.1780, 66.8401, -0.2065),
+    (4, 24.8462, -0.1731, 87.7022, -0.2192),
+    (8, 21.8330, -0.1676, 119.9126, -0.2338),
+    (16, 19.0159, -0.1617, 167.5073, -0.2494),
+    (32, 16.5424, -0.1557, 234.6726, -0.2652),
+]
+
+
+@pytest.mark.parametrize(("experts", "m", "mu", "n", "nu"), JOINT)
+def test_the_joint_law_of_experts_is_chinchillas_for_each_number_of_them(experts, m, mu, n, nu):
+    for N, D in ((1e8, 1e9), (1e9, 3e10), (2.7e9, 9.2e9)):
+        joint = at("moe_joint", "ludziejewski2025", N=N, D=D, experts=experts)
+        # Exponents of four digits: 5e-5 of 20 or so, of each term.
+        assert joint == pytest.approx(1.3637 + m * N**mu + n * D**nu, rel=2e-3)
+
+
+def test_more_experts_want_a_lower_learning_rate():
+    rates = at("moe_lr", "ludziejewski2025", N=1e8, experts=np.array([1.0, 8.0]))
+    assert rates[0] == pytest.approx(math.exp(8.39 - 0.81 * math.log(1e8)))
+    assert rates[1] / rates[0] == pytest.approx(8**-0.25)
+
+
 def test_vocabulary_of_seven_billion_parameters_in_two_approaches():
     width = 4096
     C = (7e9 / iso.laws.get("vocabulary_N_nv").published["tao2024"]["k"]) ** 2

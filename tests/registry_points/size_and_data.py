@@ -299,11 +299,17 @@ LAWS = {
         "at": {"N": 16.0, "D": 9.0, "experts": 1.0, "m": 1.0, "delta": LN2, "alpha": -0.6, "gamma": 0.1}
         | {"n": 3.0, "omega": 0.0, "beta": -0.25, "zeta": -0.25, "c": 1.0, "Es": 2.718281828459045, "Em": 100.0},
         "value": 2.5,
-        "truth": {"m": 300.0, "delta": -0.3, "alpha": -0.33, "gamma": 0.01, "n": 900.0, "omega": 0.1, "beta": -0.33}
-        | {"zeta": -0.005, "c": 1.6, **_EXPERTS},
+        "truth": "ludziejewski2025",
         "grid": {"N": (1e8, 3e9, 4), "D": (1e10, 3e11, 4), "experts": [1, 2, 4, 8, 32, 128]},
         "noise": 2e-4,
         "fixed": ("Es", "Em"),  # as the authors take them from Clark et al.
+    },
+    "moe_lr": {
+        # e^0 16^-0.5 4^-0.5
+        "at": {"N": 16.0, "experts": 4.0, "k": 0.0, "p": -0.5, "q": -0.5},
+        "value": 0.125,
+        "truth": "ludziejewski2025",
+        "grid": {"N": (1e7, 1e9, 6), "experts": [1, 8]},
     },
     "optimal_N": {
         "at": {"C": 96.0, "G": 2.0, "a": 0.5},
