@@ -97,6 +97,14 @@ def test_more_experts_want_a_lower_learning_rate():
     assert rates[1] / rates[0] == pytest.approx(8**-0.25)
 
 
+def test_translation_curves_pass_where_their_figure_has_them():
+    ends = {"translation_208": (0.685, 0.44), "translation_512": (0.665, 0.395)}
+    for key, (first, last) in ends.items():
+        assert at("hestness", key, m=2.0**20) == pytest.approx(first, abs=0.02)
+        assert at("hestness", key, m=2.0**27) == pytest.approx(last, abs=0.005)
+    assert at("hestness_composite", "translation", m=2.0**19) == pytest.approx(0.71, abs=0.015)
+
+
 def test_vocabulary_of_seven_billion_parameters_in_two_approaches():
     width = 4096
     C = (7e9 / iso.laws.get("vocabulary_N_nv").published["tao2024"]["k"]) ** 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from isoloss.law.object import Law, Recipe, Source, law
+from isoloss.law.object import Law, Published, Recipe, Source, law
 from isoloss.objective import SquaredError
 
 if TYPE_CHECKING:
@@ -35,11 +35,19 @@ BAHRI = Source("Explaining Neural Scaling Laws", "2102.06701", "Bahri et al.", 2
 _SAMPLES = "training samples; words for language, hours for speech"
 _ERROR = "validation error, or loss in nats"
 _EXPONENTS = (
-    "Exponents of others' accounts stand with the rule hestness_data; scales and floors could not be read. Changing "
-    "the "
-    "architecture or the optimiser moves a, not beta."
+    "Exponents of further tasks stand with the rule hestness_data. Changing the architecture or the optimiser moves a, "
+    "not beta."
 )
 _STRAIGHT = Recipe(SquaredError(space="log"), "a straight line in logarithms; mean over seeds and draws of the data")
+
+
+def _translation(what: str, **params: float) -> Published:
+    return Published(
+        params,
+        "arXiv:1712.00409, figure 1, as written out in a lecture's notes",
+        second_hand=True,
+        note=f"token error rate of translation against training tokens, {what}",
+    )
 
 
 def hestness() -> Law:
@@ -70,6 +78,10 @@ def hestness() -> Law:
         status="second hand",
         source=HESTNESS,
         notes=(_EXPONENTS, "Observed exponents are -0.07 to -0.5; theory says -0.5 or -1."),
+        published={
+            "translation_208": _translation("208 hidden units", a=41.2, beta=-0.36, g=0.39),
+            "translation_512": _translation("512 hidden units", a=21.5, beta=-0.30, g=0.32),
+        },
     )
 
 
@@ -98,6 +110,7 @@ def hestness_composite() -> Law:
         status="second hand",
         source=HESTNESS,
         notes=(_EXPONENTS,),
+        published={"translation": _translation("best model at each size of the data", a=3.87, beta=-0.13)},
     )
 
 

@@ -49,7 +49,7 @@ _MEANINGS = {
 }
 _BOUNDS = {"alpha_N": (0.0, 2.0), "alpha_S": (0.0, 3.0), "alpha_B": (0.0, 2.0)}
 _N = "parameters without embeddings"
-_OWN = "Coefficients of this paper could not be read; those of Kaplan et al. stand with their laws."
+_OWN = "Coefficients of this paper could not be read; sets are those of Kaplan et al., whose forms these are."
 _RECIPE = "step by step: see fit_stepwise"
 _KAPLAN = {
     "Nc": 6.5e13,
