@@ -448,6 +448,26 @@ def test_bands_say_how_far_they_reach(fit):
         draws.predict(kind="run", N=1e9, D=1e10)
 
 
+def test_a_fit_with_draws_predicts_bands(fit):
+    drawn = fit.with_draws(fit.bootstrap(200))
+    band = drawn.predict(N="70B", D="1.4T", level=0.9)
+    assert band.to_dict() == drawn.draws.predict(N="70B", D="1.4T", level=0.9).to_dict()
+    wide = drawn.predict(N="70B", D="1.4T", kind="new-run")
+    assert (wide.kind, wide.level) == ("new-run", 0.95)
+    assert wide.high - wide.low > band.high - band.low
+    assert drawn.predict(N="70B", D="1.4T") == fit.predict(N="70B", D="1.4T")
+    several = drawn.predict(fit.runs, level=0.9)
+    assert several.low.shape == (30,)
+    frame = drawn.predict({"N": [7e10, 1e8], "D": [1.4e12, 1e10]}, level=0.9)
+    assert frame["loss_pred_low"][0] == band.low
+    assert frame["decades_N"].tolist() == [band.decades["N"], 0.0]
+    for options in ({"level": 0.9}, {"kind": "new-run"}, {"interval": "bca"}):
+        with pytest.raises(OptionError, match="none are attached"):
+            fit.predict(N=1e9, D=1e10, **options)
+    with pytest.raises(OptionError, match="neither 'mean' nor"):
+        drawn.predict(N=1e9, D=1e10, kind="median")
+
+
 def test_draws_keep_what_their_intervals_rest_on(fit, tmp_path):
     draws = fit.bootstrap(100, studentize=True)
     fit.with_draws(draws).save(tmp_path / "fit.json")

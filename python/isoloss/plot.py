@@ -240,8 +240,7 @@ def residuals(fit: "Fit", *, against: str = "C", ax: "Axes | None" = None) -> "A
             f"the runs have no column {against!r}; they have {', '.join(fit.runs.names)}",
         )
     axes = new_axes() if ax is None else ax
-    columns = {name: np.asarray(fit.runs[name]) for name in fit.law.variables}
-    fitted = np.asarray(fit.predict(**columns))
+    fitted = np.asarray(fit.predict(fit.runs))
     error = 100.0 * (np.asarray(fit.runs["loss"]) / fitted - 1.0)
     axes.axhline(0.0, color=MUTED, lw=0.9, zorder=1)
     axes.scatter(fit.runs[against], error, s=17, color="#0072B2", lw=0.4, edgecolors="white")

@@ -265,9 +265,9 @@ def predict(
     fitted = _load(saved)
     rows = []
     for point in _parse.points(at):
-        row: dict[str, Any] = {**point, "loss": float(fitted.predict(**point))}
+        where: dict[str, Any] = dict(point)
+        row: dict[str, Any] = {**point, "loss": float(fitted.predict(**where))}
         if fitted.draws is not None:
-            where: dict[str, Any] = dict(point)
             band = fitted.draws.predict(level=level, kind=kind, **where)
             row["interval"] = [band.low, band.high]
             row["decades"] = band.decades if json else describe_decades(band.decades)

@@ -56,7 +56,7 @@ class CurveFit(Fit):
         expression, found = ground(self.law, self.bound.constants, given)
         return expression.evaluate([found[name] for name in expression.variables], np.atleast_2d(params))
 
-    def predict(self, frame: Any = None, *, step: ArrayLike | None = None, **columns: ArrayLike | str) -> Any:
+    def predict(self, frame: Any = None, *, step: ArrayLike | None = None, **columns: Any) -> Any:
         """Loss along a schedule.
 
         Parameters
@@ -89,9 +89,8 @@ class CurveFit(Fit):
         3.14
         """
         if not isinstance(frame, Schedule):
-            if step is not None:
-                columns["step"] = step
-            return Fit.predict(self, frame, **columns)
+            where: dict[str, Any] = dict(columns) if step is None else {**columns, "step": step}
+            return Fit.predict(self, frame, **where)
         steps = default_steps(frame) if step is None else frame.check(np.atleast_1d(np.asarray(step)), least=1)
         constants = self._constants(columns)
         loss = self.evaluate(self.vector, frame, steps, constants)[0]

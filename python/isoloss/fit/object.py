@@ -109,14 +109,28 @@ class Fit(Uncertainty):
 
     # What one does with it -------------------------------------------------------------------------------------
 
-    def predict(self, frame: Any = None, **columns: ArrayLike | str) -> Any:
-        """Loss predicted by the fitted law.
+    def predict(
+        self,
+        frame: Any = None,
+        *,
+        level: float | None = None,
+        kind: str = "mean",
+        interval: str | None = None,
+        **columns: ArrayLike | str,
+    ) -> Any:
+        """Loss predicted by the fitted law, on request with an interval.
 
         Parameters
         ----------
         frame : pandas, polars or pyarrow table, or Runs, optional
             Its columns are found by role, under the names the runs were read with or the roles' own names; a batch in
             tokens, under the name ``batch``.
+        level : float, optional
+            Of an interval from the attached draws (`with_draws`).
+        kind : {"mean", "new-run"}
+            Whether the interval is of the law, or of the loss of one new run.
+        interval : str, optional
+            Kind of interval, as for `Draws.conf_int`.
         **columns
             Variables by role instead: numbers, texts such as ``"70B"``, or arrays, which broadcast. N, D and C
             complete each other.
@@ -125,12 +139,15 @@ class Fit(Uncertainty):
         -------
         float, ndarray or frame
             A float for scalars, an array for arrays, and for a frame one of the same type with a further column
-            ``loss_pred``.
+            ``loss_pred``. With an interval a `Band` instead, which says how far beyond the runs it lies, and for a
+            frame the columns ``loss_pred_low``, ``loss_pred_high`` and ``decades_N`` and the like besides.
 
         Raises
         ------
         LawError, DataError
-            A variable is missing, unknown, or cannot take the value.
+            A variable is missing, unknown, or cannot take the value; code ``compute-contradictory`` where C is not 6ND.
+        OptionError
+            Code ``option``: an interval without draws, or of an unknown kind.
 
         Examples
         --------
@@ -140,8 +157,12 @@ class Fit(Uncertainty):
         >>> fit = iso.fit("chinchilla", {"N": N, "D": D, "loss": loss})
         >>> round(fit.predict(N="70B", D="1.4T"), 3)
         1.973
+        >>> runs = iso.read(iso.simulate.sweep(settings=1, seed=0))
+        >>> fit = iso.fit("chinchilla", runs)
+        >>> print(fit.with_draws(fit.bootstrap(500)).predict(N="70B", D="1.4T", level=0.95))
+        1.979 [1.97..., 1.98...], beyond the runs by 1.2 decades of N, 1.3 of C
         """
-        return predict(self, frame, columns)
+        return predict(self, frame, columns, level, kind, interval)
 
     def allocate(
         self,

@@ -118,18 +118,33 @@ def decades_beyond(ranges: Mapping[str, tuple[float, float]], columns: Mapping[s
     return found
 
 
-def predict(fit: Fit, frame: Any, columns: Mapping[str, ArrayLike | str]) -> Any:
+def predict(
+    fit: Fit, frame: Any, columns: Mapping[str, Any], level: float | None, kind: str, interval: str | None
+) -> Any:
     """Predicted loss; see `isoloss.fit.object.Fit.predict`."""
-    if frame is None:
-        return fit.bound(**columns)
-    if columns:
+    if kind not in KINDS:
+        message = f"kind={kind!r} is neither 'mean' nor 'new-run'"
+        raise OptionError(message, argument="kind")
+    if frame is not None and columns:
         message = f"give a frame or columns ({', '.join(columns)}), not both"
         raise OptionError(message, argument="frame")
     if isinstance(frame, Runs):
-        known: dict[str, Any] = {n: frame.columns[n] for n in fit.law.variables if n in frame.columns}
-        known |= {name: frame.inner_of(name) for name in fit.law.inner if name in frame.inner}
-        return fit.bound(**known)
-    return add_columns(frame, {PREDICTED: fit.bound(**_from_frame(fit, frame))})
+        columns = {n: frame.columns[n] for n in fit.law.variables if n in frame.columns}
+        columns |= {name: frame.inner_of(name) for name in fit.law.inner if name in frame.inner}
+    elif frame is not None:
+        columns = _from_frame(fit, frame)
+    if level is None and kind == "mean" and interval is None:
+        made = fit.bound(**columns)
+        return made if frame is None or isinstance(frame, Runs) else add_columns(frame, {PREDICTED: made})
+    if fit.draws is None:
+        message = "an interval needs draws, and none are attached: fit.with_draws(fit.bootstrap()).predict(...)"
+        raise OptionError(message, argument="level" if level is not None else "kind")
+    found = band(fit.draws, columns, 0.95 if level is None else level, kind, interval)
+    if frame is None or isinstance(frame, Runs):
+        return found
+    ends = {f"{PREDICTED}_low": found.low, f"{PREDICTED}_high": found.high}
+    far = {f"decades_{name}": values for name, values in found.decades.items()}
+    return add_columns(frame, {PREDICTED: found.estimate, **ends, **far})
 
 
 def _from_frame(fit: Fit, frame: Any) -> dict[str, F64]:
