@@ -133,3 +133,60 @@ def test_plain_data_for_json(fit):
     data = json.loads(json.dumps(plan.to_dict()))
     assert data["N"] == plan.N.tolist()
     assert data["intervals"]["loss"][0] == plan.intervals["loss"][0].tolist()
+
+
+# Another size, and serving --------------------------------------------------------------------------------------------
+
+
+def test_regret_is_the_loss_above_the_optimum_and_the_compute_that_would_do(fit):
+    plan = fit.allocate(C=1e24)
+    price = plan.regret(N=plan.N / 3.0)
+    assert price.loss == pytest.approx(fit.predict(N=plan.N / 3.0, C=1e24), rel=1e-12)
+    assert price.penalty == pytest.approx(price.loss - plan.loss, rel=1e-9)
+    assert 0.5 < price.worth < 1.0
+    assert fit.allocate(C=price.worth * 1e24).loss == pytest.approx(price.loss, rel=1e-9)
+    assert plan.regret(N=plan.N).worth == pytest.approx(1.0, abs=1e-6)
+    assert plan.regret(N="70B").to_dict()["N"] == 7e10
+
+
+def test_regret_of_several_budgets_has_intervals_that_hold_the_estimate(fit):
+    plan = fit.allocate(C=[1e22, 1e24], draws=fit.bootstrap(100))
+    price = plan.regret(N=[2e9, 3e10])
+    for name, (low, high) in price.intervals.items():
+        assert np.all(low <= getattr(price, name)), name
+        assert np.all(getattr(price, name) <= high), name
+    assert len(str(price).splitlines()) == 2
+    json.dumps(price.to_dict(), allow_nan=False)
+
+
+def test_regret_refuses_what_is_no_size(fit):
+    plan = fit.allocate(C=1e22)
+    for N in (0.0, -1.0, float("nan")):
+        with pytest.raises(DataError, match="not a size above zero"):
+            plan.regret(N=N)
+    with pytest.raises(DataError, match="one for each of the 1 budgets"):
+        plan.regret(N=[1e9, 2e9])
+    with pytest.raises(DataError, match="leaves tokens to train on"):
+        fit.allocate(C=1e22, inference_tokens=1e12).regret(N=1e10)
+
+
+def test_serving_makes_the_best_model_smaller_and_is_the_cheapest_way_to_its_loss(fit):
+    plain, served = fit.allocate(C=1e24), fit.allocate(C=1e24, inference_tokens="5T")
+    assert served.N < plain.N
+    assert served.loss > plain.loss
+    spent = 6.0 * served.N * served.D + 2.0 * served.N * 5e12
+    assert spent == pytest.approx(1e24, rel=1e-12)
+    sizes = served.N * np.geomspace(0.5, 2.0, 4001)
+    tokens = 1e24 / (6.0 * sizes) - 5e12 / 3.0
+    losses = fit.predict(N=sizes[tokens > 0.0], D=tokens[tokens > 0.0])
+    assert losses.min() == pytest.approx(served.loss, rel=1e-9)
+    # Sardana et al. ask it the other way round: the least compute for a loss. It is the same point.
+    p = fit.params
+    need = served.loss - p["E"] - p["A"] / sizes ** p["alpha"]
+    able = need > 0.0
+    whole = 6.0 * sizes[able] * (p["B"] / need[able]) ** (1.0 / p["beta"]) + 2.0 * sizes[able] * 5e12
+    assert whole.min() == pytest.approx(1e24, rel=1e-6)
+    assert sizes[able][whole.argmin()] == pytest.approx(served.N, rel=2e-3)
+    for tokens_served in (-1.0, float("inf")):
+        with pytest.raises(OptionError, match="inference_tokens"):
+            fit.allocate(C=1e24, inference_tokens=tokens_served)

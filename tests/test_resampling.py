@@ -14,6 +14,7 @@ from isoloss.engine.status import Status
 from isoloss.engine.watch import Watch
 from isoloss.errors import DataError, OptionError
 from isoloss.plan import allocation
+from isoloss.plan.optimum import Split
 from isoloss.runs.checkpoints import looks_like_checkpoints
 from isoloss.stats import bootstrap
 from isoloss.stats.intervals import ends, t_quantile
@@ -224,8 +225,8 @@ def test_the_error_of_an_optimum_is_that_of_the_closed_form():
     fit = iso.fit("chinchilla", table(noise=0.001), objective="squared_log",
                   fix={"alpha": 0.34, "beta": 0.36})  # fmt: skip
     draws = fit.bootstrap(60, studentize=True)
-    own, _ = allocation._errors(draws, lambda p: {"N": allocation._least(
-        fit.bound, p, np.array([1e24]), 6.0, {})[0]})["N"]  # fmt: skip
+    split = Split(bound=fit.bound, rate=6.0, others={})
+    own, _ = allocation._errors(draws, lambda p: {"N": split.least(p, np.array([1e24]))[0]})["N"]
     plan = fit.allocate(C=1e24)
     slope = np.array([0.0, 1.0 / fit.params["A"], 0.0, -1.0 / fit.params["B"], 0.0]) / (0.34 + 0.36)
     assert own[0] / plan.N == pytest.approx(np.sqrt(slope @ draws.basis.cov @ slope), rel=1e-3)

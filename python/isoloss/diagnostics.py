@@ -23,8 +23,8 @@ from isoloss.engine.autodelta import robust_sigma
 from isoloss.engine.watch import Watch
 from isoloss.errors import DataError, OptionError, did_you_mean
 from isoloss.fit.object import Fit
-from isoloss.plan.allocation import least_loss
 from isoloss.plan.decisions import largest
+from isoloss.plan.optimum import least_loss
 from isoloss.runs.table import make_frame
 from isoloss.units import format_number, format_si
 

@@ -172,6 +172,7 @@ class Fit(Uncertainty):
         draws: Draws | None = None,
         level: float = 0.95,
         interval: str | None = None,
+        inference_tokens: float | str = 0.0,
         **fixed: float,
     ) -> Allocation:
         """Compute-optimal N and D.
@@ -187,6 +188,8 @@ class Fit(Uncertainty):
         level : float
         interval : str, optional
             Kind of interval, as for `Draws.conf_int`.
+        inference_tokens : float or text such as ``"5T"``
+            Tokens that the model will serve: each takes 2 N FLOPs of C, and the best model becomes smaller.
         **fixed
             Values of further variables of the law.
 
@@ -208,7 +211,8 @@ class Fit(Uncertainty):
         N 72.4B | D 1.33T | D/N 18.3 | loss 1.974
         """
         used = self.draws if draws is None else draws
-        return allocate(self, C, flops=flops, draws=used, level=level, fixed=fixed, interval=interval)
+        options: dict[str, Any] = {"interval": interval, "inference_tokens": inference_tokens}
+        return allocate(self, C, flops=flops, draws=used, level=level, fixed=fixed, **options)
 
     def decisions(self, C: float | str | None = None, **columns: ArrayLike | str) -> Decisions:
         """One decision under each optimum of the census, which tells whether the rivals of the best matter.

@@ -1,25 +1,23 @@
 r"""Compute-optimal size and data: minimise the loss over N with D = C / (k N).
 
-For E + A/N^alpha + B/D^beta there is a closed form (Hoffmann et al. 2022, equation 4). Any law of N and D is served
-here by a search in log N over a wide range of tokens per parameter: a coarse grid, three refinements around its least
-point, and a parabola through the last three points, for the estimates, all draws and all budgets at once. An optimum
-at the end of the range means that the law has none, and is said so.
+The search is that of `isoloss.plan.optimum`, for the estimates, all draws and all budgets at once. An optimum at the
+end of its range means that the law has none, and is said so.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isoloss import _core
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, LawError, Notice, OptionError, did_you_mean
+from isoloss.plan.optimum import Plan, Split
+from isoloss.plan.regret import Regret, regret
 from isoloss.stats.design import refuse_ray
 from isoloss.stats.draws import Draws
 from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, format_number, format_si, parse_number
@@ -28,10 +26,8 @@ if TYPE_CHECKING:
     from isoloss.fit.object import Fit
     from isoloss.law.object import BoundLaw
 
-__all__ = ["Allocation", "allocate", "least_loss"]
+__all__ = ["Allocation", "allocate"]
 
-_LEAST_RATIO, _MOST_RATIO = 1e-8, 1e12  # tokens per parameter that are searched
-_COARSE, _FINE, _REFINEMENTS = 65, 17, 3
 _STEP = 1e-3  # relative step of parameters, for slopes of an optimum
 _QUANTITIES = ("N", "D", "tokens_per_parameter", "loss")
 
@@ -59,6 +55,10 @@ class Allocation:
         FLOPs per parameter and token.
     calibrated : bool
         False where the draws allow no confidence interval; `warnings` says why.
+    inference_tokens : float
+        Tokens that the model will serve, whose compute is part of C.
+    plan : Plan or None
+        What `regret` works with.
     warnings : tuple of Notice
         Code ``allocation-unbounded`` where there is no interior optimum.
     """
@@ -73,6 +73,8 @@ class Allocation:
     flops: float
     warnings: tuple[Notice, ...] = ()
     calibrated: bool = True
+    inference_tokens: float = 0.0
+    plan: Plan | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         count = np.size(self.C)
@@ -97,6 +99,37 @@ class Allocation:
         low, high = (show(_item(side, k), digits) for side in self.intervals[name])
         return f"{text} [{low}, {high}]"
 
+    def regret(self, N: ArrayLike | str, *, level: float | None = None) -> Regret:
+        """What it costs to train another size with the same compute.
+
+        Parameters
+        ----------
+        N : float, text such as ``"70B"``, or array_like
+            Parameters; one for each budget, or one for all.
+        level : float, optional
+            Of the intervals; by default that of the allocation.
+
+        Returns
+        -------
+        Regret
+            The loss above the optimum, and the compute with which the best size would reach that loss.
+
+        Raises
+        ------
+        DataError
+            Code ``data-nonpositive``: N is not above zero, or its compute leaves no tokens to train on.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> N, D = [1e8, 1e9, 1e10] * 3, [1e9, 1e10, 1e11, 1e10, 1e11, 1e9, 1e11, 1e9, 1e10]
+        >>> loss = iso.laws.get("chinchilla").bind("besiroglu2024")(N=N, D=D)
+        >>> plan = iso.fit("chinchilla", {"N": N, "D": D, "loss": loss}).allocate(C=5.76e23)
+        >>> print(plan.regret(N="30B"))
+        N 30.0B | D 3.20T | loss 1.982, 0.007770 above the optimum | worth 0.763 of the compute
+        """
+        return regret(self, N, level)
+
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self) if cycle else str(self))
 
@@ -112,6 +145,7 @@ class Allocation:
             "level": self.level,
             "calibrated": self.calibrated,
             "flops": self.flops,
+            "inference_tokens": self.inference_tokens,
             "warnings": [notice.to_dict() for notice in self.warnings],
         }
 
@@ -129,6 +163,7 @@ def allocate(
     level: float,
     fixed: Mapping[str, float],
     interval: str | None = None,
+    inference_tokens: float | str = 0.0,
 ) -> Allocation:
     """Compute-optimal N and D; see `isoloss.fit.object.Fit.allocate`."""
     budget = np.asarray(parse_number(C) if isinstance(C, str) else C, dtype=np.float64)
@@ -137,16 +172,18 @@ def allocate(
         raise DataError(message, code="data-nonpositive", column="C")
     rate = _flops_rate(flops)
     refuse_ray(fit.runs, fit.problem.weights)
-    bound = fit.bound
-    others = _further_variables(bound, fixed)
+    split = Split(
+        bound=fit.bound, rate=rate, others=_further_variables(fit.bound, fixed), served=_served(inference_tokens)
+    )
     budgets = np.atleast_1d(budget)
 
     def optima(params: F64) -> tuple[dict[str, F64], NDArray[np.bool_]]:
-        N, loss, edge = _least(bound, params, budgets, rate, others)
-        D = budgets / (rate * N)
+        N, loss, edge = split.least(params, budgets)
+        D = split.tokens(N, budgets)
         return {"N": N, "D": D, "tokens_per_parameter": D / N, "loss": loss}, edge
 
-    found, edge = optima(fit.vector[None, :] if draws is None else np.vstack([fit.vector, draws.params]))
+    params = fit.vector[None, :] if draws is None else np.vstack([fit.vector, draws.params])
+    found, edge = optima(params)
 
     def shaped(values: F64) -> Any:
         return float(values[0]) if budget.ndim == 0 else values
@@ -179,7 +216,18 @@ def allocate(
             *_warnings(edge),
         ),
         calibrated=draws is None or draws.calibrated(level),
+        inference_tokens=split.served,
+        plan=Plan(split=split, params=params, draws=draws),
     )
+
+
+def _served(tokens: float | str) -> float:
+    """Tokens to be served, checked."""
+    value = parse_number(tokens)
+    if not (math.isfinite(value) and value >= 0.0):
+        message = f"inference_tokens={tokens!r} is not a number of tokens, zero or above"
+        raise OptionError(message, argument="inference_tokens")
+    return value
 
 
 def _errors(draws: Draws, optima: Callable[[F64], dict[str, F64]]) -> dict[str, tuple[F64, F64]]:
@@ -200,17 +248,6 @@ def _errors(draws: Draws, optima: Callable[[F64], dict[str, F64]]) -> dict[str, 
             error = np.sqrt(np.einsum("mjk,mjl,mlk->mk", slope, spread, slope))
         found[name] = (error[0], error[1:])
     return found
-
-
-def least_loss(bound: BoundLaw, params: F64, budget: float) -> tuple[F64, F64]:
-    """Compute-optimal N and its loss at C = 6 N D for parameters (B, p) of a law of N and D.
-
-    Returns
-    -------
-    N, loss : (B,) float64
-    """
-    N, loss, _ = _least(bound, params, np.array([budget]), FLOPS_PER_PARAMETER_TOKEN, {})
-    return N[:, 0], loss[:, 0]
 
 
 def _flops_rate(flops: str | float) -> float:
@@ -239,58 +276,6 @@ def _further_variables(bound: BoundLaw, fixed: Mapping[str, float]) -> dict[str,
         message = f"law {law.name!r} needs a value for {', '.join(missing)} to allocate"
         raise LawError(message, code="law-missing-name", names=missing)
     return {name: float(fixed[name]) for name in further}
-
-
-@lru_cache(maxsize=64)
-def _elementwise(text: str, names: tuple[str, ...], constants: tuple[tuple[str, float], ...]) -> _core.Expression:
-    """The law with its parameters as columns too, so that each draw has its own N."""
-    return _core.Expression(text, variables=list(names), constants=dict(constants))
-
-
-def _least(
-    bound: BoundLaw, params: F64, budget: F64, rate: float, others: Mapping[str, float]
-) -> tuple[F64, F64, NDArray[np.bool_]]:
-    """N (m, k), loss (m, k) and whether the least point is at the end of the range, for m draws and k budgets."""
-    law = bound.law
-    # The parameters stand in the order of the law, which is that of the draws.
-    names = (*law.variables, *law.parameters)
-    constants = {**law.constants, **bound.constants}
-    expression = _elementwise(law.expr, names, tuple(sorted(constants.items())))
-    m, k = len(params), len(budget)
-    own = {name: np.repeat(params[:, j], k) for j, name in enumerate(law.parameters)}
-    lanes = np.tile(budget, m)
-
-    def loss(x: F64) -> F64:
-        """At log N (lanes, g)."""
-        g = x.shape[1]
-        N = np.exp(x).ravel()
-        C = np.repeat(lanes, g)
-        at: dict[str, F64] = {"N": N, "D": C / (rate * N), "C": C}
-        at |= {name: np.full(len(N), value) for name, value in others.items()}
-        at |= {name: np.repeat(values, g) for name, values in own.items()}
-        value = expression.evaluate([at[name] for name in expression.variables], np.empty((1, 0)))[0]
-        return np.where(np.isfinite(value), value, np.inf).reshape(x.shape)
-
-    middle = 0.5 * np.log(lanes / rate)
-    low = middle - 0.5 * math.log(_MOST_RATIO)
-    high = middle - 0.5 * math.log(_LEAST_RATIO)
-    rows = np.arange(len(lanes))
-    edge = np.zeros(len(lanes), dtype=np.bool_)
-    for step in range(_REFINEMENTS + 1):
-        grid = np.linspace(low, high, _COARSE if step == 0 else _FINE, axis=1)
-        values = loss(grid)
-        best = np.argmin(values, axis=1)
-        if step == 0:
-            edge = (best == 0) | (best == grid.shape[1] - 1)
-        inner = np.clip(best, 1, grid.shape[1] - 2)
-        low, high = grid[rows, inner - 1], grid[rows, inner + 1]
-    x, y = grid[rows, inner], values[rows, inner]
-    before, after = values[rows, inner - 1], values[rows, inner + 1]
-    bend = before - 2.0 * y + after
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shift = np.where(bend > 0.0, 0.25 * (high - low) * (before - after) / bend, 0.0)
-    x = np.where(edge, grid[rows, best], x + np.clip(np.nan_to_num(shift), low - x, high - x))
-    return np.exp(x).reshape(m, k), loss(x[:, None]).reshape(m, k), edge.reshape(m, k)
 
 
 def _warnings(edge: NDArray[np.bool_]) -> tuple[Notice, ...]:

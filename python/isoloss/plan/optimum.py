@@ -1,0 +1,147 @@
+r"""The best split of a compute between size and tokens, for any law of N and D.
+
+For E + A/N^alpha + B/D^beta there is a closed form (Hoffmann et al. 2022, equation 4). Any law is served here by a
+search in log N over a wide range of tokens per parameter: a coarse grid, three refinements around its least point, and
+a parabola through the last three points, for many sets of parameters and many budgets at once.
+
+A model that will serve T tokens spends 2 N T of the compute on them (Sardana et al. 2024), so that
+C = k N D + 2 N T and D = C/(k N) - 2 T/k. Of all ways to spend C on both, the least loss is also the cheapest way to
+that loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss import _core
+from isoloss.engine.problem import F64
+from isoloss.units import FLOPS_PER_PARAMETER_TOKEN
+
+if TYPE_CHECKING:
+    from isoloss.law.object import BoundLaw
+    from isoloss.stats.draws import Draws
+
+__all__ = ["Plan", "Split", "least_loss"]
+
+_LEAST_RATIO, _MOST_RATIO = 1e-8, 1e12  # tokens per parameter that are searched
+_COARSE, _FINE, _REFINEMENTS = 65, 17, 3
+_SERVING = 2.0  # FLOPs per parameter and token served
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """How a compute may be spent.
+
+    Attributes
+    ----------
+    bound : BoundLaw
+    rate : float
+        FLOPs per parameter and token of training.
+    others : mapping of str to float
+        Values of the law's further variables.
+    served : float
+        Tokens to be served.
+    """
+
+    bound: BoundLaw
+    rate: float
+    others: Mapping[str, float]
+    served: float = 0.0
+
+    def tokens(self, N: F64, C: F64) -> F64:
+        """Tokens to train on; not above zero where serving takes all."""
+        return np.asarray(C / (self.rate * N) - _SERVING * self.served / self.rate)
+
+    def loss(self, params: F64, N: F64, C: F64) -> F64:
+        """(m, g) losses by parameters (m, p) at sizes and computes (m, g); infinite where there is none."""
+        law = self.bound.law
+        shape = np.broadcast_shapes((len(params), 1), N.shape, C.shape)
+        D = np.broadcast_to(self.tokens(N, C), shape).ravel()
+        able = D > 0.0
+        at: dict[str, F64] = {"D": np.where(able, D, 1.0)}
+        at |= {name: np.broadcast_to(values, shape).ravel() for name, values in (("N", N), ("C", C))}
+        at |= {name: np.full(len(D), value) for name, value in self.others.items()}
+        # The parameters stand in the order of the law, which is that of the draws.
+        at |= {name: np.broadcast_to(params[:, j, None], shape).ravel() for j, name in enumerate(law.parameters)}
+        constants = {**law.constants, **self.bound.constants}
+        names = (*law.variables, *law.parameters)
+        expression = _elementwise(law.expr, names, tuple(sorted(constants.items())))
+        columns = [np.ascontiguousarray(at[name]) for name in expression.variables]
+        value = expression.evaluate(columns, np.empty((1, 0)))[0]
+        return np.where(able & np.isfinite(value), value, np.inf).reshape(shape)
+
+    def least(self, params: F64, C: F64) -> tuple[F64, F64, NDArray[np.bool_]]:
+        """N (m, k), loss (m, k), and whether the least point is at the end of the range.
+
+        Parameters
+        ----------
+        params : (m, p) float64
+        C : (k,) or (m, k) float64
+        """
+        m = len(params)
+        budget = np.broadcast_to(C, (m, np.shape(C)[-1]))
+        k = budget.shape[1]
+        lanes = np.repeat(params, k, axis=0)
+        compute = np.ascontiguousarray(budget).reshape(-1, 1)
+        middle = 0.5 * np.log(compute[:, 0] / self.rate)
+        low = middle - 0.5 * math.log(_MOST_RATIO)
+        high = middle - 0.5 * math.log(_LEAST_RATIO)
+        rows = np.arange(len(lanes))
+        edge = np.zeros(len(lanes), dtype=np.bool_)
+        for step in range(_REFINEMENTS + 1):
+            grid = np.linspace(low, high, _COARSE if step == 0 else _FINE, axis=1)
+            values = self.loss(lanes, np.exp(grid), compute)
+            best = np.argmin(values, axis=1)
+            if step == 0:
+                edge = (best == 0) | (best == grid.shape[1] - 1)
+            inner = np.clip(best, 1, grid.shape[1] - 2)
+            low, high = grid[rows, inner - 1], grid[rows, inner + 1]
+        x, y = grid[rows, inner], values[rows, inner]
+        before, after = values[rows, inner - 1], values[rows, inner + 1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bend = before - 2.0 * y + after
+            shift = np.where(bend > 0.0, 0.25 * (high - low) * (before - after) / bend, 0.0)
+        x = np.where(edge, grid[rows, best], x + np.clip(np.nan_to_num(shift), low - x, high - x))
+        N = np.exp(x)[:, None]
+        return N.reshape(m, k), self.loss(lanes, N, compute).reshape(m, k), edge.reshape(m, k)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What an allocation was made from.
+
+    Attributes
+    ----------
+    split : Split
+    params : (1 + m, p) float64
+        The estimates, then the draws.
+    draws : Draws or None
+    """
+
+    split: Split
+    params: F64
+    draws: Draws | None
+
+
+@lru_cache(maxsize=64)
+def _elementwise(text: str, names: tuple[str, ...], constants: tuple[tuple[str, float], ...]) -> _core.Expression:
+    """The law with its parameters as columns too, so that each draw has its own N."""
+    return _core.Expression(text, variables=list(names), constants=dict(constants))
+
+
+def least_loss(bound: BoundLaw, params: F64, budget: float) -> tuple[F64, F64]:
+    """Compute-optimal N and its loss at C = 6 N D for parameters (B, p) of a law of N and D.
+
+    Returns
+    -------
+    N, loss : (B,) float64
+    """
+    N, loss, _ = Split(bound=bound, rate=FLOPS_PER_PARAMETER_TOKEN, others={}).least(params, np.array([budget]))
+    return N[:, 0], loss[:, 0]
