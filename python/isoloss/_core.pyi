@@ -81,5 +81,20 @@ def search_grid(
     visit: bool = False,
     threads: int = 0,
     progress: Callable[[int, int], object] | None = None,
+    partial: bool = False,
 ) -> dict[str, Any]: ...
+def search_between(
+    definitions: Sequence[tuple[str, str, Mapping[str, float], Mapping[str, str]]],
+    minimize: str,
+    columns: Sequence[str],
+    low: F64,
+    high: F64,
+    reached: F64,
+    close: F64,
+    *,
+    condition: str | None = None,
+    most: int,
+    threads: int = 0,
+    progress: Callable[[int, int], object] | None = None,
+) -> NDArray[np.float64]: ...
 def build_info() -> dict[str, str | int | list[str]]: ...

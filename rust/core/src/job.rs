@@ -65,6 +65,11 @@ impl<'a> Control<'a> {
         self.cancelled.load(Ordering::Relaxed)
     }
 
+    /// Whether a job that was told to stop gives what it has.
+    pub fn is_partial(&self) -> bool {
+        self.partial
+    }
+
     /// Counts work as done.
     pub fn add(&self, count: usize) {
         self.done.fetch_add(count, Ordering::Relaxed);

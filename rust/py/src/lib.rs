@@ -17,7 +17,7 @@ mod _core {
     use isoloss_core::fit::{self, Batch, Constraints, Loss, MAX_ITERATIONS, Objective, Space, Status};
     use isoloss_core::job::Job;
     use isoloss_core::sample;
-    use isoloss_core::search::{Axis, Definition, Query};
+    use isoloss_core::search::{Axis, Between, Definition, Query};
     use isoloss_core::simd::{Level, level};
     use numpy::{
         IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
@@ -283,18 +283,70 @@ mod _core {
         Ok(weights.into_pyarray(py).reshape([draws, clusters.len()])?)
     }
 
+    /// A definition: its name, its text, its constants and its aliases.
+    type Named = (String, String, HashMap<String, f64>, HashMap<String, String>);
+
+    fn definitions_of(given: Vec<Named>) -> Vec<Definition> {
+        let made = |(name, text, constants, aliases): Named| Definition {
+            name,
+            text,
+            constants: constants.into_iter().collect(),
+            aliases: aliases.into_iter().collect(),
+        };
+        given.into_iter().map(made).collect()
+    }
+
+    /// Bounds that no point of some boxes is below.
+    #[pyfunction]
+    #[pyo3(signature = (
+        definitions, minimize, columns, low, high, reached, close, *, condition = None, most, threads = 0, progress = None
+    ))]
+    #[allow(clippy::too_many_arguments)] // named by the stub
+    fn search_between<'py>(
+        py: Python<'py>,
+        definitions: Vec<Named>,
+        minimize: &str,
+        columns: Vec<String>,
+        low: PyReadonlyArrayDyn<'py, f64>,
+        high: PyReadonlyArrayDyn<'py, f64>,
+        reached: PyReadonlyArrayDyn<'py, f64>,
+        close: PyReadonlyArrayDyn<'py, f64>,
+        condition: Option<&str>,
+        most: usize,
+        threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> Result<Bound<'py, PyArray1<f64>>, Failure> {
+        let definitions = definitions_of(definitions);
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let (low, high, reached, close) = (dense(&low)?, dense(&high)?, dense(&reached)?, dense(&close)?);
+        let between = Between {
+            definitions: &definitions,
+            minimize,
+            condition,
+            columns: &columns,
+            low: &low,
+            high: &high,
+            reached: &reached,
+            close: &close,
+            most,
+        };
+        let job = Job::new(threads)?;
+        Ok(watched(py, progress, false, |control| between.run(job, control))?.into_pyarray(py))
+    }
+
     /// Searches a Cartesian grid.
     #[pyfunction]
     #[pyo3(signature = (
         axes, by, definitions, minimize, *, second = None, condition = None, within = None, top = 0, shape = false, tally = false,
-        visit = false, threads = 0, progress = None
+        visit = false, threads = 0, progress = None, partial = false
     ))]
-    #[allow(clippy::too_many_arguments, clippy::type_complexity)] // keyword-only in Python, named by the stub
+    // keyword-only in Python, named by the stub
+    #[allow(clippy::too_many_arguments, clippy::type_complexity, clippy::fn_params_excessive_bools)]
     fn search_grid<'py>(
         py: Python<'py>,
         axes: Vec<(Vec<String>, Vec<PyReadonlyArray1<'py, f64>>, Option<PyReadonlyArray2<'py, f64>>)>,
         by: Vec<usize>,
-        definitions: Vec<(String, String, HashMap<String, f64>, HashMap<String, String>)>,
+        definitions: Vec<Named>,
         minimize: &str,
         second: Option<&str>,
         condition: Option<&str>,
@@ -305,6 +357,7 @@ mod _core {
         visit: bool,
         threads: usize,
         progress: Option<Py<PyAny>>,
+        partial: bool,
     ) -> Result<Bound<'py, PyDict>, Failure> {
         let axes = axes
             .into_iter()
@@ -319,15 +372,7 @@ mod _core {
                 })
             })
             .collect::<Result<Vec<Axis>, Failure>>()?;
-        let definitions: Vec<Definition> = definitions
-            .into_iter()
-            .map(|(name, text, constants, aliases)| Definition {
-                name,
-                text,
-                constants: constants.into_iter().collect(),
-                aliases: aliases.into_iter().collect(),
-            })
-            .collect();
+        let definitions = definitions_of(definitions);
         let job = Job::new(threads)?;
         let query = Query {
             axes: &axes,
@@ -342,13 +387,16 @@ mod _core {
             tally,
             visit,
         };
-        let found = watched(py, progress, false, |control| query.run(job, control))?;
+        let found = watched(py, progress, partial, |control| query.run(job, control))?;
         let (groups, m) = (found.best.len(), axes.len() - by.len());
         let pairs = m * (m + 1) / 2;
         let near = found.count.len();
         let shapes = found.volume.len();
         let out = PyDict::new(py);
         out.set_item("cells", found.cells)?;
+        out.set_item("stopped", found.stopped)?;
+        out.set_item("visited", found.visited.into_pyarray(py))?;
+        out.set_item("known", found.known.into_pyarray(py))?;
         out.set_item("best", found.best.into_pyarray(py))?;
         out.set_item("cell", found.cell.into_pyarray(py))?;
         out.set_item("feasible", found.feasible.into_pyarray(py))?;

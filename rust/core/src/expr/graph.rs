@@ -128,6 +128,7 @@ impl Binary {
             Self::Pow => math::pow(a, b),
             Self::Min => minimum(a, b),
             Self::Max => maximum(a, b),
+            Self::Mod if math::is_far(a, b) => math::modulo_far(a, b),
             Self::Mod => math::modulo(a, b),
             Self::Lt => f64::from(u8::from(a < b)),
             Self::Le => f64::from(u8::from(a <= b)),
@@ -337,9 +338,12 @@ impl Graph {
         let rest = self.binary(Binary::Mod, a, b);
         let whole = self.binary(Binary::Sub, a, rest);
         let quotient = self.binary(Binary::Div, whole, b);
+        // The quotient is whole but for its rounding. Half of one is not added to it, which would not be exact.
+        let below = self.unary(Unary::Floor, quotient);
         let half = self.constant(0.5);
-        let nearest = self.binary(Binary::Add, quotient, half);
-        self.unary(Unary::Floor, nearest)
+        let part = self.binary(Binary::Sub, quotient, below);
+        let up = self.binary(Binary::Lt, half, part);
+        self.binary(Binary::Add, below, up)
     }
 
     // The shorthands below belong to derivation and rewriting: a zero there is structural ("does not depend"),

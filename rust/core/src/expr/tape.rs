@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::graph::{Binary, Graph, Id, Node, Unary};
 use super::part::{Equation, Part, Pass, Work, run_part};
+use crate::simd::math;
 
 /// `N` numbers, aligned to a cache line.
 #[derive(Debug, Clone, Copy)]
@@ -488,6 +489,19 @@ pub(crate) fn run_first<const N: usize, const M: usize>(
                     op, a, Neg, Exp, Log, Log2, Log10, Log1p, Expm1, Sqrt, Tanh, Expit, Erf, Abs, Square, Floor,
                     Softplus, Hold
                 );
+            }
+            Op::Binary(Binary::Mod, a, b) => {
+                each!(a, b => math::modulo(a, b));
+                let (a, b) = (registers.get(inputs, a), registers.get(inputs, b));
+                let mut far = false;
+                for i in 0..M {
+                    far |= math::is_far(a.0[i], b.0[i]);
+                }
+                for i in 0..if far { M } else { 0 } {
+                    if math::is_far(a.0[i], b.0[i]) {
+                        to.0[i] = math::modulo_far(a.0[i], b.0[i]);
+                    }
+                }
             }
             Op::Binary(op, a, b) => {
                 binary!(op, a, b, Add, Sub, Mul, Div, Pow, Min, Max, Mod, Lt, Le, Eq);

@@ -78,7 +78,9 @@ fn widen(low: &[f64], high: &[f64], reach: usize, lower: &mut [f64], higher: &mu
 
 /// Rows that are summed at once, and the lanes of each.
 pub(crate) const ABREAST: usize = 4;
-const EACH: usize = 16;
+const EACH: usize = 8;
+/// Lanes that look for the first and last of the cells within a limit.
+const LOOKS: usize = 16;
 
 /// The least of `offset + values[j]` for each of a few offsets: what is read once serves all of them.
 #[inline(always)]
@@ -176,14 +178,14 @@ fn join(values: &mut [f64], others: &[f64]) -> u64 {
 /// How many of `offset + values[j]` are at most `limit`, the first of them, and one past the last.
 #[inline(always)]
 fn spread(offset: f64, values: &[f64], limit: f64) -> (usize, usize, usize) {
-    let mut count = [0.0; EACH];
-    let mut first = [f64::INFINITY; EACH];
-    let mut last = [f64::INFINITY; EACH];
+    let mut count = [0.0; LOOKS];
+    let mut first = [f64::INFINITY; LOOKS];
+    let mut last = [f64::INFINITY; LOOKS];
     let mut at = 0.0;
-    let (blocks, rest) = values.as_chunks::<EACH>();
+    let (blocks, rest) = values.as_chunks::<LOOKS>();
     macro_rules! look {
         ($block:ident) => {
-            for i in 0..EACH {
+            for i in 0..LOOKS {
                 let hit = offset + $block[i] <= limit;
                 count[i] += if hit { 1.0 } else { 0.0 };
                 // The number of the block, since lanes keep their place; of the last one its negative.
@@ -196,16 +198,16 @@ fn spread(offset: f64, values: &[f64], limit: f64) -> (usize, usize, usize) {
         look!(block);
         at += 1.0;
     }
-    let mut end = [f64::NAN; EACH];
+    let mut end = [f64::NAN; LOOKS];
     end[..rest.len()].copy_from_slice(rest);
     look!(end);
     let mut place = 0.0;
-    for i in 0..EACH {
-        first[i] = first[i] * EACH as f64 + place;
-        last[i] = last[i] * EACH as f64 - place;
+    for i in 0..LOOKS {
+        first[i] = first[i] * LOOKS as f64 + place;
+        last[i] = last[i] * LOOKS as f64 - place;
         place += 1.0;
     }
-    let mut n = EACH;
+    let mut n = LOOKS;
     while n > 1 {
         n /= 2;
         for i in 0..n {

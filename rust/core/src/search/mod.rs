@@ -10,8 +10,10 @@
 //! the results are the same bits on any number of threads and at every instruction set.
 
 mod axes;
+mod bound;
 mod chain;
 mod follow;
+mod interval;
 #[allow(clippy::needless_bitwise_bool)] // `&&` is a branch until the optimiser says otherwise
 mod kernels;
 mod outcome;
@@ -20,12 +22,15 @@ mod plan;
 mod plateau;
 mod ranges;
 mod sheet;
+mod slope;
 mod tables;
 mod top;
+mod valley;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use axes::Axis;
+pub use bound::Between;
 pub use outcome::Outcome;
 pub use plan::Definition;
 
@@ -99,7 +104,7 @@ impl Query<'_> {
     ///
     /// # Errors
     /// [`Error::Syntax`] for a text that cannot be read, [`Error::Option`] and [`Error::Shape`] for axes that cannot be
-    /// searched, [`Error::Interrupted`] when `control` was told to stop.
+    /// searched, [`Error::Interrupted`] when `control` was told to stop and does not take partial results.
     pub fn run(&self, job: Job, control: &Control<'_>) -> Result<Outcome> {
         let level = simd::level::active().map_err(Error::Option)?;
         self.run_at(level, job, control)
@@ -149,19 +154,26 @@ impl Query<'_> {
 
 impl Work<'_> {
     fn run(&self, job: Job, control: &Control<'_>) -> Result<Outcome> {
-        let (parts, mut tally) =
+        let (mut parts, mut tally) =
             self.walk(job, control, self.units, self.units, |desk, unit, tally| self.first(desk, unit, tally))?;
         let mut outcome = Outcome::new(self.plan, self.query);
         for (group, parts) in parts.chunks(self.units_per_group).enumerate() {
             outcome.set(group, parts);
         }
+        outcome.stopped = parts.iter().any(Option::is_none);
         if let Some(tolerance) = self.query.within {
             if self.units_per_group == 1 {
-                for (group, part) in parts.into_iter().enumerate() {
-                    outcome.set_plateau(group, part.plateau.unwrap_or_else(|| self.frame.empty()), part.parts);
+                for (group, part) in parts.iter_mut().enumerate() {
+                    if let Some(part) = part {
+                        let plateau = part.plateau.take().unwrap_or_else(|| self.frame.empty());
+                        outcome.set_plateau(group, plateau, part.parts);
+                    }
                 }
-            } else {
+            } else if !outcome.stopped {
                 self.second(job, control, tolerance, &parts, &mut outcome, &mut tally)?;
+            }
+            if outcome.stopped && self.units_per_group > 1 {
+                tally.clear();
             }
         }
         outcome.tally = tally;
@@ -174,13 +186,15 @@ impl Work<'_> {
         job: Job,
         control: &Control<'_>,
         tolerance: f64,
-        parts: &[Part],
+        parts: &[Option<Part>],
         outcome: &mut Outcome,
         tally: &mut [u32],
     ) -> Result<()> {
         let limits: Vec<f64> = outcome.best.iter().map(|&best| limit(best, tolerance)).collect();
-        let near: Vec<usize> =
-            (0..self.units).filter(|&unit| parts[unit].found.best <= limits[unit / self.units_per_group]).collect();
+        let is_near = |unit: usize| {
+            parts[unit].as_ref().is_some_and(|part| part.found.best <= limits[unit / self.units_per_group])
+        };
+        let near: Vec<usize> = (0..self.units).filter(|&unit| is_near(unit)).collect();
         let (plateaus, counts) = self.walk(job, control, near.len(), self.units + near.len(), |desk, k, tally| {
             let unit = near[k];
             let mut plateau = self.frame.empty();
@@ -192,18 +206,28 @@ impl Work<'_> {
         for (total, count) in tally.iter_mut().zip(counts) {
             *total += count;
         }
-        let mut joined: Vec<Plateau> = (0..outcome.best.len()).map(|_| self.frame.empty()).collect();
+        let mut joined: Vec<Option<Plateau>> = (0..outcome.best.len()).map(|_| Some(self.frame.empty())).collect();
         for (&unit, plateau) in near.iter().zip(plateaus) {
-            joined[unit / self.units_per_group].join(plateau);
+            let group = &mut joined[unit / self.units_per_group];
+            // A group with a part that was not visited has no plateau that one could speak of.
+            match (group.as_mut(), plateau) {
+                (Some(whole), Some(plateau)) => whole.join(plateau),
+                _ => *group = None,
+            }
         }
         for (group, plateau) in joined.into_iter().enumerate() {
-            let parts = self.frame.parts(&plateau);
-            outcome.set_plateau(group, plateau, parts);
+            if let Some(plateau) = plateau {
+                let parts = self.frame.parts(&plateau);
+                outcome.set_plateau(group, plateau, parts);
+            } else {
+                outcome.stopped = true;
+            }
         }
         Ok(())
     }
 
-    /// Runs `visit` for every one of `count` tasks; results in order, and the tallies of all threads together.
+    /// Runs `visit` for every one of `count` tasks; results in order, and the tallies of all threads together. Where the
+    /// job is told to stop and takes partial results, tasks that were not begun have none.
     fn walk<T: Send>(
         &self,
         job: Job,
@@ -211,7 +235,7 @@ impl Work<'_> {
         count: usize,
         total: usize,
         visit: impl Fn(&mut Desk<'_>, usize, &mut Vec<u32>) -> T + Sync,
-    ) -> Result<(Vec<T>, Vec<u32>)> {
+    ) -> Result<(Vec<Option<T>>, Vec<u32>)> {
         let next = AtomicUsize::new(0);
         let chunk = (count / (8 * job.threads()).max(1)).clamp(1, AT_ONCE);
         let tallied = self.groups_per_draw * self.plan.layout.cells_per_group() as usize;
@@ -249,13 +273,22 @@ impl Work<'_> {
                 }
             }
         }
-        let made: Option<Vec<T>> = made.into_iter().collect();
-        Ok((made.ok_or(Error::Interrupted)?, total))
+        if !control.is_partial() && made.iter().any(Option::is_none) {
+            return Err(Error::Interrupted);
+        }
+        Ok((made, total))
     }
 
     fn range(&self, unit: usize) -> std::ops::Range<usize> {
         let start = unit % self.per_sheet * self.pieces_per_unit;
         start..self.pieces.count.min(start + self.pieces_per_unit)
+    }
+
+    /// Cells of a unit.
+    fn cells(&self, unit: usize) -> u64 {
+        let before = |piece| self.pieces.cells_before(piece, self.plan.layout.length);
+        let range = self.range(unit);
+        (before(range.end) - before(range.start)) as u64
     }
 
     /// The flat index within its group of the first cell of a unit's sheet.
@@ -268,12 +301,14 @@ impl Work<'_> {
     fn first(&self, desk: &mut Desk<'_>, unit: usize, tally: &mut [u32]) -> Part {
         let mut top = (self.query.top > 0).then(|| Top::new(self.query.top));
         if !desk.move_to(unit / self.per_sheet) {
-            return Part { found: Found::NONE, cell: 0, top, front: Front::default(), plateau: None, parts: Some(0) };
+            let (cells, front) = (self.cells(unit), Front::default());
+            return Part { cells, found: Found::NONE, cell: 0, top, front, plateau: None, parts: Some(0) };
         }
         let base = self.base(unit);
         let mut front = Front::default();
         let found = desk.search(self.range(unit), base, &mut top, &mut front);
-        let mut part = Part { found, cell: base + found.cell as u64, top, front, plateau: None, parts: Some(0) };
+        let (cells, cell) = (self.cells(unit), base + found.cell as u64);
+        let mut part = Part { cells, found, cell, top, front, plateau: None, parts: Some(0) };
         if let Some(tolerance) = self.query.within
             && self.units_per_group == 1
             && found.best < f64::INFINITY

@@ -13,7 +13,13 @@ use super::top::Top;
 pub struct Outcome {
     /// Cells of each group.
     pub cells: u64,
-    /// The least value; NaN where no cell counts.
+    /// Whether the search was told to stop before its end.
+    pub stopped: bool,
+    /// Cells of each group that were accounted for: all of them unless the search was stopped.
+    pub visited: Vec<u64>,
+    /// Whether the plateau of each group is known: where not, nothing is said of it.
+    pub known: Vec<bool>,
+    /// The least value of the cells that were visited; NaN where none of them counts.
     pub best: Vec<f64>,
     /// Its cell: the flat index in C order over the axes that are not groups; minus one where no cell counts.
     pub cell: Vec<i64>,
@@ -47,13 +53,15 @@ pub struct Outcome {
     pub second: Vec<f64>,
     /// Connected parts; minus one where there were too many stretches to tell.
     pub parts: Vec<i64>,
-    /// For each cell outside the first axis of `by`, in how many of its steps the cell lies on the plateau.
+    /// For each cell outside the first axis of `by`, in how many of its steps the cell lies on the plateau; of the groups
+    /// that were visited, or empty where a search that was stopped cannot tell.
     pub tally: Vec<u32>,
 }
 
 /// What one unit of work found.
 #[derive(Debug)]
 pub(crate) struct Part {
+    pub(crate) cells: u64,
     pub(crate) found: Found,
     /// The best cell within its group.
     pub(crate) cell: u64,
@@ -75,6 +83,9 @@ impl Outcome {
         let shape = if query.shape { near } else { 0 };
         Self {
             cells: layout.cells_per_group(),
+            stopped: false,
+            visited: vec![0; groups],
+            known: vec![false; near],
             best: vec![f64::NAN; groups],
             cell: vec![-1; groups],
             feasible: vec![0; groups],
@@ -97,9 +108,10 @@ impl Outcome {
     }
 
     /// Joins the units of a group, in their order.
-    pub(crate) fn set(&mut self, group: usize, parts: &[Part]) {
+    pub(crate) fn set(&mut self, group: usize, parts: &[Option<Part>]) {
         let mut best = f64::INFINITY;
-        for part in parts {
+        for part in parts.iter().flatten() {
+            self.visited[group] += part.cells;
             self.feasible[group] += part.found.counts.feasible;
             self.nonfinite[group] += part.found.counts.nonfinite;
             if part.found.best < best {
@@ -109,7 +121,7 @@ impl Outcome {
             }
         }
         let mut front = Front::default();
-        for &point in parts.iter().flat_map(|part| &part.front.points) {
+        for &point in parts.iter().flatten().flat_map(|part| &part.front.points) {
             front.insert(point);
         }
         for point in front.points {
@@ -121,7 +133,7 @@ impl Outcome {
         let most = self.top_value.len() / self.best.len().max(1);
         if most > 0 {
             let mut top = Top::new(most);
-            for part in parts {
+            for part in parts.iter().flatten() {
                 if let Some(other) = &part.top {
                     top.join(other.clone());
                 }
@@ -134,6 +146,7 @@ impl Outcome {
     }
 
     pub(crate) fn set_plateau(&mut self, group: usize, plateau: Plateau, parts: Option<u64>) {
+        self.known[group] = true;
         self.count[group] = plateau.count;
         if plateau.count == 0 {
             return;

@@ -138,27 +138,15 @@ impl Plan {
         values: &[&str],
         condition: Option<&str>,
     ) -> Result<Self> {
-        let mut graph = Graph::default();
-        let mut known: HashMap<String, Id> = HashMap::new();
-        let plain = |text: &str| Definition {
-            name: String::new(),
-            text: text.to_owned(),
-            constants: Vec::new(),
-            aliases: Vec::new(),
-        };
-        for definition in definitions {
-            let id = read(&mut graph, &layout, &known, definition)?;
-            known.insert(definition.name.clone(), id);
-        }
-        let mut roots = Vec::new();
-        for text in values {
-            roots.push(read(&mut graph, &layout, &known, &plain(text))?);
-        }
+        let names: Vec<&str> = layout.columns.iter().map(|column| column.name.as_str()).collect();
+        let mut reader = Reader::new(&names, definitions)?;
+        let roots = values.iter().map(|text| reader.read(text)).collect::<Result<Vec<Id>>>()?;
         let mut terms = Vec::new();
         if let Some(text) = condition {
-            let root = read(&mut graph, &layout, &known, &plain(text))?;
-            split(&graph, root, &mut terms);
+            let root = reader.read(text)?;
+            split(&reader.graph, root, &mut terms);
         }
+        let graph = reader.graph;
         Ok(Self::assemble(graph, layout, &roots, &terms))
     }
 
@@ -349,18 +337,46 @@ impl Builder<'_> {
     }
 }
 
-fn read(graph: &mut Graph, layout: &Layout, known: &HashMap<String, Id>, definition: &Definition) -> Result<Id> {
-    parse(&definition.text, graph, &mut |name| {
-        if let Some((_, value)) = definition.constants.iter().find(|(constant, _)| constant == name) {
-            return Some(Symbol::Constant(*value));
+/// Texts over columns and definitions, as nodes of one graph.
+pub(crate) struct Reader<'a> {
+    pub(crate) graph: Graph,
+    columns: &'a [&'a str],
+    known: HashMap<String, Id>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(columns: &'a [&'a str], definitions: &[Definition]) -> Result<Self> {
+        let mut made = Self { graph: Graph::default(), columns, known: HashMap::new() };
+        for definition in definitions {
+            let id = made.define(definition)?;
+            made.known.insert(definition.name.clone(), id);
         }
-        let alias = definition.aliases.iter().find(|(from, _)| from == name);
-        let name = alias.map_or(name, |(_, to)| to.as_str());
-        if let Some(c) = layout.columns.iter().position(|column| column.name == name) {
-            return Some(Symbol::Column(c as u32));
-        }
-        known.get(name).map(|&id| Symbol::Node(id))
-    })
+        Ok(made)
+    }
+
+    pub(crate) fn read(&mut self, text: &str) -> Result<Id> {
+        self.define(&Definition {
+            name: String::new(),
+            text: text.to_owned(),
+            constants: Vec::new(),
+            aliases: Vec::new(),
+        })
+    }
+
+    fn define(&mut self, definition: &Definition) -> Result<Id> {
+        let Self { graph, columns, known } = self;
+        parse(&definition.text, graph, &mut |name| {
+            if let Some((_, value)) = definition.constants.iter().find(|(constant, _)| constant == name) {
+                return Some(Symbol::Constant(*value));
+            }
+            let alias = definition.aliases.iter().find(|(from, _)| from == name);
+            let name = alias.map_or(name, |(_, to)| to.as_str());
+            if let Some(c) = columns.iter().position(|column| *column == name) {
+                return Some(Symbol::Column(c as u32));
+            }
+            known.get(name).map(|&id| Symbol::Node(id))
+        })
+    }
 }
 
 /// The conditions that a chain of `and` joins.

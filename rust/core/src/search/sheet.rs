@@ -4,6 +4,8 @@
 //! not count; then it is reduced. Where the value is a [`Chain`] the least value of a row is known without filling it,
 //! and only rows that matter are filled: the same numbers, to the bit.
 
+use std::ops::Range;
+
 use super::chain::{Chain, Mask, Step};
 use super::kernels::{self, Counts};
 use super::pareto::Front;
@@ -43,6 +45,11 @@ impl Pieces {
         Self { per_row, span, count: per_row * plan.layout.rows }
     }
 
+    /// Cells of a sheet with rows of a length that come before a piece.
+    pub(crate) fn cells_before(self, piece: usize, length: usize) -> usize {
+        piece / self.per_row * length + piece % self.per_row * self.span
+    }
+
     /// Cells of a piece.
     pub(crate) fn span(self) -> usize {
         self.span
@@ -63,8 +70,11 @@ pub(crate) struct Desk<'a> {
     pub(super) mask: Vec<f64>,
     /// The values of the best piece so far.
     pub(super) kept: Vec<f64>,
-    /// For each piece, the least value or NaN where only filling it tells.
+    /// For each piece the least value, once it is known.
     pub(super) least: Vec<f64>,
+    /// For each row of a chain, whether its ends tell its least value: all of its cells that count are then finite.
+    pub(super) sure: Vec<bool>,
+    pub(super) all_sure: bool,
     pub(super) high: Vec<f64>,
     /// What moves along the rows, NaN where it does not count; one stretch after another.
     pub(super) cells: Vec<f64>,
@@ -75,6 +85,8 @@ pub(crate) struct Desk<'a> {
     /// What a condition on cells leaves of each row, and the part of its table that this was read from.
     pub(super) left: Vec<Left>,
     pub(super) left_of: Option<usize>,
+    /// Cells of all rows that keep one stretch.
+    pub(super) left_cells: u64,
     pub(super) ranges: Vec<Ranges>,
 }
 
@@ -102,6 +114,8 @@ impl<'a> Desk<'a> {
             mask: vec![0.0; if plan.masked { pieces.span } else { 0 }],
             kept: vec![0.0; pieces.span],
             least: vec![f64::NAN; pieces.count],
+            sure: vec![false; rows],
+            all_sure: false,
             high: vec![0.0; rows],
             cells: vec![0.0; stretches * layout.length],
             extents: vec![(0.0, 0.0, Counts::default()); stretches],
@@ -110,6 +124,7 @@ impl<'a> Desk<'a> {
             operands: vec![0.0; rows],
             left: vec![Left::Nothing; rows],
             left_of: None,
+            left_cells: 0,
             ranges: Vec::new(),
         }
     }
@@ -135,7 +150,7 @@ impl<'a> Desk<'a> {
     /// values where there are two.
     pub(crate) fn search(
         &mut self,
-        pieces: std::ops::Range<usize>,
+        pieces: Range<usize>,
         base: u64,
         top: &mut Option<Top>,
         front: &mut Front,
@@ -154,7 +169,7 @@ impl<'a> Desk<'a> {
                 self.least[piece] = f64::INFINITY;
                 continue;
             }
-            let known = self.chain.is_some() && !self.least[piece].is_nan();
+            let known = self.chain.is_some() && self.sure[row];
             let counts = if known { self.row_counts(row) } else { self.fill(piece) };
             found.counts.feasible += counts.feasible;
             found.counts.nonfinite += counts.nonfinite;
@@ -199,26 +214,22 @@ impl<'a> Desk<'a> {
 
     /// Calls `run(first cell, number)` for every stretch of cells at most `limit`. `known` says that [`Desk::search`] has
     /// just gone over these pieces.
-    pub(crate) fn within(
-        &mut self,
-        pieces: std::ops::Range<usize>,
-        limit: f64,
-        known: bool,
-        mut run: impl FnMut(usize, usize),
-    ) {
-        let columns = self.columns_within(limit);
-        for piece in pieces {
+    pub(crate) fn within(&mut self, pieces: Range<usize>, limit: f64, known: bool, mut run: impl FnMut(usize, usize)) {
+        let mut valley = self.valley(limit);
+        for piece in self.rows_within(pieces, limit) {
             let (row, start) = self.place(piece);
-            let bound = self.least[piece];
-            let above = (known || self.chain.is_some()) && !bound.is_nan() && !(bound <= limit);
+            let sure = self.chain.is_some() && self.sure[row];
+            let above = (known || sure) && !(self.least[piece] <= limit);
             if above || !self.row_holds(row) {
                 continue;
             }
             let origin = row * self.plan.layout.length + start;
-            if let (Some(columns), false) = (&columns, bound.is_nan()) {
-                let (count, first, end) = self.spread_along(row, columns.clone(), limit);
+            if let (Some(valley), true) = (&mut valley, sure) {
+                let (count, first, end) = self.spread_along(row, valley, limit);
                 if end - first == count {
-                    run(origin + first, count);
+                    if count > 0 {
+                        run(origin + first, count);
+                    }
                     continue;
                 }
             }
@@ -240,6 +251,15 @@ impl<'a> Desk<'a> {
                 from += values[from..end].iter().position(|&x| x <= limit).unwrap_or(end - from);
             }
         }
+    }
+
+    /// The pieces among some that may hold a cell within a limit, from the first to the last.
+    fn rows_within(&self, pieces: Range<usize>, limit: f64) -> Range<usize> {
+        if self.chain.is_none() || !self.all_sure {
+            return pieces;
+        }
+        let (_, first, end) = kernels::spread_of(self.level, 0.0, &self.least[pieces.clone()], limit);
+        pieces.start + first..pieces.start + end
     }
 
     fn place(&self, piece: usize) -> (usize, usize) {
@@ -308,5 +328,10 @@ impl<'a> Desk<'a> {
 
 /// Whether a chain is one sum, so that a row is a number plus what moves along it.
 pub(super) fn is_sum(chain: &Chain) -> bool {
-    !matches!(chain.mask, Mask::Sheet(_)) && matches!(&chain.steps[..], [Step::With(Binary::Add, ..)])
+    !matches!(chain.mask, Mask::Sheet(_)) && has_one_sum(chain)
+}
+
+/// As [`is_sum`], whatever the condition on its cells.
+pub(super) fn has_one_sum(chain: &Chain) -> bool {
+    matches!(&chain.steps[..], [Step::With(Binary::Add, ..)])
 }

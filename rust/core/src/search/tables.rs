@@ -22,7 +22,7 @@ pub(crate) fn globals(plan: &Plan, level: Level, control: &Control<'_>) -> Resul
         tables[slot].clone_from(&plan.layout.columns[column].values);
     }
     for stage in plan.stages.iter().filter(|stage| stage.global) {
-        if control.is_cancelled() {
+        if control.is_cancelled() && !control.is_partial() {
             return Err(Error::Interrupted);
         }
         let size = plan.layout.grid(stage.set);

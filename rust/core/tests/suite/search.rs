@@ -3,7 +3,7 @@
 use isoloss_core::Error;
 use isoloss_core::expr::Expression;
 use isoloss_core::job::{Control, Job};
-use isoloss_core::search::{Axis, Definition, Outcome, Query};
+use isoloss_core::search::{Axis, Between, Definition, Outcome, Query};
 use isoloss_core::simd::Level;
 use proptest::prelude::*;
 
@@ -27,8 +27,21 @@ fn query<'a>(axes: &'a [Axis], by: &'a [usize], text: &'a str, condition: Option
     }
 }
 
-/// Best value, its cell, and how many cells count and lie within a tenth of the best, by group of the first axis.
-fn brute(axes: &[Axis], text: &str, condition: Option<&str>) -> Vec<(f64, i64, u64, u64)> {
+/// What a group holds, from all of its cells written out.
+#[derive(Debug, PartialEq)]
+struct Expected {
+    best: u64,
+    cell: i64,
+    feasible: u64,
+    nonfinite: u64,
+    /// Cells within a tenth of the best, and their first and last steps along both axes.
+    count: u64,
+    low: [u32; 2],
+    high: [u32; 2],
+    top: Vec<(u64, i64)>,
+}
+
+fn brute(axes: &[Axis], text: &str, condition: Option<&str>) -> Vec<Expected> {
     let sizes: Vec<usize> = axes.iter().map(Axis::len).collect();
     let cells: usize = sizes.iter().product();
     let names = ["x", "y", "z"];
@@ -52,18 +65,55 @@ fn brute(axes: &[Axis], text: &str, condition: Option<&str>) -> Vec<(f64, i64, u
     let per_group = cells / sizes[0];
     (0..sizes[0])
         .map(|group| {
-            let counted: Vec<(usize, f64)> = (0..per_group)
+            let allowed: Vec<(usize, f64)> = (0..per_group)
                 .map(|cell| (cell, group * per_group + cell))
-                .filter(|&(_, at)| holds.as_ref().is_none_or(|holds| holds[at] != 0.0) && values[at].is_finite())
+                .filter(|&(_, at)| holds.as_ref().is_none_or(|holds| holds[at] != 0.0))
                 .map(|(cell, at)| (cell, values[at]))
                 .collect();
-            let Some(&(_, first)) = counted.first() else { return (f64::NAN, -1, 0, 0) };
-            let best = counted.iter().fold(first, |best, &(_, x)| if x < best { x } else { best });
-            let (cell, best) = counted.iter().copied().find(|&(_, x)| x == best).unwrap();
-            let near = counted.iter().filter(|&&(_, x)| x <= best + 0.1 * best.abs()).count();
-            (best, i64::try_from(cell).unwrap(), counted.len() as u64, near as u64)
+            let mut counted: Vec<(usize, f64)> = allowed.iter().copied().filter(|(_, x)| x.is_finite()).collect();
+            let best = counted.iter().fold(f64::INFINITY, |best, &(_, x)| if x < best { x } else { best });
+            let first = counted.iter().find(|&&(_, x)| x == best);
+            let limit = best + 0.1 * best.abs();
+            let near: Vec<[u32; 2]> = counted
+                .iter()
+                .filter(|&&(_, x)| x <= limit)
+                .map(|&(cell, _)| [(cell / sizes[2]) as u32, (cell % sizes[2]) as u32])
+                .collect();
+            let end = |pick: fn(u32, u32) -> u32| {
+                let joined = near.iter().copied().reduce(|a, b| [pick(a[0], b[0]), pick(a[1], b[1])]);
+                joined.unwrap_or_default()
+            };
+            let mut made = Expected {
+                best: first.map_or(f64::NAN, |&(_, x)| x).to_bits(),
+                cell: first.map_or(-1, |&(cell, _)| i64::try_from(cell).unwrap()),
+                feasible: counted.len() as u64,
+                nonfinite: (allowed.len() - counted.len()) as u64,
+                count: near.len() as u64,
+                low: end(u32::min),
+                high: end(u32::max),
+                top: vec![(f64::NAN.to_bits(), -1); 3],
+            };
+            counted.sort_by(|a, b| a.1.partial_cmp(&b.1).unwrap().then(a.0.cmp(&b.0)));
+            for (to, &(cell, x)) in made.top.iter_mut().zip(&counted) {
+                *to = (x.to_bits(), i64::try_from(cell).unwrap());
+            }
+            made
         })
         .collect()
+}
+
+fn got(found: &Outcome, group: usize) -> Expected {
+    let pair = |values: &[u32]| [values[2 * group], values[2 * group + 1]];
+    Expected {
+        best: found.best[group].to_bits(),
+        cell: found.cell[group],
+        feasible: found.feasible[group],
+        nonfinite: found.nonfinite[group],
+        count: found.count[group],
+        low: pair(&found.low),
+        high: pair(&found.high),
+        top: (3 * group..3 * group + 3).map(|k| (found.top_value[k].to_bits(), found.top_cell[k])).collect(),
+    }
 }
 
 fn bits(outcome: &Outcome) -> Vec<u64> {
@@ -75,7 +125,9 @@ fn bits(outcome: &Outcome) -> Vec<u64> {
     all
 }
 
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 12] = [
+    "y + z",
+    "abs(y - 1) + abs(z - x)",
     "x + y + z",
     "x - (y * 2 - z)",
     "sqrt(x * (y + z))",
@@ -87,38 +139,86 @@ const TEXTS: [&str; 10] = [
     "tanh(x * y * z)",
     "y",
 ];
-const CONDITIONS: [Option<&str>; 7] = [
-    None,
-    Some("x * y <= 6"),
-    Some("y + z > 2"),
-    Some("z % 2 == 0"),
-    Some("x > 1 and z < 4"),
-    Some("x * y * z <= 10"),
-    Some("x > 1e9"),
+/// Of which conditions are made: on one axis, on two, on all; some of which leave a stretch of a row, some pieces of
+/// it, some nothing.
+const TERMS: [&str; 20] = [
+    "x * y <= 6",
+    "x * y * z <= 10",
+    "y * z <= 8",
+    "y + z > 2",
+    "x + 2 * y >= z",
+    "1 <= y * z < 9",
+    "z < y",
+    "z % 2 == 0",
+    "(y + z) % 3 == 1",
+    "x > 1",
+    "z < 4",
+    "y != 2",
+    "abs(z - y) > 1",
+    "floor(z / 2) == y",
+    "x > 1e9",
+    "z > 1e9",
+    "y < 1e9",
+    "0 < 1",
+    "log(z) < y",
+    "tanh(y * z) < x",
 ];
 
+fn conditions() -> impl Strategy<Value = Option<String>> {
+    let term = prop::sample::select(&TERMS[..]).prop_map(str::to_owned);
+    let some = term.prop_recursive(3, 6, 2, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) and ({b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) or ({b})")),
+            inner.prop_map(|a| format!("not ({a})")),
+        ]
+    });
+    prop::option::weighted(0.85, some)
+}
+
+/// Values of an axis: few distinct ones, so that ties are common; rising, falling to a bottom and rising, or in no
+/// order; some so large that sums overflow.
+fn values(size: impl Strategy<Value = usize>) -> impl Strategy<Value = Vec<f64>> {
+    (size, any::<u64>(), 0..4u8, 0..12u8).prop_map(|(size, seed, kind, large)| {
+        let mut state = seed;
+        let mut random = |n: u64| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) % n
+        };
+        let middle = random(size as u64) as f64;
+        let mut made: Vec<f64> = (0..size)
+            .map(|j| match kind {
+                0 => j as f64 * 0.25,
+                1 => (j as f64 - middle).abs() * 0.125,
+                2 => (j as f64 * 0.125).floor() - 1.0,
+                _ => random(6) as f64 - 1.0,
+            })
+            .collect();
+        if large == 0 {
+            let at = random(size as u64) as usize;
+            made[at] = [1.7e308, -1.7e308][random(2) as usize];
+        }
+        made
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(120))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn a_search_is_what_all_cells_say(
-        x in prop::collection::vec(-1i32..5, 1..5),
-        y in prop::collection::vec(-1i32..5, 1..80),
-        z in prop::collection::vec(-1i32..5, 1..90),
+        x in values(1..4usize),
+        y in values(prop_oneof![1..5usize, 1..80usize]),
+        z in values(prop_oneof![1..10usize, 64..90usize, 64..90usize]),
         text in prop::sample::select(&TEXTS[..]),
-        condition in prop::sample::select(&CONDITIONS[..]),
+        condition in conditions(),
         visit in any::<bool>(),
     ) {
-        let axes: Vec<Axis> = [("x", x), ("y", y), ("z", z)]
-            .iter()
-            .map(|(name, values)| axis(name, &values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>()))
-            .collect();
-        let query = Query { visit, ..query(&axes, &[0], text, condition) };
+        let axes = [axis("x", &x), axis("y", &y), axis("z", &z)];
+        let query = Query { visit, ..query(&axes, &[0], text, condition.as_deref()) };
         let found = query.run(Job::new(1).unwrap(), &Control::silent()).unwrap();
-        for (group, expected) in brute(&axes, text, condition).into_iter().enumerate() {
-            let (best, cell) = (found.best[group], found.cell[group]);
-            prop_assert_eq!(best.to_bits(), expected.0.to_bits(), "{} {}", best, expected.0);
-            prop_assert_eq!((cell, found.feasible[group], found.count[group]), (expected.1, expected.2, expected.3));
+        for (group, expected) in brute(&axes, text, condition.as_deref()).into_iter().enumerate() {
+            prop_assert_eq!(got(&found, group), expected);
         }
         for level in Level::available() {
             for threads in [1, 2] {
@@ -174,4 +274,108 @@ fn a_search_that_is_told_to_stop_stops() {
     let query = query(&axes, &[], "tanh(x * y * z)", None);
     let control = Control::watched(|_, _| false, false);
     assert_eq!(query.run(Job::new(2).unwrap(), &control).unwrap_err(), Error::Interrupted);
+}
+
+#[test]
+fn a_stopped_search_gives_the_groups_it_has_visited() {
+    let values: Vec<f64> = (1..400).map(f64::from).collect();
+    let axes = [axis("x", &values), axis("y", &values), axis("z", &values)];
+    let text = "tanh(x * y - z) + erf(y * z / x) + log(x + y * z)";
+    for by in [vec![0], vec![]] {
+        let query = Query { top: 0, ..query(&axes, &by, text, None) };
+        let whole = query.run(Job::new(2).unwrap(), &Control::silent()).unwrap();
+        let part = query.run(Job::new(1).unwrap(), &Control::watched(|done, _| done == 0, true)).unwrap();
+        assert!(part.stopped && !whole.stopped);
+        let (mut some, mut none) = (0, 0);
+        for group in 0..whole.best.len() {
+            assert_eq!((whole.visited[group], whole.known[group]), (whole.cells, true));
+            if part.visited[group] == whole.cells {
+                some += 1;
+                assert_eq!(part.best[group].to_bits(), whole.best[group].to_bits());
+                assert_eq!((part.cell[group], part.feasible[group]), (whole.cell[group], whole.feasible[group]));
+            }
+            if part.known[group] {
+                assert_eq!(part.count[group], whole.count[group]);
+            }
+            none += usize::from(part.visited[group] == 0);
+            assert!(part.feasible[group] <= part.visited[group]);
+            assert!(!(part.best[group] < whole.best[group]));
+        }
+        if by.is_empty() {
+            assert!(0 < part.visited[0] && part.visited[0] < whole.cells && !part.known[0]);
+        } else {
+            assert!(some > 0 && none > 0, "{some} {none}");
+        }
+    }
+}
+
+/// Texts over boxes, with whether a bound can be brought as close as one likes.
+const LANDSCAPES: [(&str, bool); 14] = [
+    ("x + y", true),
+    ("(x - 1.3)**2 + (y - 0.7 * x)**2", true),
+    ("1.7 + 400 / x**0.34 + 410 / y**0.28", true),
+    ("0.02 * (log(x) + 0.3 * log(y))**2 + 0.01 * (log(y) - 0.5 * log(x * y))**2", true),
+    ("sin_like - x", false),
+    ("abs(x - 1.7) + 3 * abs(y - x)", true),
+    ("max(x - y, y - x, 0.1 * x)", true),
+    ("exp(-x) + tanh(y - x) + erf(x * y) + expit(x - 2 * y)", true),
+    ("sqrt(x) * log1p(y) - log2(x + y) + expm1(-y)", true),
+    ("where(x < y, x + 1, y - 1)", true),
+    ("x**y - y**x", true),
+    ("floor(x) + x % 0.7 + y", false),
+    ("log(x - 1.5) + y / (y - 2)", false),
+    ("min(x, y)**-2 + softplus(x - y)", true),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_point_of_a_box_is_below_its_bound(
+        (text, tight) in prop::sample::select(&LANDSCAPES[..]),
+        low in [0.3..3.0f64, 0.3..3.0f64],
+        wide in [0.0..2.0f64, 0.01..2.0f64],
+        condition in prop::option::of(prop::sample::select(vec!["x * y <= 3", "x < y", "x + y > 2 and x % 0.5 < 0.3"])),
+    ) {
+        let text = text.replace("sin_like", "(x - floor(x + 0.5))**2");
+        let high = [low[0] + wide[0], low[1] + wide[1]];
+        let steps = 33;
+        let at = |k: usize, i: usize| low[k] + (high[k] - low[k]) * f64::from(u32::try_from(i).unwrap()) / 32.0;
+        let points: Vec<[f64; 2]> =
+            (0..steps * steps).map(|i| [at(0, i / steps), at(1, i % steps)].map(f64::abs)).collect();
+        let columns: Vec<Vec<f64>> = (0..2).map(|k| points.iter().map(|point| point[k].clamp(low[k], high[k])).collect()).collect();
+        let values = |text: &str| {
+            let law = Expression::parse(text, &["x", "y"], &[]).unwrap();
+            let used: Vec<&[f64]> =
+                law.variables().iter().map(|name| columns[usize::from(name == "y")].as_slice()).collect();
+            law.evaluate(&used, &[]).unwrap()
+        };
+        let holds = condition.map_or(vec![1.0; points.len()], values);
+        let counted: Vec<f64> =
+            values(&text).into_iter().zip(holds).filter(|(x, holds)| x.is_finite() && *holds != 0.0).map(|(x, _)| x).collect();
+        prop_assume!(!counted.is_empty());
+        let reached = counted.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = counted.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let close = 0.02 * (most - reached) + 1e-9;
+        let between = Between {
+            definitions: &[],
+            minimize: &text,
+            condition,
+            columns: &["x", "y"],
+            low: &low,
+            high: &high,
+            reached: &[reached],
+            close: &[close],
+            most: 30_000,
+        };
+        let bound = between.run(Job::new(1).unwrap(), &Control::silent()).unwrap()[0];
+        prop_assert!(bound <= reached, "{} {}", bound, reached);
+        if tight && condition.is_none() {
+            // The points are 1/32 of the box apart: the least value may be a little below all of them.
+            prop_assert!(bound >= reached - close - 0.15 * (most - reached), "{} {} {}", bound, reached, most);
+            // More boxes tell no other story: a bound is a bound whenever one stops.
+            let early = Between { most: 20, ..between }.run(Job::new(2).unwrap(), &Control::silent()).unwrap()[0];
+            prop_assert!(early <= bound + close);
+        }
+    }
 }

@@ -22,7 +22,7 @@
 //! | [`erf`] | 2 | odd polynomial below 1, `1 - exp(polynomial)` above |
 //! | [`pow`] | 1.1 | double-double logarithm and product, exponential with a correction |
 //! | [`sqrt`], [`floor`] | 0.5, 0 | the instruction |
-//! | [`modulo`] | 0.5 | fused remainder of the rounded quotient; while the quotient is below 2^53 |
+//! | [`modulo`] | 0.5 | fused remainder of the rounded quotient; beyond a quotient of 2^53 [`modulo_far`] |
 //!
 //! Special values are those of IEEE 754-2019 §9.2: infinities, signed zeros, `pow(0, 0) = 1`, a negative base
 //! with an integer exponent, gradual underflow. A NaN result always has the bits of [`f64::NAN`], whatever NaN
@@ -71,7 +71,7 @@ mod tests;
 pub use erf::erf;
 pub use exp::{exp, expit, expm1, tanh};
 pub use log::{ln, log1p, log2, log10, softplus};
-pub use modulo::{floor, modulo};
+pub use modulo::{floor, is_far, modulo, modulo_far};
 pub use pow::{pow, pow_each};
 
 /// Square root, correctly rounded; NaN below zero.

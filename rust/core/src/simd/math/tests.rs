@@ -2,7 +2,10 @@
 
 use super::oracle::{self, Double, Reference};
 use super::special_values::same;
-use super::{erf, exp, expit, expm1, floor, ln, log1p, log2, log10, modulo, pow, pow_each, softplus, sqrt, tanh};
+use super::{
+    erf, exp, expit, expm1, floor, is_far, ln, log1p, log2, log10, modulo, modulo_far, pow, pow_each, softplus, sqrt,
+    tanh,
+};
 use crate::simd::{Kernel, Level};
 
 const INF: f64 = f64::INFINITY;
@@ -181,6 +184,11 @@ fn remainders_are_those_of_whole_numbers() {
         let exact = if b < 0 && exact != 0 { exact + b } else { exact };
         assert_eq!(modulo(a as f64, b as f64), exact as f64, "{a} % {b}");
     }
+    // As Python has it: what is just below zero rounds to the divisor.
+    assert_eq!((modulo(-1e-20, 5.0), modulo(1e-20, -5.0)), (5.0, -5.0));
+    assert!(is_far(1e17, 3.0) && is_far(1.0, INF) && is_far(1e308, 1e-308) && !is_far(9e15, 1.0));
+    assert_eq!((modulo_far(1e17, 3.0), modulo_far(-1e17, 3.0)), (1.0, 2.0)); // 10^17 = 3 k + 1
+    assert_eq!((modulo_far(5.0, INF), modulo_far(-5.0, INF)), (5.0, INF));
     assert!(modulo(1.0, 0.0).is_nan() && modulo(INF, 2.0).is_nan() && modulo(NAN, 2.0).is_nan());
     assert_eq!((floor(-0.5), floor(2.0), floor(1e300)), (-1.0, 2.0, 1e300));
 }
