@@ -156,6 +156,22 @@ def test_the_engine_means_by_an_operator_what_numpy_means():
         assert iso.search("a", axes, where=text).feasible == mask.sum(), text
 
 
+@settings(max_examples=400)
+@given(
+    a=st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**18), 10**18).map(float),
+    b=st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**6), 10**6).map(float),
+)
+def test_remainders_and_whole_quotients_are_those_of_python(a, b):
+    if b == 0.0:
+        return
+    columns = [np.full(70, a), np.full(70, b)]  # a block of vector code and a rest
+    for text, value in (("a % b", a % b), ("a // b", a // b)):
+        got = _core.Expression(text, variables=["a", "b"]).evaluate(columns, np.empty((1, 0)))[0]
+        if text == "a // b" and not (np.isfinite(value) and abs(a / b) < 1e300):
+            continue
+        assert np.all(got == value), (text, a, b, got[0], value)
+
+
 # Plateaus -------------------------------------------------------------------------------------------------------
 
 

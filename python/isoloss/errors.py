@@ -128,6 +128,7 @@ CODES: dict[str, str] = {
     "search-empty": "Loosen the condition, or widen the axes; `feasible` says which groups have cells that count.",
     "search-nonfinite": "Look at the law outside its range, or exclude the cells by a condition.",
     "search-edge": "Widen the axis unless its end is a bound of its own.",
+    "search-unused-axis": "Leave the axis out, or see whether an expression should name one of its columns.",
     "file-schema": "The file is truncated, altered or from another version; write it again.",
 }
 """Every stable code and, in one line, what to do about it."""

@@ -319,6 +319,7 @@ def search(
     refine: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     draws: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     threads: int | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     json: Json = False,
 ) -> int:
     """Search a grid for the settings of the least predicted loss, and all that are nearly as good.
@@ -349,6 +350,8 @@ def search(
         Also search under every bootstrap draw of the fit.
     threads
         Threads to use; all by default.
+    output
+        Also save the search to this JSON file.
     json
         Print the result as JSON and nothing else.
     """
@@ -370,12 +373,14 @@ def search(
             n_threads=threads,
             progress=bars("search"),
         )
+    if output is not None:
+        found.save(output)
     if json:
         _print_json({"command": "search", **found.to_dict()})
     else:
         _render.line(str(found))
     if not np.any(found.feasible):
-        return _refuse("search-empty", "no cell counts: the condition holds nowhere", REFUSED, as_json=False)
+        return _refuse("search-empty", "no cell counts: there is no best one", REFUSED, as_json=False)
     return _verdict(fitted)
 
 

@@ -42,7 +42,7 @@ def run(
         for axis in axes
     ]
     try:
-        return _core.search_grid(
+        found = _core.search_grid(
             given,
             by,
             definitions,
@@ -50,6 +50,7 @@ def run(
             condition=condition,
             threads=watch.threads,
             progress=watch.report,
+            partial=watch.partial,
             **options,
         )
     except _core.ExpressionError as error:
@@ -57,6 +58,8 @@ def run(
         raise LawError(f"the search cannot be read: {error.args[0]}", code="law-syntax") from None
     except ValueError as error:
         raise OptionError(str(error), argument="axes") from None
+    watch.stopped |= found["stopped"]
+    return found
 
 
 def _scale(axis: Axis) -> F64:

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from isoloss.engine.watch import Watch
 from isoloss.errors import OptionError
 from isoloss.gridsearch.args import run
+from isoloss.gridsearch.asked import Asked
 from isoloss.gridsearch.grids import Axis
 from isoloss.gridsearch.make import columns_at, item
-from isoloss.gridsearch.names import DRAW, Names
-from isoloss.gridsearch.result import show
-from isoloss.stats.draws import Draws
+from isoloss.gridsearch.parts import show
 
-__all__ = ["SearchDraws", "search_draws"]
+__all__ = ["SearchDraws", "make_draws", "run_draws"]
 
 F64 = NDArray[np.float64]
 
@@ -35,20 +34,24 @@ class SearchDraws:
     Attributes
     ----------
     best : (m, ...) float64
-        The least value under each draw; NaN where no cell counts.
+        The least value under each draw; NaN where no cell counts, and where an interrupt came first.
     argbest : mapping of str to (m, ...) arrays
         Where it is, by column of the axes that are no groups.
     count : (m, ...) int64
-        Cells within the tolerance of the draw's own best, else the cells that count.
+        Cells within the tolerance of the draw's own best, else the cells that count; -1 where an interrupt came first.
     probability : float64 array or None
         Share of the draws under which each cell lies on the plateau; of the shape of `by` and then of the other axes,
-        in their order. None without a tolerance.
+        in their order. None without a tolerance, and where an interrupt came before it could be told. After an
+        interrupt it is the share of the draws that were finished.
+    found : mapping
+        What the engine gave, from which the rest is made.
     """
 
     best: F64
     argbest: Mapping[str, NDArray[Any]]
     count: NDArray[np.int64]
     probability: F64 | None
+    found: Mapping[str, Any]
 
     def __len__(self) -> int:
         return len(self.best)
@@ -126,41 +129,42 @@ def _quantile(values: F64, shares: F64) -> NDArray[Any]:
     return np.where(empty, np.nan, np.nanquantile(filled, shares, axis=0))
 
 
-def search_draws(
-    axes: tuple[Axis, ...],
-    by: list[int],
-    names: Names,
-    draws: Draws,
-    condition: str | None,
-    *,
-    within: float | None,
-    visit: bool,
-    watch: Watch,
-) -> SearchDraws:
-    """Search under every draw."""
-    columns = {DRAW + name: np.ascontiguousarray(draws.params[:, j]) for j, name in enumerate(draws.names)}
-    drawn = Axis(name="draw", columns=columns, labels={}, unit="category")
-    found = run(
-        (drawn, *axes),
-        [0, *(k + 1 for k in by)],
-        names.with_draws(draws),
-        names.minimize,
-        condition,
-        within=within,
-        tally=within is not None,
-        visit=visit,
+def run_draws(asked: Asked, watch: Watch) -> dict[str, Any]:
+    """Search under every draw: what the engine gives."""
+    drawn = Axis(name="draw", columns=asked.draws, labels={}, unit="category")
+    return run(
+        (drawn, *asked.axes),
+        [0, *(k + 1 for k in asked.by)],
+        asked.drawn or (),
+        asked.minimize,
+        asked.condition,
+        within=asked.within,
+        tally=asked.within is not None,
+        visit=asked.visit,
         watch=watch,
     )
-    groups = tuple(len(axes[k]) for k in by)
-    free = [axis for k, axis in enumerate(axes) if k not in by]
-    shape = (len(draws), *groups)
+
+
+def make_draws(asked: Asked, found: Mapping[str, Any]) -> SearchDraws:
+    """The result from what the engine gave."""
+    draws = len(next(iter(asked.draws.values())))
+    groups = tuple(len(asked.axes[k]) for k in asked.by)
+    shape = (draws, *groups)
+    finished = (found["visited"] == found["cells"]).reshape(shape)
+    count = found["feasible"].astype(np.int64).reshape(shape)
     probability = None
-    if within is not None:
-        cells = found["tally"].reshape(*groups, *(len(axis) for axis in free))
-        probability = cells / max(len(draws), 1)
+    if asked.within is not None:
+        finished = found["known"].reshape(shape)
+        count = found["count"].astype(np.int64).reshape(shape)
+        if len(found["tally"]):
+            cells = found["tally"].reshape(*groups, *(len(axis) for axis in asked.free))
+            done = finished.sum(axis=0).reshape(*groups, *(1 for _ in asked.free))
+            with np.errstate(invalid="ignore"):
+                probability = cells / done
     return SearchDraws(
-        best=found["best"].reshape(shape),
-        argbest=columns_at(free, found["cell"].reshape(shape)),
-        count=found["feasible" if within is None else "count"].astype(np.int64).reshape(shape),
+        best=np.where(finished, found["best"].reshape(shape), np.nan),
+        argbest=columns_at(asked.free, np.where(finished, found["cell"].reshape(shape), -1)),
+        count=np.where(finished, count, -1),
         probability=probability,
+        found=found,
     )

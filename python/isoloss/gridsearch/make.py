@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,25 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.errors import Notice
+from isoloss.gridsearch.asked import Asked
 from isoloss.gridsearch.grids import Axis
-from isoloss.gridsearch.result import Front, Plateau, Search, Top
+from isoloss.gridsearch.parts import Front, Plateau, Top
+from isoloss.gridsearch.result import Search
 from isoloss.units import format_si
 
-__all__ = ["columns_at", "group_columns", "in_order", "item", "make"]
+__all__ = ["columns_at", "group_columns", "in_order", "item", "make", "with_notices"]
 
 
-def make(
-    axes: tuple[Axis, ...],
-    by: list[int],
-    minimize: str,
-    condition: str | None,
-    tolerance: float | None,
-    second: str | None,
-    found: Mapping[str, Any],
-) -> Search:
-    """The result of one call of the engine."""
-    groups = [axes[k] for k in by]
-    free = [axis for k, axis in enumerate(axes) if k not in by]
+def make(asked: Asked, found: Mapping[str, Any]) -> Search:
+    """The result of one call of the engine, without notices."""
+    axes, tolerance = asked.axes, asked.within
+    groups, free = [axes[k] for k in asked.by], asked.free
     shape = tuple(len(axis) for axis in groups)
     cell = found["cell"].reshape(shape)
     feasible = found["feasible"].astype(np.int64).reshape(shape)
@@ -47,22 +42,32 @@ def make(
     nonfinite = found["nonfinite"].astype(np.int64).reshape(shape)
     count = feasible if plateau is None else np.asarray(plateau.count)
     return Search(
-        minimize=minimize,
-        where=condition,
+        minimize=asked.minimize,
+        where=asked.condition,
         axes=axes,
-        by=tuple(axis.name for axis in groups),
+        by=asked.names,
         best=item(found["best"].reshape(shape)),
         argbest={name: item(np.asarray(values)) for name, values in in_order(axes, argbest).items()},
         cell=item(cell),
         count=item(count),
         feasible=item(feasible),
         nonfinite=item(nonfinite),
+        visited=item(found["visited"].astype(np.int64).reshape(shape)),
         cells=math.prod(len(axis) for axis in axes),
         plateau=plateau,
         top=top,
-        front=None if second is None else _fronts(free, shape, (minimize, second), found),
-        warnings=_warnings(free, cell, feasible, nonfinite),
+        front=None if asked.second is None else _fronts(free, shape, (asked.minimize, asked.second), found),
+        asked=asked,
+        found=found,
     )
+
+
+def with_notices(search: Search) -> Search:
+    """The same with what is worth knowing about it."""
+    asked = search.asked
+    cell = np.asarray(search.cell)
+    made = [*_interrupted(search), *_unused(asked), *_empty(search), *_nonfinite(search)]
+    return replace(search, warnings=(*made, *_edges(asked.free, cell)))
 
 
 def item(values: NDArray[Any]) -> Any:
@@ -125,8 +130,8 @@ def _fronts(
 
 
 def _plateau(free: Sequence[Axis], shape: tuple[int, ...], tolerance: float, found: Mapping[str, Any]) -> Plateau:
-    count = found["count"].astype(np.int64).reshape(shape)
-    none = count == 0
+    count = np.where(found["known"], found["count"].astype(np.int64), -1).reshape(shape)
+    none = count <= 0
     low: dict[str, Any] = {}
     high: dict[str, Any] = {}
     extent: dict[str, Any] = {}
@@ -203,27 +208,70 @@ def _moments(
     return center, ridge, spread.reshape(*shape, len(wide))
 
 
-def _warnings(
-    free: Sequence[Axis], cell: NDArray[np.int64], feasible: NDArray[np.int64], nonfinite: NDArray[np.int64]
-) -> tuple[Notice, ...]:
-    made: list[Notice] = []
-    empty = int(np.count_nonzero(feasible == 0))
-    if empty:
-        which = "no cell counts" if feasible.ndim == 0 else f"no cell counts in {empty:,} of {feasible.size:,} groups"
-        message = f"{which}: the condition holds nowhere, or the value is not finite"
-        severe = empty == feasible.size
-        made.append(
-            Notice(
-                code="search-empty",
-                severity="serious" if severe else "warning",
-                message=message,
-                details={"groups": empty},
-            )
+def _interrupted(search: Search) -> list[Notice]:
+    visited, whole = int(np.sum(search.visited)), search.cells
+    details: dict[str, Any] = {"visited": visited, "cells": whole}
+    if visited < whole:
+        message = f"interrupted: {visited:,} of {whole:,} cells were visited; the best is the best of these"
+    elif search.plateau is not None and np.any(np.asarray(search.plateau.count) < 0):
+        message = "interrupted: the best is known, but not what is near it"
+    elif search.asked.refine and search.refined is None:
+        message = "interrupted: the grid was searched, but not between its cells"
+    elif search.asked.drawn is not None and (search.draws is None or search.draws.found["stopped"]):
+        done = (
+            0 if search.draws is None else int(np.all(search.draws.count.reshape(len(search.draws), -1) >= 0, 1).sum())
         )
-    bad = int(nonfinite.sum())
-    if bad:
-        message = f"{format_si(bad)} cells that fulfil the condition have no finite value; they do not count"
-        made.append(Notice(code="search-nonfinite", severity="warning", message=message, details={"cells": bad}))
+        details["draws"] = done
+        message = f"interrupted: {done:,} of {len(next(iter(search.asked.draws.values()))):,} draws were finished"
+    else:
+        return []
+    return [Notice(code="interrupted", severity="serious", message=message, details=details)]
+
+
+def _unused(asked: Asked) -> list[Notice]:
+    return [
+        Notice(
+            code="search-unused-axis",
+            severity="warning",
+            message=f"no expression depends on axis {axis.name}: cells along it are all alike, and are all counted",
+            details={"axis": axis.name},
+        )
+        for axis in asked.unused()
+    ]
+
+
+def _empty(search: Search) -> list[Notice]:
+    feasible = np.asarray(search.feasible)
+    empty = int(np.count_nonzero((feasible == 0) & (np.asarray(search.visited) > 0)))
+    if not empty:
+        return []
+    which = "no cell counts" if feasible.ndim == 0 else f"no cell counts in {empty:,} of {feasible.size:,} groups"
+    if search.where is None:
+        why = "the value is nowhere finite"
+    elif np.any(search.nonfinite):
+        why = "where the condition holds the value is not finite"
+    else:
+        why = "the condition holds nowhere"
+    return [
+        Notice(
+            code="search-empty",
+            severity="serious" if empty == feasible.size else "warning",
+            message=f"{which}: {why}",
+            details={"groups": empty},
+        )
+    ]
+
+
+def _nonfinite(search: Search) -> list[Notice]:
+    bad = int(np.sum(search.nonfinite))
+    if not bad:
+        return []
+    message = f"{format_si(bad)} cells that fulfil the condition have no finite value; they do not count"
+    return [Notice(code="search-nonfinite", severity="warning", message=message, details={"cells": bad})]
+
+
+def _edges(free: Sequence[Axis], cell: NDArray[np.int64]) -> list[Notice]:
+    made: list[Notice] = []
     left = np.where(cell < 0, 0, cell)
     for axis in reversed(free):
         left, step = np.divmod(left, len(axis))
@@ -234,4 +282,4 @@ def _warnings(
             message = f"the best cell is at an end of axis {axis.name}{where}: a wider axis may have a better one"
             details = {"axis": axis.name, "groups": groups}
             made.append(Notice(code="search-edge", severity="info", message=message, details=details))
-    return tuple(made)
+    return made

@@ -1,13 +1,15 @@
-r"""The best point between cells, and how far the best cell is from it. See `isoloss.search`.
+r"""The best point between cells, and how far the best cell is from it. Private; see `isoloss.search`.
 
 Around the best cell of each group lies a box that reaches to its neighbours. In it the least value is found by
 comparing a point with all points a step away along any of the ordered axes, moving to the best of them, and halving the
 step when none is better, until the step is 2^-30 of that of the grid: derivatives are not needed, and all groups move
 at once.
 
-If the value is convex in the coordinates of the axes (log2 where these are above zero), the slopes on either side of
-the point found bound the value in the whole box: f(y) >= f(x) - sum_i max(0, -s_i^+ r_i^+, s_i^- r_i^-), where s_i^+
-and s_i^- are the slopes to the points a little above and below x along axis i and r_i the ways to the ends of the box.
+How much lower the value can be anywhere in the box is *proven*, for any expression: by interval arithmetic over parts
+of the box, with slopes over each part from exact derivatives, in ever smaller parts until the bound is close to what
+was found (branch and bound; E. Hansen and G. W. Walster, *Global Optimization Using Interval Analysis*, 2nd ed. 2004).
+Nothing is assumed of the shape. Where the parts run out first the bound is wider than need be, but holds; an expression
+of which intervals know nothing (a root, a sum over a table) has no bound, and that is said.
 """
 
 from __future__ import annotations
@@ -21,19 +23,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss import _core
+from isoloss.engine.watch import Watch
 from isoloss.errors import OptionError
+from isoloss.gridsearch.asked import Asked
 from isoloss.gridsearch.grids import Axis
 from isoloss.gridsearch.make import item
 from isoloss.gridsearch.names import Definition
-from isoloss.gridsearch.result import Search, show
+from isoloss.gridsearch.parts import show
+from isoloss.gridsearch.result import Search
 
 __all__ = ["Refined", "refine"]
 
 F64 = NDArray[np.float64]
 _HALVINGS = 30
-_NEAR = 2.0**-10
-"""How far from the point found its slopes are taken, as a share of the grid's step."""
 _MOST_AXES = 6
+_PARTS = 400_000
+"""Parts of boxes that are looked at for the bounds of all groups together."""
+_MOST_PARTS, _LEAST_PARTS = 20_000, 100
+"""Most and fewest parts for one group."""
+_CLOSE = 0.01
+"""A bound is close enough within this share of the gap, or ..."""
+_EXACT = 1e-10
+"""... within this share of the value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -49,9 +60,8 @@ class Refined:
     gap : float or array
         How much the best cell is above `best`.
     bound : float or array
-        How much the best cell can be above any point of the box, if the value is convex in it; `gap` and a margin.
-    convex : bool or array
-        Whether the values at the neighbours of the best cell are those of a convex function: no such test proves it.
+        No point of the box that fulfils the condition has a value more than this below that of the best cell: proven,
+        whatever the expression. Infinite where nothing can be proven.
     step : mapping of str to float
         The widest step of each ordered axis, in octaves where its values are above zero.
     """
@@ -60,17 +70,17 @@ class Refined:
     at: Mapping[str, Any]
     gap: Any
     bound: Any
-    convex: Any
     step: Mapping[str, float]
 
     def lines(self) -> list[str]:
         """For a terminal; of a search without groups."""
         if np.ndim(self.best):
-            gap = np.asarray(self.gap)
-            return [f"between cells at most {np.nanmax(gap, initial=0.0):.2g} less"]
+            gap, bound = np.nanmax(self.gap, initial=0.0), np.nanmax(self.bound, initial=0.0)
+            return [f"between cells up to {gap:.2g} less, {_proven(bound)}"]
+        if not np.isfinite(self.best):
+            return []
         at = ", ".join(f"{name} {show(name, value)}" for name, value in self.at.items())
-        known = f", at most {self.bound:.2g} if convex" if self.convex else ""
-        return [f"between cells {self.best:.9g} at {at}: {self.gap:.2g} less{known}"]
+        return [f"between cells {self.best:.9g} at {at}: {self.gap:.2g} less, {_proven(self.bound)}"]
 
     def __repr__(self) -> str:
         return f"Refined(gap={np.max(self.gap):.2g})"
@@ -82,7 +92,11 @@ class Refined:
         printer.text(repr(self) if cycle else str(self))
 
 
-def refine(search: Search, definitions: Sequence[Definition], minimize: str, condition: str | None) -> Refined:
+def _proven(bound: float) -> str:
+    return f"proven at most {bound:.2g}" if np.isfinite(bound) else "no bound is proven"
+
+
+def refine(search: Search, asked: Asked, watch: Watch) -> Refined:
     """Look between the cells around the best one of each group."""
     moving = [axis for axis in search.axes if axis.name not in search.by and axis.ordered and len(axis) > 1]
     if len(moving) > _MOST_AXES:
@@ -91,7 +105,7 @@ def refine(search: Search, definitions: Sequence[Definition], minimize: str, con
     shape = np.shape(search.best)
     still = {name: np.ravel(values) for name, values in search.argbest.items()}
     found = np.isfinite(np.ravel(search.best))
-    evaluate = _evaluator(definitions, minimize, condition)
+    evaluate = _evaluator(asked.definitions, asked.minimize, asked.condition)
 
     def value(x: F64) -> F64:
         """(g, k) values at coordinates (g, k, m); infinite where a point does not count."""
@@ -104,10 +118,8 @@ def refine(search: Search, definitions: Sequence[Definition], minimize: str, con
     start, low, high, step = _boxes(moving, still)
     x, least = start.copy(), np.where(found, np.ravel(search.best), np.inf)
     turns = np.array([turn for turn in product((-1.0, 0.0, 1.0), repeat=len(moving)) if any(turn)])
-    convex = _looks_convex(value, start, low, high, turns, least)
     if len(turns):
         x, least = _descend(value, x, least, low, high, step, turns)
-    margin = _margin(value, x, least, low, high, step) if len(turns) else np.zeros(len(x))
     best = np.where(found, least, np.nan)
     gap = np.ravel(search.best) - best
     at = dict(still)
@@ -115,12 +127,12 @@ def refine(search: Search, definitions: Sequence[Definition], minimize: str, con
         here = np.exp2(x[:, j]) if axis.unit == "octaves" else x[:, j]
         # A point that has not moved is the cell itself, to the bit.
         at[axis.name] = np.where(x[:, j] == start[:, j], still[axis.name], here)
+    bound = np.ravel(search.best) - _least(asked, moving, still, best, gap, watch)
     return Refined(
         best=item(best.reshape(shape)),
         at={name: item(np.asarray(values).reshape(shape)) for name, values in at.items()},
         gap=item(gap.reshape(shape)),
-        bound=item((gap + margin).reshape(shape)),
-        convex=item((convex & found).reshape(shape)),
+        bound=item(np.where(found, np.maximum(bound, gap), np.nan).reshape(shape)),
         step={axis.name: axis.step for axis in moving},
     )
 
@@ -160,36 +172,31 @@ def _descend(
     return x, least
 
 
-def _margin(value: Callable[[F64], F64], x: F64, least: F64, low: F64, high: F64, step: F64) -> F64:
-    """How much lower than at x a convex function can be anywhere in the box, by its slopes on either side of x."""
-    total = np.zeros(len(x))
-    for j in range(x.shape[1]):
-        near = np.zeros(x.shape[1])
-        near[j] = 2.0 * _NEAR
-        above = np.minimum(x + near * step, high)
-        below = np.maximum(x - near * step, low)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = value(np.stack([above, below], axis=1))
-            rise = (values[:, 0] - least) / (above - x)[:, j]
-            fall = (least - values[:, 1]) / (x - below)[:, j]
-        up = np.where(above[:, j] > x[:, j], -rise * (high - x)[:, j], 0.0)
-        down = np.where(below[:, j] < x[:, j], fall * (x - low)[:, j], 0.0)
-        total += np.maximum(0.0, np.maximum(np.nan_to_num(up, posinf=np.inf), np.nan_to_num(down, posinf=np.inf)))
-    return total
-
-
-def _looks_convex(
-    value: Callable[[F64], F64], start: F64, low: F64, high: F64, turns: F64, least: F64
-) -> NDArray[np.bool_]:
-    """Whether the mean of the values on opposite sides is nowhere below the value between them."""
-    convex = np.ones(len(start), dtype=np.bool_)
-    reach = np.minimum(high - start, start - low)
-    for turn in turns[: len(turns) // 2]:
-        sides = np.stack([start + turn * reach, start - turn * reach], axis=1)
-        values = value(sides)
-        with np.errstate(invalid="ignore"):  # infinite where no cell counts
-            convex &= ~(0.5 * (values[:, 0] + values[:, 1]) < least - 1e-14 * np.abs(least))
-    return convex
+def _least(asked: Asked, moving: Sequence[Axis], still: Mapping[str, Any], best: F64, gap: F64, watch: Watch) -> F64:
+    """For each group a number that no point of its box is below; minus infinity where none is proven."""
+    names = [name for name, values in still.items() if values.dtype.kind == "f"]
+    low = np.column_stack([still[name] for name in names])
+    high = low.copy()
+    for axis in moving:
+        values = np.sort(axis.columns[axis.name])
+        at = np.searchsorted(values, np.nan_to_num(still[axis.name], nan=values[0])).clip(0, len(values) - 1)
+        column = names.index(axis.name)
+        low[:, column] = values[np.maximum(at - 1, 0)]
+        high[:, column] = values[np.minimum(at + 1, len(values) - 1)]
+    close = np.maximum(_CLOSE * gap, _EXACT * np.abs(best))
+    most = min(max(_PARTS // max(len(best), 1), _LEAST_PARTS), _MOST_PARTS)
+    return _core.search_between(
+        asked.definitions,
+        asked.minimize,
+        names,
+        low,
+        high,
+        best,
+        np.nan_to_num(close),
+        condition=asked.condition,
+        most=most,
+        threads=watch.threads,
+    )
 
 
 def _evaluator(

@@ -9,176 +9,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.errors import Notice
+from isoloss import store
+from isoloss.engine.watch import OnInterrupt, Progress, Watch
+from isoloss.errors import DataError, Notice, OptionError
 from isoloss.gridsearch.grids import Axis
+from isoloss.gridsearch.parts import Front, Plateau, Top, show
 from isoloss.runs.table import make_frame
-from isoloss.units import format_number, format_si
+from isoloss.units import format_number, parse_number
 
 if TYPE_CHECKING:
+    from os import PathLike
+
+    from matplotlib.axes import Axes
+
+    from isoloss.gridsearch.asked import Asked
     from isoloss.gridsearch.draws import SearchDraws
     from isoloss.gridsearch.refine import Refined
 
-__all__ = ["Front", "Plateau", "Search", "Top", "show"]
+__all__ = ["Search"]
 
-F64 = NDArray[np.float64]
-_COUNTS = frozenset({"N", "D", "batch", "U", "S"})
 _SHOWN = 12
 """Groups that are printed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
-class Plateau:
-    """All cells within a tolerance of the best, in each group; arrays of the shape of `by`.
-
-    Attributes
-    ----------
-    within : float
-        The tolerance t: ``value <= best + t * abs(best)``.
-    count : int array
-        Cells on the plateau.
-    low, high : mapping of str to arrays
-        The box: least and largest value of each axis that is no group, over the cells of the plateau. NaN where no cell
-        counts. Tables have the first and last step that occurs.
-    extent : mapping of str to arrays
-        Length of the box along each ordered axis, first to last cell, in octaves or in the values' unit.
-    volume : float array
-        Volume of the plateau: each cell counts as half the way to its neighbours along every ordered axis.
-    center : mapping of str to arrays
-        Mean place of the plateau along each ordered axis, as a value of the axis.
-    parts : int array
-        Connected parts: cells touch where they are neighbours along one ordered axis. Minus one where the plateau is
-        cut into more than 2^24 stretches, which are too many to tell.
-    ridge : mapping of str to arrays
-        Unit vector along which the plateau is longest, by ordered axis, in octaves (or values); its largest component
-        is above zero. NaN where the plateau has no longest direction.
-    spread : float array of shape (..., ordered axes)
-        Standard deviations of the plateau along its principal directions, longest first.
-    """
-
-    within: float
-    count: Any
-    low: Mapping[str, Any]
-    high: Mapping[str, Any]
-    extent: Mapping[str, Any]
-    volume: Any
-    center: Mapping[str, Any]
-    parts: Any
-    ridge: Mapping[str, Any]
-    spread: Any
-
-    def __str__(self) -> str:
-        if np.ndim(self.count):
-            return f"plateaus within {100 * self.within:g} % of {np.size(self.count):,} groups"
-        lines = [f"within {100 * self.within:g} %: {int(self.count):,} cells"]
-        if not self.count:
-            return lines[0]
-        if self.parts >= 0:
-            lines[0] += f" in {int(self.parts):,} connected part{'' if self.parts == 1 else 's'}"
-        for name in self.low:
-            low, high = show(name, self.low[name]), show(name, self.high[name])
-            reach = f", {format_number(float(self.extent[name]), 3)} octaves" if self._octaves(name) else ""
-            lines.append(f"{name} {low}" + (f" .. {high}{reach}" if high != low else ""))
-        if len(self.ridge) > 1 and all(np.isfinite(value) for value in self.ridge.values()):
-            along = ", ".join(f"{name} {format_number(float(value), 3)}" for name, value in self.ridge.items())
-            lines.append(f"longest along {along}")
-        return "\n  ".join(lines)
-
-    def _octaves(self, name: str) -> bool:
-        low, high = self.low[name], self.high[name]
-        return (
-            name in self.extent
-            and bool(low > 0)
-            and bool(np.isclose(self.extent[name], abs(np.log2(high) - np.log2(low)), rtol=1e-9, atol=1e-12))
-        )
-
-    def __repr__(self) -> str:
-        return f"Plateau(within={self.within:g}, {np.size(self.count):,} groups)"
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
-class Top:
-    """The least cells in order; arrays of the shape of `by`, with one more dimension for the rank.
-
-    Attributes
-    ----------
-    value : float array
-        NaN where there are fewer cells.
-    at : mapping of str to arrays
-        The value of each column at each cell.
-    cell : int array
-        Flat index of each cell in C order over the axes that are no groups; -1 where there are fewer.
-    """
-
-    value: F64
-    at: Mapping[str, NDArray[Any]]
-    cell: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return int(self.value.shape[-1])
-
-    def __str__(self) -> str:
-        if self.value.ndim > 1:
-            return f"the {len(self)} best cells of {self.value[..., 0].size:,} groups"
-        rows = [
-            f"{rank + 1:>3}  {format_number(float(value), 6)}  "
-            + ", ".join(f"{name} {show(name, column[rank])}" for name, column in self.at.items())
-            for rank, value in enumerate(self.value)
-            if np.isfinite(value)
-        ]
-        return "\n".join(rows)
-
-    def __repr__(self) -> str:
-        return f"Top({len(self)} cells of {self.value[..., 0].size:,} groups)"
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
-class Front:
-    """Cells that no other cell of their group beats in two values at once, by the first value.
-
-    Attributes
-    ----------
-    names : (str, str)
-        The two expressions.
-    first, second : (k,) float64
-        Their values: the first rises, the second falls. Of cells equal in both the first in order is listed.
-    at : mapping of str to (k,) arrays
-        The value of each column that is no group.
-    cell : (k,) int64
-        Flat indices over the axes that are no groups.
-    """
-
-    names: tuple[str, str]
-    first: F64
-    second: F64
-    at: Mapping[str, NDArray[Any]]
-    cell: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    def to_frame(self, backend: str = "dict") -> Any:
-        """A row for each cell: the two values under their names, then the columns."""
-        return make_frame({self.names[0]: self.first, self.names[1]: self.second, **self.at}, backend)
-
-    def __str__(self) -> str:
-        lines = [f"{len(self):,} cells that none beats in both {self.names[0]} and {self.names[1]}"]
-        step = max(1, len(self) // 8)
-        for k in range(0, len(self), step):
-            at = ", ".join(f"{name} {show(name, column[k])}" for name, column in self.at.items())
-            lines.append(f"  {show(self.names[0], self.first[k])}  {show(self.names[1], self.second[k])}  {at}")
-        return "\n".join(lines)
-
-    def __repr__(self) -> str:
-        return f"Front({len(self):,} cells, {self.names[0]} against {self.names[1]})"
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -198,7 +49,8 @@ class Search:
     by : tuple of str
         Axes that are groups.
     best : float or array
-        The least value, the very number that the law gives at `argbest`; NaN where no cell counts.
+        The least value, the very number that the law gives at `argbest`; NaN where no cell counts. Where `visited` is
+        less than the cells of a group, the least of those.
     argbest : mapping of str to value or array
         The value of every column at the best cell, those of the groups included; ties go to the first cell in C order
         of the axes. NaN (or an empty text) where no cell counts.
@@ -210,6 +62,8 @@ class Search:
         Cells that fulfil the condition and have a finite value.
     nonfinite : int or array
         Cells that fulfil the condition but have no finite value; they do not count.
+    visited : int or array
+        Cells that were accounted for: all, unless an interrupt came first (`on_interrupt`).
     cells : int
         Cells of the whole grid.
     plateau : Plateau or None
@@ -221,7 +75,10 @@ class Search:
         The same search under every draw.
     warnings : tuple of Notice
         Code ``search-empty`` where groups have no cell that counts, ``search-nonfinite`` where cells have no finite
-        value, ``search-edge`` where the best cell of an ordered axis is its first or last.
+        value, ``search-edge`` where the best cell of an ordered axis is its first or last, ``search-unused-axis`` where
+        no expression depends on an axis, ``interrupted`` where the search was stopped.
+    asked, found : Asked, mapping
+        What was asked in the words of the engine, and what it gave: from these the rest is made, saved and repeated.
     """
 
     minimize: str
@@ -234,7 +91,10 @@ class Search:
     count: Any
     feasible: Any
     nonfinite: Any
+    visited: Any
     cells: int
+    asked: Asked
+    found: Mapping[str, Any]
     plateau: Plateau | None = None
     top: Top | None = None
     front: Front | tuple[Front, ...] | None = None
@@ -247,6 +107,118 @@ class Search:
         """The columns of the groups, each (g,) over the groups in order."""
         shape = np.shape(self.best)
         return {name: np.broadcast_to(self.argbest[name], shape).ravel() for name in _columns(self.axes, self.by)}
+
+    def point(self, **group: Any) -> dict[str, Any]:
+        """The best cell of one group as plain values, ready to be handed on.
+
+        Parameters
+        ----------
+        **group : float or text
+            A value of each axis of `by`, as in ``C=1e24`` or ``N="7B"``: of a table, a label or a number of any column.
+
+        Returns
+        -------
+        dict of str to float or str
+            Every column.
+
+        Raises
+        ------
+        DataError
+            Code ``search-empty``: no cell of the group counts, so there is no best one.
+        OptionError
+            Code ``option``: names that are not those of `by`, or a value that its axis does not have.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> found = iso.search("(x - y)**2 + x", {"x": [0.5, 1.0], "y": [0.0, 1.0]}, by="y", where="x > y")
+        >>> found.point(y=0)
+        {'x': 0.5, 'y': 0.0}
+        >>> found.point(y=1)
+        Traceback (most recent call last):
+        isoloss.errors.DataError: no cell counts where y is 1: there is no best one
+        """
+        at = self._group(group)
+        if not np.asarray(self.feasible)[at]:
+            which = ", ".join(f"{name} is {value}" for name, value in group.items())
+            raise DataError(
+                f"no cell counts{f' where {which}' if which else ''}: there is no best one", code="search-empty"
+            )
+        return {name: np.asarray(values)[at].item() for name, values in self.argbest.items()}
+
+    def _group(self, given: Mapping[str, Any]) -> tuple[int, ...]:
+        """The place of a group among the groups."""
+        if set(given) != set(self.by):
+            wanted = ", ".join(self.by) or "no name at all"
+            raise OptionError(f"a group of this search is told by {wanted}, not by {', '.join(given) or 'nothing'}")
+        place = []
+        for name in self.by:
+            axis = next(axis for axis in self.axes if axis.name == name)
+            steps = _steps_at(axis, given[name])
+            if not len(steps):
+                raise OptionError(f"axis {name} has no value {given[name]!r}", argument=name)
+            place.append(int(steps[0]))
+        return tuple(place)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the search to a JSON file: what was asked and what was found, to the bit. `isoloss.load` reads it.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile, pathlib
+        >>> import isoloss as iso
+        >>> found = iso.search("(x - 0.3)**2", {"x": iso.linspace(0, 1, 11)})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     found.save(pathlib.Path(folder) / "search.json")
+        ...     again = iso.load(pathlib.Path(folder) / "search.json")
+        >>> again.argbest == found.argbest and again.rerun().best == found.best
+        True
+        """
+        store.save(self, "isoloss.search", path)
+
+    def rerun(
+        self,
+        *,
+        n_threads: int | None = None,
+        progress: Progress | None = None,
+        on_interrupt: OnInterrupt = "raise",
+    ) -> Search:
+        """Search again: the same bits, from what is in this result or its file alone."""
+        from isoloss.gridsearch.search import answer
+
+        return answer(self.asked, Watch(progress, on_interrupt, n_threads=n_threads))
+
+    def plot_parallel(self, *, ax: Axes | None = None) -> Axes:
+        """Draw the best cells, or those listed by ``top=``, as lines across parallel axes, coloured by their value.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        DataError
+            Code ``search-empty``: no cell counts.
+        """
+        from isoloss.hparams.plots import parallel_coordinates
+
+        value, at = (self.best, self.argbest) if self.top is None else (self.top.value, self.top.at)
+        values = np.ravel(value)
+        if not np.isfinite(values).any():
+            raise DataError("no cell counts: there is nothing to draw", code="search-empty")
+        columns = {name: np.broadcast_to(column, np.shape(value)).ravel() for name, column in at.items()}
+        # What never varies is no axis to read off; texts have no place on one.
+        varied = {name: x for name, x in columns.items() if x.dtype.kind == "f" and len(np.unique(x)) > 1}
+        return parallel_coordinates({**(varied or columns), self.minimize: values}, ax=ax)
 
     def to_frame(self, backend: str = "dict") -> Any:
         """A row for each group.
@@ -293,6 +265,7 @@ class Search:
             "count": _plain(self.count),
             "feasible": _plain(self.feasible),
             "nonfinite": _plain(self.nonfinite),
+            "visited": _plain(self.visited),
         }
         if self.plateau is not None:
             made["plateau"] = {
@@ -316,7 +289,6 @@ class Search:
                 "at": {name: _plain(values) for name, values in self.refined.at.items()},
                 "gap": _plain(self.refined.gap),
                 "bound": _plain(self.refined.bound),
-                "convex": _plain(self.refined.convex),
                 "step": _plain(dict(self.refined.step)),
             }
         if self.draws is not None:
@@ -334,6 +306,9 @@ class Search:
         where = f" where {self.where}" if self.where else ""
         lines = [f"least {self.minimize} of {self.cells:,} cells{where}: {grid}{by}"]
         counted = int(np.sum(self.feasible))
+        if not counted:
+            # All else would be blanks; the notice says why.
+            return "\n".join([*lines, *(f"  {notice}" for notice in self.warnings)])
         if counted != self.cells:
             lines.append(f"  {counted:,} cells count")
         lines += [f"  {line}" for line in (self._table() if self.by else self._single())]
@@ -348,7 +323,7 @@ class Search:
 
     def _single(self) -> list[str]:
         at = ", ".join(f"{name} {show(name, value)}" for name, value in self.argbest.items())
-        lines = [f"best {format_number(float(self.best), 6)} at {at}"] if self.feasible else []
+        lines = [f"best {format_number(float(self.best), 6)} at {at}"]
         if self.plateau is not None:
             lines += str(self.plateau).splitlines()
         if self.top is not None:
@@ -384,22 +359,20 @@ class Search:
         printer.text(repr(self) if cycle else self.summary())
 
 
+def _steps_at(axis: Axis, value: Any) -> NDArray[Any]:
+    """The steps of an axis at which one of its columns has a value."""
+    found = [labels == str(value) for labels in axis.labels.values()]
+    try:
+        number = parse_number(value)
+    except (DataError, TypeError, ValueError):
+        number = np.nan
+    found += [np.isclose(column, number, rtol=1e-9, atol=0.0) for column in axis.columns.values()]
+    return np.flatnonzero(np.any(found, axis=0))
+
+
 def _columns(axes: tuple[Axis, ...], by: tuple[str, ...]) -> list[str]:
     named = {axis.name: axis for axis in axes}
     return [column for name in by for column in named[name].names]
-
-
-def show(name: str, value: Any) -> str:
-    """A value as it is printed, by the name of its column."""
-    if isinstance(value, str):
-        return value
-    number = float(value)
-    if not np.isfinite(number):
-        return "-"
-    if name in _COUNTS:
-        return format_si(number, 3)
-    text = format_number(number, 5)
-    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
 def _plain(value: Any) -> Any:

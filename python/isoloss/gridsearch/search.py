@@ -19,17 +19,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from isoloss.engine.watch import Progress, Watch
+from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import OptionError
 from isoloss.gridsearch.args import read_axes, read_by, read_condition, read_pareto, read_tolerance, read_top, run
-from isoloss.gridsearch.draws import SearchDraws, search_draws
-from isoloss.gridsearch.make import make
-from isoloss.gridsearch.names import resolve
+from isoloss.gridsearch.asked import Asked
+from isoloss.gridsearch.draws import SearchDraws, make_draws, run_draws
+from isoloss.gridsearch.make import make, with_notices
+from isoloss.gridsearch.names import DRAW, resolve
+from isoloss.gridsearch.parts import Front, Plateau, Top
 from isoloss.gridsearch.refine import Refined
 from isoloss.gridsearch.refine import refine as refine_best
-from isoloss.gridsearch.result import Front, Plateau, Search, Top
+from isoloss.gridsearch.result import Search
 
-__all__ = ["Front", "Plateau", "Refined", "Search", "SearchDraws", "Top", "search"]
+__all__ = ["Front", "Plateau", "Refined", "Search", "SearchDraws", "Top", "answer", "search"]
 
 
 def search(
@@ -47,6 +49,7 @@ def search(
     method: str = "auto",
     n_threads: int | None = None,
     progress: Progress | None = None,
+    on_interrupt: OnInterrupt = "raise",
 ) -> Search:
     """Find the best cell of a grid, by group, and all that is nearly as good.
 
@@ -76,13 +79,17 @@ def search(
     shape : bool
         Also volume, ridge and connected parts of each plateau.
     refine : bool
-        Also look between the cells around each best one, along the ordered axes.
+        Also look between the cells around each best one, along the ordered axes, and prove how much lower the value
+        can be there.
     method : {"auto", "visit"}
         ``"visit"`` goes over every cell even where the least of a line is known without; the results are the same.
     n_threads : int, optional
         The results do not depend on it.
     progress : callable, optional
         Called as ``progress(done, total)`` in units of work; True stops as Ctrl-C does.
+    on_interrupt : {"raise", "partial"}
+        Whether Ctrl-C raises KeyboardInterrupt, or gives what was visited until then, with a notice of code
+        ``interrupted``: see `Search.visited`.
 
     Returns
     -------
@@ -136,25 +143,49 @@ def search(
     most = read_top(top)
     if method not in ("auto", "visit"):
         raise OptionError(f"method={method!r} is neither 'auto' nor 'visit'", argument="method")
-    watch = Watch(progress, n_threads=n_threads)
-    visit = method == "visit"
-    found = run(
-        grid,
-        groups,
-        names.definitions,
-        names.minimize,
-        condition,
+    watch = Watch(progress, on_interrupt, n_threads=n_threads)
+    drawn = names.draws
+    asked = Asked(
+        axes=grid,
+        by=tuple(groups),
+        definitions=tuple(names.definitions),
+        minimize=names.minimize,
+        condition=condition,
         second=second,
         within=tolerance,
         top=most,
         shape=shape and tolerance is not None,
-        visit=visit,
+        refine=bool(refine),
+        visit=method == "visit",
+        drawn=None if drawn is None else tuple(names.with_draws(drawn)),
+        draws={} if drawn is None else {DRAW + name: drawn.params[:, j].copy() for j, name in enumerate(drawn.names)},
+    )
+    return answer(asked, watch)
+
+
+def answer(asked: Asked, watch: Watch) -> Search:
+    """The result of a search that was resolved."""
+    found = run(
+        asked.axes,
+        asked.by,
+        asked.definitions,
+        asked.minimize,
+        asked.condition,
+        second=asked.second,
+        within=asked.within,
+        top=asked.top,
+        shape=asked.shape,
+        visit=asked.visit,
         watch=watch,
     )
-    made = make(grid, groups, names.minimize, condition, tolerance, second, found)
-    if refine:
-        made = replace(made, refined=refine_best(made, names.definitions, names.minimize, condition))
-    if names.draws is not None:
-        drawn = search_draws(grid, groups, names, names.draws, condition, within=tolerance, visit=visit, watch=watch)
-        made = replace(made, draws=drawn)
-    return made
+    made = make(asked, found)
+    if asked.refine and not watch.stopped:
+        try:
+            made = replace(made, refined=refine_best(made, asked, watch))
+        except KeyboardInterrupt:
+            if not watch.partial:
+                raise
+            watch.stopped = True
+    if asked.drawn is not None and not watch.stopped:
+        made = replace(made, draws=make_draws(asked, run_draws(asked, watch)))
+    return with_notices(made)
