@@ -15,16 +15,14 @@ of the largest run.
 """
 
 import argparse
-import hashlib
-import json
 import sys
-import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 import numpy as np
-from common import F64, ROOT, machine, markdown
+from common import F64, ROOT, Ledger, machine, markdown
 
 import isoloss as iso
 from isoloss.engine.watch import Watch
@@ -56,13 +54,6 @@ def design(n: int, offsets: bool) -> dict[str, F64]:
     return {"N": np.repeat(N, points), "D": (D[:, None] * along).ravel(), "run": run}
 
 
-def version() -> str:
-    """Digest of the sources that decide what is measured: parts of another version are not added up."""
-    package = Path(iso.__file__).parent
-    names = sorted(path for room in ("stats", "objective", "engine") for path in (package / room).glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in names)).hexdigest()[:16]
-
-
 @dataclass(frozen=True)
 class Cell:
     """One design, objective and method of resampling, measured in parts of `PART` studies."""
@@ -80,44 +71,17 @@ class Cell:
         return [min(PART, self.studies - first) for first in range(0, self.studies, PART)]
 
 
-class Store:
-    """Parts that are measured, a line of JSON each, so that an interrupted measurement goes on where it was."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.version = version()
-        self.parts: dict[tuple[Cell, int], Coverage] = {}
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-            data = json.loads(line)
-            if data["version"] == self.version:
-                self.parts[Cell(**data["cell"]), data["part"]] = Coverage.from_dict(data["coverage"])
-
-    def measure(self, cell: Cell, part: int) -> None:
-        """Measure one part and write it down."""
-        found = measure(cell.n, cell.offsets, cell.objective, cell.method, cell.parts[part], cell.draws, part)
-        self.parts[cell, part] = found
-        data = {"version": self.version, "cell": asdict(cell), "part": part, "coverage": found.to_dict()}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(data) + "\n")
-
-    def whole(self, cell: Cell) -> Coverage:
-        """All parts of a cell as one: shares weighted by their studies, the median of the parts' median widths."""
-        parts = [self.parts[cell, part] for part in range(len(cell.parts))]
-        rows = []
-        for row in parts[0].rows:
-            same = [part[row.interval] for part in parts]
-            weight = [one.studies for one in same]
-            rows.append(
-                replace(
-                    row,
-                    covered={name: float(np.average([one.covered[name] for one in same], weights=weight))
-                             for name in row.covered},
-                    width={name: float(np.median([one.width[name] for one in same])) for name in row.width},
-                    studies=sum(weight),
-                )
-            )  # fmt: skip
-        return replace(parts[0], rows=tuple(rows), studies=cell.studies, failed=sum(part.failed for part in parts))
+def whole(ledger: Ledger, cell: Cell) -> Coverage:
+    """All parts of a cell as one: shares weighted by their studies, the median of the parts' median widths."""
+    parts = [Coverage.from_dict(ledger.parts[f"{cell}, part {part}"]) for part in range(len(cell.parts))]
+    rows = []
+    for row in parts[0].rows:
+        same = [part[row.interval] for part in parts]
+        weight = [one.studies for one in same]
+        covered = {name: float(np.average([one.covered[name] for one in same], weights=weight)) for name in row.covered}
+        width = {name: float(np.median([one.width[name] for one in same])) for name in row.width}
+        rows.append(replace(row, covered=covered, width=width, studies=sum(weight)))
+    return replace(parts[0], rows=tuple(rows), studies=cell.studies, failed=sum(part.failed for part in parts))
 
 
 def measure(n: int, offsets: bool, objective: str, method: str, studies: int, draws: int, part: int = 0) -> Coverage:
@@ -160,6 +124,12 @@ def measure(n: int, offsets: bool, objective: str, method: str, studies: int, dr
     )
 
 
+def measure_part(cell: Cell, part: int) -> dict[str, Any]:
+    """One part of a cell, as plain data."""
+    studies = cell.parts[part]
+    return measure(cell.n, cell.offsets, cell.objective, cell.method, studies, cell.draws, part).to_dict()
+
+
 def cells(found: Coverage, interval: str, names: list[str]) -> list[str]:
     covered = found[interval].covered
     return [f"{100 * covered[name]:.1f}" if name in covered else "–" for name in names]
@@ -189,19 +159,6 @@ def cells_of(quick: bool) -> tuple[list[Cell], list[Cell]]:
     return default, rest
 
 
-def work(store: Store, cells: list[Cell], seconds: float) -> int:
-    """Measure what is missing until the time is up; how many parts are left."""
-    left = [(cell, part) for cell in cells for part in range(len(cell.parts)) if (cell, part) not in store.parts]
-    began, slowest = time.perf_counter(), 0.0
-    while left and time.perf_counter() - began + slowest < seconds:
-        since = time.perf_counter()
-        store.measure(*left[0])
-        slowest = max(slowest, time.perf_counter() - since)
-        print(f"{left[0][0]}, part {left[0][1]}: {time.perf_counter() - since:.0f} s", flush=True)
-        del left[0]
-    return len(left)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="60 studies each; prints only")
@@ -209,8 +166,10 @@ def main() -> None:
     options = parser.parse_args()
     quick = options.quick
     first, second = cells_of(quick)
-    store = Store(ROOT / "target" / "benches" / f"coverage{'-quick' if quick else ''}.jsonl")
-    left = work(store, first + second, options.seconds)
+    ledger = Ledger(f"coverage{'-quick' if quick else ''}.jsonl", ("stats", "objective", "engine"))
+    every = [(cell, part) for cell in first + second for part in range(len(cell.parts))]
+    jobs = {f"{cell}, part {part}": partial(measure_part, cell, part) for cell, part in every}
+    left = ledger.work(jobs, options.seconds)
     if left:
         sys.exit(f"{left} parts are left: run again to go on")
     studies, others = first[0].studies, second[0].studies
@@ -218,7 +177,7 @@ def main() -> None:
     words = {objective: label for label, objective in OBJECTIVES.items()}
     default, missed, met = [], [], 0
     for cell in first:
-        found = store.whole(cell)
+        found = whole(ledger, cell)
         label = words[cell.objective]
         default.append(
             (str(cell.n), "yes" if cell.offsets else "no", label, *cells(found, found.default, [*names, "new run"]))
@@ -228,7 +187,7 @@ def main() -> None:
         missed += [f"{name} at n = {cell.n}, {'with' if cell.offsets else 'without'} offsets, {label}" for name in bad]
     rest = []
     for cell in second:
-        found = store.whole(cell)
+        found = whole(ledger, cell)
         for row in found.rows:
             kind = row.interval if row.interval.startswith(("wald", "profile")) else f"{cell.method}, {row.interval}"
             shown = "–" if np.isnan(row.width["alpha"]) else f"{row.width['alpha']:.4f}"

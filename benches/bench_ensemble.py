@@ -1,18 +1,20 @@
 """How often the ensemble's interval holds the loss of a larger run when the truth couples size and data.
 
-    python benches/bench_ensemble.py [--studies 200] [--quick]
+    python benches/bench_ensemble.py [--studies 200] [--seconds 200] [--quick]
 
 Every study simulates 48 runs on a grid of eight sizes and six budgets of tokens per parameter from a coupled law, with
 0.3 % of run-to-run noise, lets `isoloss.compare` roll out an additive law, Kaplan's, the coupled one and a bilinear
 one, and asks the ensemble for a 95 % interval of new runs at 10 and at 100 times the largest budget. The table goes to
-docs/compare.md.
+docs/compare.md. Finished studies are kept in target/benches/ensemble.jsonl: a run that --seconds ended goes on there.
 """
 
 import argparse
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from common import markdown
+from common import Ledger, markdown
 
 import isoloss as iso
 
@@ -45,22 +47,30 @@ def study(seed):
         for name in ("chinchilla", "skaling"):
             band = made.fits[name].bootstrap(200, seed=seed).predict(N=n, D=20.0 * n, kind="new-run")
             held[name] = band.low <= target <= band.high
-        rows.append((times, held, forecast.checked, (forecast.high - forecast.low) / forecast.estimate))
+        width = (forecast.high - forecast.low) / forecast.estimate
+        rows.append(
+            {"held": {name: bool(inside) for name, inside in held.items()}, "checked": forecast.checked, "width": width}
+        )
     return rows
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=np.inf, help="stop before so many are over, to go on later")
     parser.add_argument("--quick", action="store_true", help="four studies, and nothing is written")
     options = parser.parse_args()
     studies = 4 if options.quick else options.studies
-    found = [study(seed) for seed in range(studies)]
+    ledger = Ledger("ensemble.jsonl", ("comparison", "stats", "fit", "engine", "objective"))
+    left = ledger.work({str(seed): partial(study, seed) for seed in range(studies)}, options.seconds)
+    if left:
+        sys.exit(f"{left} studies are left: run again to go on")
+    found = [ledger.parts[str(seed)] for seed in range(studies)]
     rows = []
     for k, times in enumerate((10, 100)):
-        shares = {name: np.mean([f[k][1][name] for f in found]) for name in ("ensemble", "skaling", "chinchilla")}
-        told = np.mean([not f[k][2] for f in found])
-        width = np.median([f[k][3] for f in found])
+        shares = {name: np.mean([f[k]["held"][name] for f in found]) for name in ("ensemble", "skaling", "chinchilla")}
+        told = np.mean([not f[k]["checked"] for f in found])
+        width = np.median([f[k]["width"] for f in found])
         shown = [f"{100 * shares[name]:.0f} %" for name in shares]
         rows.append((f"{times}×", *shown, f"{100 * width:.1f} %", f"{100 * told:.0f} %"))
     head = (

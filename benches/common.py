@@ -10,6 +10,7 @@ import argparse
 import csv
 import ctypes
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 # One thread for every library that would start its own: the comparison is per core. Set before NumPy is imported.
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -270,6 +272,44 @@ def spread_starts(warm: F64) -> F64:
 
 
 # --- native code --------------------------------------------------------------------------------
+
+
+class Ledger:
+    """Parts of a long measurement, a line of JSON each, so that an interrupted one goes on where it was.
+
+    Parameters
+    ----------
+    name : str
+        Of the file in target/benches.
+    rooms : sequence of str
+        Folders of the package whose sources decide the result: parts of other sources are not added up.
+    """
+
+    def __init__(self, name: str, rooms: Sequence[str]) -> None:
+        self.path = ROOT / "target" / "benches" / name
+        package = Path(iso.__file__).parent
+        sources = sorted(path for room in rooms for path in (package / room).glob("*.py"))
+        self.version = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+        self.parts: dict[str, Any] = {}
+        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []:
+            entry = json.loads(line)
+            if entry["version"] == self.version:
+                self.parts[entry["part"]] = entry["data"]
+
+    def work(self, jobs: Mapping[str, Callable[[], Any]], seconds: float) -> int:
+        """Do what is missing until the time is up, and write it down; how many parts are left."""
+        left = [name for name in jobs if name not in self.parts]
+        began, slowest = time.perf_counter(), 0.0
+        while left and time.perf_counter() - began + slowest < seconds:
+            since = time.perf_counter()
+            self.parts[left[0]] = jobs[left[0]]()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                entry = {"version": self.version, "part": left[0], "data": self.parts[left[0]]}
+                file.write(json.dumps(entry) + "\n")
+            slowest = max(slowest, time.perf_counter() - since)
+            print(f"{left.pop(0)}: {time.perf_counter() - since:.0f} s", flush=True)
+        return len(left)
 
 
 class MissingError(Exception):
