@@ -38,6 +38,8 @@ def test_runs_that_share_their_tokens_are_told_apart_by_columns_that_were_not_re
     assert "checkpoints-as-runs" in [notice.code for notice in draws.warnings]
     assert "95 % interval" not in draws.summary()
     assert not draws.basis.calibrated
+    likely = iso.fit("chinchilla", runs, objective="squared_log").posterior(400)
+    assert "checkpoints-as-runs" in [notice.code for notice in likely.warnings]
 
 
 def test_a_part_and_a_stored_copy_keep_what_is_known(tmp_path):

@@ -190,3 +190,39 @@ def test_serving_makes_the_best_model_smaller_and_is_the_cheapest_way_to_its_los
     for tokens_served in (-1.0, float("inf")):
         with pytest.raises(OptionError, match="inference_tokens"):
             fit.allocate(C=1e24, inference_tokens=tokens_served)
+
+
+# Approach 2 beside approach 3 -----------------------------------------------------------------------------------------
+
+
+def test_parabolas_and_a_law_that_is_true_agree_and_a_wrong_one_does_not():
+    C, s = (a.ravel() for a in np.meshgrid(np.geomspace(1e19, 1e22, 4), np.geomspace(0.4, 2.5, 9)))
+    N = 0.12 * C**0.5 * s
+    loss = iso.laws.get("chinchilla").bind("besiroglu2024")(N=N, C=C)
+    loss = loss * np.exp(1e-4 * np.random.default_rng(0).standard_normal(len(N)))
+    # Budgets that were only nearly met are one budget each.
+    runs = iso.read({"N": N, "C": C * (1.0 + 0.01 * np.sin(np.arange(len(C)))), "loss": loss})
+    fit = iso.fit("chinchilla", runs, objective="squared_log")
+    found = fit.isoflop()
+    assert (len(found.C), found.passed_over) == (4, 0)
+    same = found.agrees(fit.with_draws(fit.bootstrap(100)))
+    np.testing.assert_allclose(same.ratio, 1.0, atol=0.05)
+    assert np.all((same.low < same.N) & (same.high > same.N))
+    assert same.exponent == pytest.approx(found.exponent, abs=0.02)
+    assert list(same.table) == ["C", "N_isoflop", "N_law", "ratio", "N_law_low", "N_law_high"]
+    wrong = iso.fit("chinchilla", runs, objective="squared_log", fix={"alpha": 0.2})
+    assert np.max(np.abs(np.log(wrong.isoflop().agrees(wrong).ratio))) > 0.1
+
+
+def test_budgets_without_an_optimum_are_counted_and_none_at_all_is_refused():
+    C, s = (a.ravel() for a in np.meshgrid([1e20, 1e21], np.geomspace(0.4, 2.5, 7)))
+    N = 0.12 * C**0.5 * s
+    loss = iso.laws.get("chinchilla").bind("besiroglu2024")(N=N, C=C)
+    keep = (C == 1e20) | (N < 0.06 * C**0.5)  # of the larger budget the sizes below the best
+    fit = iso.fit("chinchilla", iso.read({"N": N[keep], "C": C[keep], "loss": loss[keep]}))
+    found = fit.isoflop()
+    assert (found.C.tolist(), found.passed_over) == ([1e20], 1)
+    assert np.isnan(found.exponent)
+    assert "1 budgets" in str(found)
+    with pytest.raises(DataError, match="no isoFLOP runs"):
+        iso.fit("chinchilla", runs(noise=0.01)).isoflop(within=1.0)

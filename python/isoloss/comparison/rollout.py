@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isoloss.engine.problem import F64
     from isoloss.runs.reading import Runs
 
-__all__ = ["Rollout", "Split"]
+__all__ = ["Rollout", "Split", "by_value"]
 
 _SAME = 0.02  # decades: values closer than this belong to one rung
 _MOST_RUNGS = 8
@@ -101,7 +101,7 @@ class Rollout:
             row = int(np.argmin(values))
             message = f"column {self.by!r}, row {row}: {values[row]:g} is not above zero, so it makes no rungs"
             raise DataError(message, code="data-nonpositive", column=self.by, row=row, value=float(values[row]))
-        rungs = _by_value(values)
+        rungs = by_value(values)
         wanted = self.groups if self.groups is not None else _MOST_RUNGS
         if self.groups is not None or rungs[-1] >= _MOST_RUNGS:
             rungs = _of_equal_size(rungs, min(wanted, int(rungs.max()) + 1))
@@ -162,7 +162,7 @@ class Rollout:
         return f"rollout by {self.by}, at least {self.min_groups} rungs fitted"
 
 
-def _by_value(values: F64) -> NDArray[np.int64]:
+def by_value(values: F64) -> NDArray[np.int64]:
     """Rungs of values that nearly agree."""
     logs = np.log10(values)
     order = np.argsort(logs, kind="stable")

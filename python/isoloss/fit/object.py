@@ -27,6 +27,7 @@ from isoloss.objective import Objective, resolve
 from isoloss.objective.base import Delta
 from isoloss.plan.allocation import Allocation, allocate
 from isoloss.plan.decisions import Decisions, decide
+from isoloss.plan.isoflop import IsoFlop, isoflop
 from isoloss.plan.predict import predict
 from isoloss.runs.reading import as_runs
 from isoloss.starts import AnyStarts
@@ -213,6 +214,41 @@ class Fit(Uncertainty):
         used = self.draws if draws is None else draws
         options: dict[str, Any] = {"interval": interval, "inference_tokens": inference_tokens}
         return allocate(self, C, flops=flops, draws=used, level=level, fixed=fixed, **options)
+
+    def isoflop(self, *, within: float = 3.0) -> IsoFlop:
+        """Best sizes straight from the runs: a parabola in ln N through the runs of each budget (approach 2).
+
+        Parameters
+        ----------
+        within : float
+            Factor around the best run's N inside which runs count.
+
+        Returns
+        -------
+        IsoFlop
+            ``agrees(fit)`` puts them beside what the fitted law allocates.
+
+        Raises
+        ------
+        DataError
+            Code ``data-missing-role`` without N, C and loss; ``data-too-few-points`` where no budget brackets an
+            optimum.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> import numpy as np
+        >>> C, s = (a.ravel() for a in np.meshgrid([1e19, 1e20, 1e21], np.geomspace(0.4, 2.5, 7)))
+        >>> N = 0.12 * C**0.5 * s
+        >>> loss = iso.laws.get("chinchilla").bind("besiroglu2024")(N=N, C=C)
+        >>> fit = iso.fit("chinchilla", iso.read({"N": N, "C": C, "loss": loss}))
+        >>> print(fit.isoflop().agrees(fit))
+        C 1.00e+19: parabola 262M, law 262M, ratio 1.00
+        C 1.00e+20: parabola 847M, law 851M, ratio 1.00
+        C 1.00e+21: parabola 2.74B, law 2.77B, ratio 0.99
+        exponents: parabolas 0.510, law 0.513
+        """
+        return isoflop(self, within)
 
     def decisions(self, C: float | str | None = None, **columns: ArrayLike | str) -> Decisions:
         """One decision under each optimum of the census, which tells whether the rivals of the best matter.

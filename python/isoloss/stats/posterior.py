@@ -327,7 +327,10 @@ def posterior(
         prior=given,
         bound=fit.bound,
         basis=Basis(objective=fit.objective, ranges=ranges_of(fit)),
-        warnings=_notices(target, chains, sizes, mixing),
+        warnings=(
+            *(notice for notice in fit.warnings if notice.code == "checkpoints-as-runs"),
+            *_notices(target, chains, sizes, mixing),
+        ),
     )
 
 
