@@ -98,6 +98,16 @@ test-rust: rust-present $(DEPS) ## Rust unit, integration and documentation test
 test-python: setup ## Python tests and docstring examples
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+HOSTILE_TEXTS ?= 1000000
+SOAK_MINUTES ?= 30
+
+.PHONY: hostile soak
+hostile: rust-present ## Random hostile texts through parser, fit and search (HOSTILE_TEXTS=1000000)
+	cargo run --release --locked --quiet -p isoloss-hostile -- --count $(HOSTILE_TEXTS)
+
+soak: setup ## Mixed work with faults for SOAK_MINUTES=30, spot-checked against SciPy
+	@$(BIN)/python benches/soak.py --minutes $(SOAK_MINUTES)
+
 # --- the wheel ----------------------------------------------------------------------------------
 
 $(WHEEL): $(RUST_SOURCES) $(PYTHON_SOURCES) pyproject.toml README.md LICENSE-APACHE LICENSE-MIT $(DEPS) | rust-present

@@ -46,10 +46,10 @@ pub enum Error {
 pub(crate) fn zeros(what: &str, rows: usize, columns: usize) -> Result<Vec<f64>> {
     let refuse = || Error::Option(format!("{what}: {rows} × {columns} numbers are more than memory holds"));
     let count = rows.checked_mul(columns).ok_or_else(refuse)?;
-    let mut values = Vec::new();
-    values.try_reserve_exact(count).map_err(|_| refuse())?;
-    values.resize(count, 0.0);
-    Ok(values)
+    Vec::<f64>::new().try_reserve_exact(count).map_err(|_| refuse())?;
+    // Memory that the system hands out as zeros is touched by whoever writes to it, in workers that can be stopped;
+    // filling gigabytes here would be deaf to interrupts for as long as it takes.
+    Ok(vec![0.0; count])
 }
 
 /// `Result` with this crate's [`Error`].

@@ -16,7 +16,7 @@ mod tape;
 pub(crate) use derive::Deriver;
 pub(crate) use explain::{Labels, Names, counts, infix, listing};
 pub(crate) use graph::{Binary, Graph, Id, Node, Rate, Unary, maximum, minimum};
-pub use parse::{MAX_BOUND, MAX_CHAIN, MAX_DEPTH, MAX_LENGTH, MAX_NODES, MAX_PARAMETERS, names};
+pub use parse::{MAX_BOUND, MAX_CHAIN, MAX_DEPTH, MAX_LENGTH, MAX_NODES, MAX_PARAMETERS, MAX_ROOTS, names};
 pub(crate) use parse::{Symbol, parse};
 use scope::{Scope, Table};
 

@@ -75,6 +75,8 @@ const FUNCTIONS: [(&str, Unary); 14] = [
 const FURTHER: [&str; 6] = ["ceil", "min", "max", "where", "root", "sum_over"];
 /// Most roots and sums inside one another: each derivative of one copies what is inside it.
 pub const MAX_BOUND: usize = 4;
+/// Most roots inside one another: an inner one is solved anew, in up to 220 steps, at every step of the outer one.
+pub const MAX_ROOTS: usize = 2;
 /// What stands, after the table's name and a dot, for the ends of the range that a row sums.
 pub(crate) const RANGE: [&str; 2] = ["first", "last"];
 /// Names that are operators.
@@ -498,6 +500,10 @@ impl<'a> Parser<'a> {
         }
         let made = make(name.clone());
         let is_table = matches!(made, Scope::Table(_));
+        let is_unknown = |&&(_, scope): &&(String, u32)| matches!(self.graph.scopes[scope as usize], Scope::Unknown(_));
+        if !is_table && self.bound.iter().filter(is_unknown).count() == MAX_ROOTS {
+            return Err(syntax(position, format!("root() nested more than {MAX_ROOTS} levels deep")));
+        }
         let Some(scope) = self.graph.scope(name, || made) else {
             return Err(syntax(position, format!("more than {MAX_SCOPES} unknowns and inner tables")));
         };

@@ -121,9 +121,10 @@ fn faults_are_named_where_they_stand() {
         ("a + root", 4, "is a function"),
         ("root(L, sum_over(L, L.x) - L, 0, 1)", 17, "bound by an enclosing"),
         ("root(k, k - 1, 0, 1) + sum_over(k, k.x)", 32, "the unknown of a root and an inner table"),
+        ("root(a, a - root(b, b - root(c, c - b, 0, 1), 0, 1), 0, 1)", 29, "root() nested more than 2 levels"),
         (
-            "root(a, a - root(b, b - root(c, c - root(d, d - root(e, e - d, 0, 1), 0, 1), 0, 1), 0, 1), 0, 1)",
-            53,
+            "sum_over(a, a.x*sum_over(b, b.x*sum_over(c, c.x*sum_over(d, d.x*sum_over(e, e.x)))))",
+            73,
             "nested more than 4 levels",
         ),
     ] {
