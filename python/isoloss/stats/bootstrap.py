@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 
 __all__ = ["bootstrap"]
 
-_MOST_NUMBERS = 30_000_000  # in one matrix of resampling weights or losses (240 MB)
+_MOST_NUMBERS = 2_000_000  # in one matrix of resampling weights or losses: NumPy is not interrupted while it makes one
+_FEWEST_DRAWS = 32  # at once even so, which fill the lanes of two cores
 _MOST_DRAWS = 100_000_000
 _CANCELLED = int(Status["CANCELLED"])
 _SAME = 1e-9  # relative difference of objectives below which two starts are tied
@@ -164,11 +165,16 @@ def _starting_points(fit: FitData, extra: int) -> F64:
     return np.concatenate([fit.vector[None, :], fit.reserve[:rivals], spread])
 
 
+def _most_numbers(width: int) -> int:
+    """How many numbers to draw at once for problems of `width` rows."""
+    return max(_MOST_NUMBERS, _FEWEST_DRAWS * width)
+
+
 def _solve(source: _Source, points: F64, n: int, watch: Watch) -> tuple[Solved, NDArray[np.bool_]]:
     """All draws from all points, draw-major, and which resamples are rank-deficient."""
     each = len(points)
     width = source.fit.problem.target.shape[-1]
-    most = n * width if source.method == "jackknife" else _MOST_NUMBERS  # its blocks are made at once
+    most = n * width if source.method == "jackknife" else _most_numbers(width)  # its blocks are made at once
     parts: list[Solved] = []
     lacking: list[NDArray[np.bool_]] = []
     watch.total = n * each
@@ -403,7 +409,7 @@ def _covariances(
         raise OptionError(message, argument="studentize")
     covs = np.full((len(params), len(fit.names), len(fit.names)), np.nan)
     place = {int(draw): k for k, draw in enumerate(draws)}
-    for first, size in chunk_sizes(n, fit.problem.target.shape[-1], _MOST_NUMBERS):
+    for first, size in chunk_sizes(n, fit.problem.target.shape[-1], _most_numbers(fit.problem.target.shape[-1])):
         chunk = source.chunk(first, size, watch)
         for k in range(size):
             row = place.get(first + k)
