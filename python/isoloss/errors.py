@@ -60,6 +60,8 @@ CODES: dict[str, str] = {
     "rows-duplicated": "Several runs share the same settings; consider grouping or averaging them.",
     "compute-not-6nd": "The compute column differs from 6ND; check what it counts.",
     "compute-contradictory": "Give two of N, D and C; the third follows by C = 6ND.",
+    "compute-out-of-range": "Check N and D: their product is larger or smaller than a double can hold.",
+    "counts-may-wrap": "Hold token counts in 64-bit integers or floats: 32 bits wrap around beyond 2.1e9.",
     "data-too-few-rungs": "Roll out by a column with more distinct values, or lower min_groups.",
     "dataset-unknown": "Use a name from isoloss.datasets.names().",
     "dataset-unreachable": "Check the network, or name a mirror in ISOLOSS_DATASETS_URL.",

@@ -52,6 +52,7 @@ _ENOUGH_ROWS = 5_000
 _ENOUGH_SUMMED = 5000  # points of inner tables, where rows are sums
 _FEWEST_ROWS = 60  # rows that thinning for the sake of those leaves
 _AT_ONCE = 2_000_000  # predictions held while screening
+_MOST_WEIGHT = 1e200  # of a row against the largest loss, in least squares that stand in for another space
 _VANISHING = 1e-100  # a term this small at amplitude one has no amplitude at which it could matter
 
 
@@ -307,7 +308,8 @@ def project(
     unit = _unit_terms(problem, known, fill, offsets)
     if offsets is None:
         unit = np.tile(unit, (repeats, 1))
-    size = _typical(problem, target_index, offsets) * unit
+    with np.errstate(over="ignore"):
+        size = np.minimum(_typical(problem, target_index, offsets) * unit, np.finfo(np.float64).max)
     filled = np.where(
         np.tile(np.isnan(points), (repeats, 1)) & fill, size / max(fill.sum(), 1), np.tile(known, (repeats, 1))
     )
@@ -403,7 +405,10 @@ def _relative_weights(
         return weights, weight_index
     y = problem.target
     slope = y if space == "log" else y * (1.0 - y)
-    relative = slope**-2.0
+    # Only ratios matter. Scaled by a power of two, which costs no bits, so that tiny losses keep their weights finite.
+    largest = float(np.max(slope, initial=0.0))
+    with np.errstate(over="ignore", divide="ignore"):
+        relative = np.minimum(np.ldexp(slope, -math.frexp(largest)[1]) ** -2.0, _MOST_WEIGHT)
     if offsets is not None or relative.ndim == 1:
         return (relative if weights is None else weights * relative), weight_index
     if weights is None:

@@ -266,10 +266,12 @@ def complete_compute(values: Mapping[str, Quantity]) -> dict[str, Quantity]:
     5.88e+23
     """
     done = dict(values)
-    if "C" not in done and "N" in done and "D" in done:
-        done["C"] = FLOPS_PER_PARAMETER_TOKEN * done["N"] * done["D"]
-    elif "D" not in done and "N" in done and "C" in done:
-        done["D"] = done["C"] / (FLOPS_PER_PARAMETER_TOKEN * done["N"])
-    elif "N" not in done and "D" in done and "C" in done:
-        done["N"] = done["C"] / (FLOPS_PER_PARAMETER_TOKEN * done["D"])
+    # What leaves the range of doubles becomes infinite or zero; whoever uses the result refuses that by name.
+    with np.errstate(all="ignore"):
+        if "C" not in done and "N" in done and "D" in done:
+            done["C"] = FLOPS_PER_PARAMETER_TOKEN * done["N"] * done["D"]
+        elif "D" not in done and "N" in done and "C" in done:
+            done["D"] = done["C"] / (FLOPS_PER_PARAMETER_TOKEN * done["N"])
+        elif "N" not in done and "D" in done and "C" in done:
+            done["N"] = done["C"] / (FLOPS_PER_PARAMETER_TOKEN * done["D"])
     return done

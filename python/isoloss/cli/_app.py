@@ -47,6 +47,8 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
+    except cyclopts.UnusedCliTokensError as error:
+        return _refuse("option", _unexpected(error.unused_tokens or []), USAGE, as_json=as_json)
     except cyclopts.CycloptsError as error:
         return _refuse("option", str(error), USAGE, as_json=as_json)
     except UsageError as error:
@@ -509,6 +511,13 @@ def _refuse(code: str, message: str, exit_code: int, *, as_json: bool) -> int:
     if as_json:
         _print_json({"error": {"code": code, "message": message}})
     return exit_code
+
+
+def _unexpected(words: list[str]) -> str:
+    """What to say of words that no option takes: mostly a list given to an option that is repeated instead."""
+    listed = " ".join(repr(word) for word in words)
+    hint = "; an option is repeated for each of its values, as --role N=params --role D=tokens" if "=" in listed else ""
+    return f"not expected here: {listed}{hint}"
 
 
 def _print_json(record: Any) -> None:

@@ -160,7 +160,7 @@ def optima_by_row(score: F64, rounding: F64) -> tuple[NDArray[np.uint32], F64, F
     first, second = best.copy(), np.full(len(best), np.nan)
     optima = np.isfinite(best).astype(np.uint32)
     at_best = np.isfinite(best).astype(np.float64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):  # a best of zero, or next to it
         for value in ordered.T[1:]:
             there = np.isfinite(value)
             opens = there & (value > first + np.maximum(SAME * np.abs(first), rounding))

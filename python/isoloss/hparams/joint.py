@@ -273,7 +273,8 @@ def nearness(sweep: Sweep, shape: Shape, threshold: float) -> F64:
     """(n,) weight of each run by its excess on the surface; diverged runs have none."""
     x, y = shape.optimum(sweep.N, sweep.D)
     excess = shape.excess(sweep.ln_lr - x[sweep.cell], sweep.ln_batch - y[sweep.cell])
-    return np.where(sweep.diverged, 0.0, np.exp2(-((excess / threshold) ** 4)))
+    with np.errstate(over="ignore"):  # far beyond the threshold the weight is zero
+        return np.where(sweep.diverged, 0.0, np.exp2(-((excess / threshold) ** 4)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)

@@ -163,7 +163,8 @@ def sweep_of(runs: Runs, *, by: Sequence[str] = (), tolerance: float = 0.02, div
     cell = cell.ravel().astype(np.int64)
     count = np.bincount(cell, minlength=len(table)).astype(np.float64)
     best = np.array([rows[np.argmin(loss[rows])] for rows in (np.flatnonzero(cell == c) for c in range(len(table)))])
-    excess = loss / loss[best][cell] - 1.0
+    with np.errstate(over="ignore"):  # infinitely worse than the best of its cell is diverged
+        excess = loss / loss[best][cell] - 1.0
     columns = [runs.columns[name] for name in by]
     labels = tuple(
         ", ".join(f"{name} {column[row]:.4g}" for name, column in zip(by, columns, strict=True)) for row in best

@@ -304,6 +304,7 @@ def checked_variables(law: Law, values: Mapping[str, Any]) -> dict[str, F64 | In
         if name in tables:
             continue
         arrays[name] = real_numbers(f"variable {name!r}", value)
+    _broadcastable(arrays)
     if {"N", "D", "C"} <= {*arrays} and not {"N", "D", "C"} <= {*law.variables}:
         _agreeing_compute(arrays)
     completed = cast("dict[str, F64]", complete_compute(arrays)) if {*arrays} & {"N", "D", "C"} else arrays
@@ -338,3 +339,13 @@ def _agreeing_compute(arrays: Mapping[str, F64]) -> None:
     if apart[worst] > _SAME_COMPUTE:
         message = f"C is {ratio[worst]:.3g} times 6 N D: give two of N, D and C, or three that agree"
         raise DataError(message, code="compute-contradictory", column="C", row=worst, value=float(ratio[worst]))
+
+
+def _broadcastable(arrays: Mapping[str, F64]) -> None:
+    """Refuse arrays whose shapes do not go together, by name."""
+    try:
+        np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items() if array.ndim)
+        message = f"the arrays do not broadcast against each other: {shapes}"
+        raise DataError(message, code="data-shape", shapes={n: a.shape for n, a in arrays.items()}) from None

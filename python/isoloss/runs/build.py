@@ -13,7 +13,16 @@ from isoloss.errors import DataError, Notice, OptionError, did_you_mean
 from isoloss.runs.table import BadCell, Table, as_numbers
 from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, FORMULAS, ROLES, complete_compute, parse_number
 
-__all__ = ["Cells", "batch_in_tokens", "fill_compute", "group_codes", "note_duplicates", "role_columns", "where_mask"]
+__all__ = [
+    "Cells",
+    "batch_in_tokens",
+    "fill_compute",
+    "group_codes",
+    "note_duplicates",
+    "note_narrow",
+    "role_columns",
+    "where_mask",
+]
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -177,10 +186,23 @@ def batch_in_tokens(columns: dict[str, F64], unit: str, seq_len: F64 | float | N
 def fill_compute(columns: dict[str, F64]) -> tuple[dict[str, F64], dict[str, str], list[Notice]]:
     """Complete N, D and C; say how, and whether a given C disagrees with 6ND."""
     completed = complete_compute(columns)
-    derived = {name: FORMULAS[name] for name in completed if name not in columns}
     notices: list[Notice] = []
+    for name in [name for name in completed if name not in columns]:
+        lost = np.flatnonzero(~(np.isfinite(completed[name]) & (completed[name] > 0.0)))
+        if not len(lost):
+            continue
+        row, value = int(lost[0]), float(completed[name][lost[0]])
+        message = f"{name} = {FORMULAS[name]} is {value:g} in {len(lost)} of {len(completed[name])} rows (first: {row})"
+        if name != "C":
+            raise DataError(f"{message}: beyond the range of numbers", code="data-nonfinite", column=name, row=row)
+        # Most laws are about N and D alone: the compute is left out rather than the runs.
+        del completed[name]
+        message += ", beyond the range of numbers; C is left out"
+        notices.append(Notice(code="compute-out-of-range", severity="warning", message=message, details={"row": row}))
+    derived = {name: FORMULAS[name] for name in completed if name not in columns}
     if {"N", "D", "C"} <= {*columns}:
-        ratio = columns["C"] / (FLOPS_PER_PARAMETER_TOKEN * columns["N"] * columns["D"])
+        with np.errstate(all="ignore"):
+            ratio = columns["C"] / (FLOPS_PER_PARAMETER_TOKEN * columns["N"] * columns["D"])
         low, high = float(ratio.min()), float(ratio.max())
         if low < 0.99 or high > 1.01:
             least, most = f"{low:.3g}", f"{high:.3g}"
@@ -231,8 +253,37 @@ def note_duplicates(columns: Mapping[str, F64], group: NDArray[np.int64] | None)
     n = len(stacked[0])
     if n > _MOST_ROWS_COMPARED or "loss" not in columns:
         return []
-    extra = n - len(np.unique(np.column_stack(stacked), axis=0))
+    order = np.lexsort(stacked)
+    differs = np.zeros(n - 1, dtype=bool)
+    for column in stacked:
+        sorted_column = column[order]
+        differs |= sorted_column[1:] != sorted_column[:-1]
+    extra = n - 1 - int(np.count_nonzero(differs))
     if not extra:
         return []
     message = f"{extra} of {n} rows repeat another row in every column; each counts as a run of its own"
     return [Notice(code="rows-duplicated", severity="warning", message=message, details={"rows": extra})]
+
+
+_WRAPPING = ("N", "D", "C", "U", "batch")
+_NEAR_WRAPPING = 2**28
+
+
+def note_narrow(raw: Mapping[str, Any], column_of: Mapping[str, str]) -> list[Notice]:
+    """A notice for counts held in integers of 32 bits and near their limit: larger ones will have wrapped around.
+
+    Those that came out negative are refused as such; those that came out positive look like any other number.
+    """
+    found = []
+    for role in _WRAPPING:
+        values = raw.get(column_of.get(role, ""))
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in "iu" or values.dtype.itemsize > 4:
+            continue
+        if len(values) and int(values.max()) >= _NEAR_WRAPPING:
+            message = (
+                f"column {column_of[role]!r} (role {role}) holds {values.dtype}: numbers beyond "
+                f"{np.iinfo(values.dtype).max:,} will have wrapped around before they came here"
+            )
+            details = {"column": column_of[role], "dtype": str(values.dtype)}
+            found.append(Notice(code="counts-may-wrap", severity="info", message=message, details=details))
+    return found

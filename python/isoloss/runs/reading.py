@@ -20,6 +20,7 @@ from isoloss.runs.build import (
     fill_compute,
     group_codes,
     note_duplicates,
+    note_narrow,
     role_columns,
     where_mask,
 )
@@ -121,7 +122,8 @@ def read(
         _known_column(table, column, "where")
     per_row_length = seq_len if isinstance(seq_len, str) and seq_len in table.names else None
     wanted = [*column_of.values(), *conditions, *([per_row_length] if per_row_length else [])]
-    raw = table.select(list(dict.fromkeys(wanted)))
+    textual = {*conditions, column_of.get("group")}  # compared and labelled as they are written
+    raw = table.select(list(dict.fromkeys(wanted)), [name for name in wanted if name not in textual])
     total = len(next(iter(raw.values())))
     if total == 0:
         raise DataError(f"{table.label} has no rows", code="data-empty")
@@ -173,7 +175,7 @@ def read(
         dropped=tuple(Dropped(len(rows), reason, rows) for reason, rows in left_out if rows),
         source=DataSource(table.label, sha256_of(columns, codes), total, table.names),
         frame=table.backend,
-        notices=(*notices, *notes, *note_duplicates(columns, codes)),
+        notices=(*notices, *notes, *note_narrow(raw, column_of), *note_duplicates(columns, codes)),
         n_counts=n_counts if n_counts is not None else _what_n_counts(column_of.get("N", "")),
         seq_len=_one_length(length, kept),
         trail=trail,

@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import gzip
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import chain
-from operator import itemgetter
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
@@ -30,6 +31,9 @@ F64 = NDArray[np.float64]
 Backend = Literal["polars", "pyarrow", "pandas"]
 _BACKENDS: tuple[Backend, ...] = ("polars", "pyarrow", "pandas")
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "<na>"})
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:([,. '\u00a0\u202f])\d{3})(?:\1\d{3})*(?:[.,]\d+)?")
+_ROWS_AT_ONCE = 65_536
+_SHOWN = 80  # characters of a cell that a message quotes
 _CSV = (".csv", ".tsv", ".txt")
 _PARQUET = (".parquet", ".pq")
 
@@ -38,11 +42,12 @@ _PARQUET = (".parquet", ".pq")
 class Table:
     """Named columns, fetched when asked for.
 
-    ``select(names)`` gives the raw values of each, all of one length.
+    ``select(names)`` gives the raw values of each, all of one length. ``select(names, numbers)`` may give those of the
+    second list as float64 at once where every cell is a number: text is only kept where it is looked at.
     """
 
     names: tuple[str, ...]
-    select: Callable[[Sequence[str]], dict[str, Any]]
+    select: Callable[..., dict[str, Any]]
     backend: str
     label: str
 
@@ -72,7 +77,12 @@ def open_table(source: Any) -> Table:
 def _open_file(path: Path) -> Table:
     suffixes = [s.lower() for s in path.suffixes]
     kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes or [""])[-1]
-    if not path.is_file():
+    try:
+        present = path.is_file()
+    except OSError as error:  # a name too long, a loop of links
+        message = f"{str(path)[:_SHOWN]}: {error.strerror}"
+        raise DataError(message, code="data-unreadable", path=str(path)) from error
+    if not present:
         if path.is_dir():
             message = f"{path} is a directory; give a file in it"
         else:
@@ -99,9 +109,29 @@ def _text(path: Path) -> Iterator[IO[str]]:
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
             yield stream
-    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError, OSError) as error:
-        message = f"{path.name} cannot be read as text: {error}"
+    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, zlib.error, EOFError, OSError) as error:
+        message = f"{path.name} cannot be read as text: {error}{_other_encoding(path)}"
         raise DataError(message, code="data-unreadable", path=str(path)) from error
+
+
+def _other_encoding(path: Path) -> str:
+    """A hint where the first bytes of a file tell what it is instead of UTF-8 text."""
+    with path.open("rb") as stream:
+        start = stream.read(64)
+    if start.startswith(b"PK\x03\x04"):
+        return "; it is a zip archive or a spreadsheet: save it as CSV"
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or start.count(0) * 3 > len(start):
+        return "; it looks like UTF-16 or UTF-32: save it as UTF-8"
+    if start.startswith(b"\x1f\x8b") and path.suffix.lower() != ".gz":
+        return "; it is compressed: name it .csv.gz"
+    return ""
+
+
+def _refuse_nul(path: Path, cells: Iterable[str], where: str) -> None:
+    """A NUL in a name or a cell: the file is binary, damaged, or in another encoding."""
+    if any("\0" in cell for cell in cells):
+        message = f"{path.name} cannot be read as text: {where} holds a NUL character{_other_encoding(path)}"
+        raise DataError(message, code="data-unreadable", path=str(path))
 
 
 def _open_csv(path: Path, delimiter: str | None) -> Table:
@@ -114,34 +144,57 @@ def _open_csv(path: Path, delimiter: str | None) -> Table:
             delimiter = max(counts, key=lambda mark: counts[mark]) if any(counts.values()) else ","
         # The header may itself hold quoted line breaks, so the reader gets the rest of the stream too.
         header = next(csv.reader(chain([head], stream), delimiter=delimiter))
+    _refuse_nul(path, header, "the header")
     names = tuple(name.strip() or f"column_{i}" for i, name in enumerate(header))
     _refuse_duplicates(names, path.name)
 
-    def select(wanted: Sequence[str]) -> dict[str, Any]:
-        return _csv_columns(path, delimiter, names, wanted)
+    def select(wanted: Sequence[str], numbers: Collection[str] = ()) -> dict[str, Any]:
+        columns = _csv_columns(path, delimiter, names, wanted, numbers)
+        # A cell that is no number, or is written as 7B: those columns once more, as text.
+        text = [name for name in wanted if columns[name] is None]
+        return {**columns, **_csv_columns(path, delimiter, names, text, ())} if text else columns
 
     return Table(names, select, _file_backend() or "dict", path.name)
 
 
-def _csv_columns(path: Path, delimiter: str, names: tuple[str, ...], wanted: Sequence[str]) -> dict[str, Any]:
-    places = [names.index(name) for name in wanted]
-    pick = itemgetter(*places) if places else None
-    cells: list[Any] = []
+def _csv_columns(
+    path: Path, delimiter: str, names: tuple[str, ...], wanted: Sequence[str], numbers: Collection[str]
+) -> dict[str, Any]:
+    """The wanted columns as texts; those of `numbers` as float64, or None where a cell is no plain number."""
+    texts: dict[str, list[str]] = {name: [] for name in wanted if name not in numbers}
+    parts: dict[str, list[F64] | None] = {name: [] for name in wanted if name in numbers}
+    place = {name: names.index(name) for name in wanted}
     with _text(path) as stream:
-        rows = (row for row in csv.reader(stream, delimiter=delimiter) if row)
-        # Lines of blanks only are no header, as in `_open_csv`.
-        next(row for row in rows if len(row) > 1 or row[0].strip())
-        for row in rows:
-            if len(row) != len(names):
-                if len(row) == 1 and not row[0].strip():
+        rows = _csv_rows(path, stream, delimiter, len(names))
+        while block := list(islice(rows, _ROWS_AT_ONCE)):
+            for name, cells in texts.items():
+                cells.extend([row[place[name]] for row in block])
+            for name, made in parts.items():
+                if made is None:
                     continue
-                message = f"{path.name}, row {len(cells)}: {len(row)} cells under {len(names)} column names"
-                raise DataError(message, code="data-shape", row=len(cells))
-            cells.append(pick(row) if pick is not None else None)
-    if len(places) == 1:
-        return {wanted[0]: cells}
-    columns = list(zip(*cells, strict=True)) if cells else [()] * len(places)
-    return {name: list(column) for name, column in zip(wanted, columns, strict=False)}
+                try:
+                    made.append(np.array([float(row[place[name]]) for row in block], dtype=np.float64))
+                except ValueError:
+                    parts[name] = None
+    joined = {name: None if made is None else np.concatenate([np.empty(0), *made]) for name, made in parts.items()}
+    return {name: joined[name] if name in joined else texts[name] for name in wanted}
+
+
+def _csv_rows(path: Path, stream: IO[str], delimiter: str, width: int) -> Iterator[list[str]]:
+    """Rows of data, each with as many cells as there are names."""
+    rows = (row for row in csv.reader(stream, delimiter=delimiter) if row)
+    # Lines of blanks only are no header, as in `_open_csv`.
+    next(row for row in rows if len(row) > 1 or row[0].strip())
+    count = 0
+    for row in rows:
+        if len(row) != width:
+            if len(row) == 1 and not row[0].strip():
+                continue
+            _refuse_nul(path, row, f"row {count}")
+            message = f"{path.name}, row {count}: {len(row)} cells under {width} column names"
+            raise DataError(message, code="data-shape", row=count)
+        count += 1
+        yield row
 
 
 def _refuse_duplicates(names: Iterable[str], label: str) -> None:
@@ -172,7 +225,7 @@ def _open_mapping(source: Mapping[Any, Any]) -> Table:
     _refuse_duplicates(names, "the dict")
     originals = dict(zip(names, source, strict=True))
 
-    def select(wanted: Sequence[str]) -> dict[str, Any]:
+    def select(wanted: Sequence[str], _numbers: Collection[str] = ()) -> dict[str, Any]:
         chosen = {name: _one_dimensional(source[originals[name]], name) for name in wanted}
         lengths = {name: len(column) for name, column in chosen.items()}
         if len(set(lengths.values())) > 1:
@@ -210,7 +263,13 @@ def _open_frame(source: Any) -> Table:
     except ValueError as error:
         # Frames with repeated column names are refused here by narwhals itself.
         raise DataError(f"the frame is refused: {error}", code="data-duplicate-column") from error
-    eager = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+    if not isinstance(frame, nw.LazyFrame):
+        return _of_narwhals(frame, "")
+    try:
+        eager = frame.collect()
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(f"the lazy frame cannot be computed: {reason[0]}", code="data-source") from error
     return _of_narwhals(eager, "")
 
 
@@ -220,7 +279,7 @@ def _of_narwhals(frame: Any, label: str) -> Table:
     _refuse_duplicates(names, label or f"the {backend} frame")
     originals = dict(zip(names, frame.columns, strict=True))
 
-    def select(wanted: Sequence[str]) -> dict[str, Any]:
+    def select(wanted: Sequence[str], _numbers: Collection[str] = ()) -> dict[str, Any]:
         return {name: _narwhals_values(frame.get_column(originals[name])) for name in wanted}
 
     return Table(names, select, backend, label or f"a {backend} frame")
@@ -253,7 +312,8 @@ def as_numbers(values: Any, *, suffixes: bool) -> tuple[F64, dict[int, BadCell]]
     """
     array = values if isinstance(values, np.ndarray) else None
     if array is not None and array.dtype.kind in "biuf":
-        numbers = np.ascontiguousarray(array, dtype=np.float64)
+        with np.errstate(over="ignore"):  # a long double beyond the range of doubles is refused as infinite below
+            numbers = np.ascontiguousarray(array, dtype=np.float64)
         bad: dict[int, BadCell] = {}
     else:
         cells = list(values) if array is None or array.dtype.kind != "M" else [str(v) for v in array]
@@ -286,9 +346,19 @@ def _from_cells(cells: list[Any], suffixes: bool) -> tuple[F64, dict[int, BadCel
             except DataError:
                 numbers[row] = np.nan
             if np.isnan(numbers[row]):
-                hint = " (a decimal comma?)" if text.replace(",", "", 1).isdigit() else ""
-                bad[row] = BadCell(row, repr(text), "data-nonnumeric", f"is not a number{hint}")
+                bad[row] = BadCell(row, _quoted(text), "data-nonnumeric", f"is not a number{_number_hint(text)}")
     return numbers, bad
+
+
+def _quoted(text: str) -> str:
+    """A cell for a message, which a whole file in one cell must not fill."""
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}... ({len(text):,} characters)"
+
+
+def _number_hint(text: str) -> str:
+    if _THOUSANDS.fullmatch(text):
+        return " (thousands separators? write 1000000, 1e6 or 1_000_000)"
+    return " (a decimal comma?)" if text.replace(",", "", 1).isdigit() else ""
 
 
 def _number(cell: Any) -> float:

@@ -327,7 +327,9 @@ def natural(objective: Objective, values: F64) -> F64:
     if objective.space == "raw":
         return values
     if objective.space == "log":
-        return np.exp(values)
+        # A resampled loss beyond the range of doubles is held at its end: the residual it stands for is as absurd.
+        with np.errstate(over="ignore"):
+            return np.clip(np.exp(values), np.finfo(np.float64).tiny, np.finfo(np.float64).max)
     return 1.0 / (1.0 + np.exp(-values))
 
 

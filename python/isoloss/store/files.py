@@ -102,13 +102,19 @@ def load(path: str | PathLike[str]) -> Any:
         text = source.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise DataError(f"{source} does not exist", code="data-unreadable", path=str(source)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{source} cannot be read as text: {error}"
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path that is none
+        message = f"{str(source)[:200]!r} cannot be read as text: {error}"
         raise DataError(message, code="data-unreadable", path=str(source)) from error
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         message = f"{source} is no complete JSON file (line {error.lineno}: {error.msg}); it may be truncated"
+        raise DataError(message, code="file-schema", path=str(source)) from None
+    except RecursionError:
+        message = f"{source} is nested far deeper than any saved result"
+        raise DataError(message, code="file-schema", path=str(source)) from None
+    except ValueError as error:  # NaN and Infinity, integers of thousands of digits
+        message = f"{source} is no strict JSON file: {error}"
         raise DataError(message, code="file-schema", path=str(source)) from None
     return from_plain(data, where=str(source))
 
@@ -135,29 +141,31 @@ def from_plain(data: Any, *, where: str = "the data") -> Any:
         Code ``file-schema``.
     """
     schema = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
-    if schema not in KINDS:
+    if not isinstance(schema, str) or schema not in KINDS:
         known = ", ".join(map(repr, KINDS))
         message = f"{where} is no saved result (schema {schema!r}, none of {known})"
         raise DataError(message, code="file-schema")
     module, name = KINDS[schema]
     kind = import_module(module)
-    if data.get("version") != kind.VERSION:
-        message = (
-            f"{where} has version {data.get('version')!r} of the schema; this isoloss reads version {kind.VERSION}"
-        )
-        raise DataError(message, code="file-schema", version=data.get("version"))
-    if "sha256" in data and data["sha256"] != _digest(data):
-        raise DataError(f"{where} was altered: its checksum does not match", code="file-schema")
+    version = data.get("version")
+    if version != kind.VERSION or isinstance(version, bool):
+        message = f"{where} has version {str(version)[:40]} of the schema; this isoloss reads version {kind.VERSION}"
+        raise DataError(message, code="file-schema", version=version)
     try:
+        if "sha256" in data and data["sha256"] != _digest(data):
+            raise DataError(f"{where} was altered: its checksum does not match", code="file-schema")
         return kind.from_dict(data)
     except IsolossError as error:
         if error.code == "file-schema":
             raise
         raise DataError(f"{where} holds a {name} that is refused: {error}", code="file-schema") from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise DataError(
-            f"{where} lacks something or holds it in another form: {error!r}", code="file-schema"
-        ) from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        message = f"{where} lacks something or holds it in another form: {repr(error)[:300]}"
+        raise DataError(message, code="file-schema") from error
+
+
+def _no_constant(token: str) -> float:
+    raise ValueError(f"it holds {token}, which is no JSON")
 
 
 def write_whole(path: str | PathLike[str], text: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isoloss.curves.fit import CurveFit, with_curves
 from isoloss.curves.object import Curves
@@ -127,7 +128,49 @@ def _fit(data: Mapping[str, Any]) -> Fit:
     )
     if curves is not None:
         made = with_curves(made, curves)
-    return made if data["draws"] is None else made.with_draws(draws_from_parts(data["draws"], made.bound))
+    if data["draws"] is not None:
+        made = made.with_draws(draws_from_parts(data["draws"], made.bound))
+    _check(made)
+    return made
+
+
+def _check(made: Fit) -> None:
+    """Refuse what has the right types and yet cannot have come from a fit: methods would trip over it later."""
+    spread, basins, draws = made.covariance, made.basins, made.draws
+    faults = {
+        "cov_kind": not isinstance(spread.kind, str),
+        "cov": spread.cov is not None and not _may_be_covariance(spread.cov),
+        "cov_reason": not all(isinstance(text, str | None) for text in (spread.reason, spread.note)),
+        "basins": basins.starts < 1
+        or not all(0 <= optimum.count <= basins.starts for optimum in basins.optima)
+        or (made.success and not basins.optima),
+        "warnings": not all(_is_notice(n) for n in (*made.warnings, *(() if draws is None else draws.warnings))),
+    }
+    if draws is not None:
+        faults |= {
+            "draws.names": draws.names != made.problem.names,
+            "draws.status": draws.status.ndim != 1,
+            "draws.value": not len(draws.params) == len(draws.value) == len(draws.index) <= len(draws.status),
+            "draws.basis": not draws.basis.df > 0.0,
+        }
+    for part, fault in faults.items():
+        if fault:
+            raise ValueError(f"{part} cannot be that of a fit")
+
+
+def _may_be_covariance(cov: NDArray[np.float64]) -> bool:
+    """Symmetric, variances not below zero, correlations within one; NaN stands for what is not known."""
+    known = np.isfinite(cov)
+    if np.any(np.diag(cov) < 0.0) or np.any(np.isinf(cov)):
+        return False
+    deviation = np.sqrt(np.diag(cov))
+    most = np.outer(deviation, deviation) * (1.0 + 1e-6)
+    return bool(np.all(~known | (np.abs(cov) <= most)) and np.allclose(cov, cov.T, rtol=1e-6, atol=0.0, equal_nan=True))
+
+
+def _is_notice(notice: Any) -> bool:
+    texts = isinstance(notice.code, str) and isinstance(notice.message, str)
+    return texts and notice.severity in ("info", "warning", "serious")
 
 
 def _plain_starts(starts: Any) -> Any:
