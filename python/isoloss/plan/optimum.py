@@ -32,6 +32,7 @@ __all__ = ["Plan", "Split", "least_loss"]
 
 _LEAST_RATIO, _MOST_RATIO = 1e-8, 1e12  # tokens per parameter that are searched
 _COARSE, _FINE, _REFINEMENTS = 65, 17, 3
+_LOOK_UP = 1_000_000  # values of the law between two chances to interrupt it
 _SERVING = 2.0  # FLOPs per parameter and token served
 
 
@@ -88,6 +89,11 @@ class Split:
         m = len(params)
         budget = np.broadcast_to(C, (m, np.shape(C)[-1]))
         k = budget.shape[1]
+        step = max(1, _LOOK_UP // (_COARSE * max(k, 1)))
+        if m > step:  # some draws at a time: the copies stay small, and Python looks up between them
+            parts = [self.least(params[at : at + step], budget[at : at + step]) for at in range(0, m, step)]
+            found, least, ends = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+            return found, least, ends
         lanes = np.repeat(params, k, axis=0)
         compute = np.ascontiguousarray(budget).reshape(-1, 1)
         middle = 0.5 * np.log(compute[:, 0] / self.rate)
@@ -105,7 +111,7 @@ class Split:
             low, high = grid[rows, inner - 1], grid[rows, inner + 1]
         x, y = grid[rows, inner], values[rows, inner]
         before, after = values[rows, inner - 1], values[rows, inner + 1]
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):  # infinite where there is no loss
             bend = before - 2.0 * y + after
             shift = np.where(bend > 0.0, 0.25 * (high - low) * (before - after) / bend, 0.0)
         x = np.where(edge, grid[rows, best], x + np.clip(np.nan_to_num(shift), low - x, high - x))
