@@ -181,3 +181,49 @@ def test_fits_draws_and_tables_can_be_pickled():
     assert np.array_equal(pickle.loads(pickle.dumps(again.draws)).params, again.draws.params)
     table = iso.fit_many("power_law_N", {"N": [1e7, 1e8, 1e9, 1e10]}, [4.0, 3.0, 2.5, 2.3])
     assert np.array_equal(pickle.loads(pickle.dumps(table)).params, table.params)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"recipe": "steplaw", "threshold": "1%", "batch_on": "D"},
+        {"threshold": 0.02, "asymmetric": False, "objective": iso.SquaredError(), "seed": 5, "draws": 0},
+        {"threshold": 0.02, "recipe": "within", "diverged": 0.1, "tolerance": 0.05},
+    ],
+)
+def test_laws_of_hyperparameters_come_back_bit_for_bit(tmp_path, options):
+    runs = iso.read(iso.simulate.sweep(N=[1e8, 3e8, 1e9], tokens_per_parameter=[10, 40, 160], noise=2e-3, seed=1))
+    hp = iso.fit_hparams(runs, **{"draws": 40, **options})
+    path = tmp_path / "hp.json"
+    hp.save(path)
+    back = iso.load(path)
+    assert back.settings == hp.settings
+    assert back.summary() == hp.summary()
+    assert json.dumps(back.to_dict()) == json.dumps(hp.to_dict())
+    assert back.scores == hp.scores
+    assert str(back.convexity()) == str(hp.convexity())
+    at = {"N": 7e9, "D": 1.4e12}
+    again = back.rerun()
+    for law in (back, again, pickle.loads(pickle.dumps(hp))):
+        np.testing.assert_array_equal(law.powers.draws, hp.powers.draws)
+        np.testing.assert_array_equal(law.joint.draws.values, hp.joint.draws.values)
+        np.testing.assert_array_equal(law.between.covariance, hp.between.covariance)
+        for ask in ("predict", "plateau", "critical_batch"):
+            assert str(getattr(law, ask)(**at)) == str(getattr(hp, ask)(**at))
+        assert str(law.regret(1e-3, 1e6, **at)) == str(hp.regret(1e-3, 1e6, **at))
+    back.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_text() == path.read_text()
+
+
+def test_a_law_of_hyperparameters_that_was_altered_or_lacks_a_part_is_refused(tmp_path):
+    runs = iso.read(iso.simulate.sweep(N=[1e8, 3e8, 1e9], tokens_per_parameter=[10, 40, 160]))
+    iso.fit_hparams(runs, draws=5, threshold=0.02).save(tmp_path / "hp.json")
+    data = json.loads((tmp_path / "hp.json").read_text())
+    data["result"]["joint"]["values"][1] += 1e-9
+    assert "altered" in refused(tmp_path / "altered.json", json.dumps(data))
+    del data["sha256"]
+    for part in ("runs", "settings", "result"):
+        rest = {name: item for name, item in data.items() if name != part}
+        refused(tmp_path / "part.json", json.dumps(rest))
+    refused(tmp_path / "other.json", json.dumps({**data, "result": {**data["result"], "joint": {}}}))

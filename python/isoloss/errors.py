@@ -96,6 +96,7 @@ CODES: dict[str, str] = {
     "hparams-too-many-cells": "Join sizes and token counts that nearly agree with tolerance=.",
     "hparams-active-n": "Read N as the total number of parameters of a mixture of experts.",
     "extrapolated": "Measure nearer to the target, or treat the interval as a lower limit of the uncertainty.",
+    "scatter-unknown": "Sweep more cells of N and D; without them intervals are too narrow.",
     "plateau-below-noise": "Ask for a wider plateau, or count from the surface: reference='surface'.",
     "critical-batch-unreached": "Sweep larger batches, at more than one number of tokens.",
     # fits

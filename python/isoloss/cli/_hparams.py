@@ -47,6 +47,7 @@ def hparams(
     threads: int | None = None,
     sensitivity: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     report: Path | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     json: Json = False,
 ) -> int:
     """Best learning rate and batch size at N and D, from the runs of a sweep or by a published law.
@@ -89,6 +90,8 @@ def hparams(
         Show how the answer moves with each arbitrary choice.
     report
         HTML file to write: one page with everything.
+    output
+        File to save the law to, with its runs and draws; ``isoloss.load`` reads it.
     json
         Print the result as JSON and nothing else.
     """
@@ -99,8 +102,9 @@ def hparams(
     if data is None:
         return _published(str(law), targets, loss, level, seq_len, as_json=json)
     _must_exist(data)
-    if report is not None:
-        _must_be_writable(report)
+    for path in (report, output):
+        if path is not None:
+            _must_be_writable(path)
     options = _options(map, role, batch_unit, seq_len)
     options |= {name: name for name in _parse.words(by) if name not in options}
     runs = iso.read(data, **options)
@@ -120,6 +124,8 @@ def hparams(
         answers.append((hp.predict(N=N, D=D, level=level), flat, hp.sensitivity(N=N, D=D) if sensitivity else None))
     if report is not None:
         hp.report(report, at=targets, within=within)
+    if output is not None:
+        hp.save(output)
     if json:
         record = {
             "command": "hparams",
@@ -134,6 +140,7 @@ def hparams(
                 for best, flat, table in answers
             ],
             "report": report,
+            "saved": output,
         }
         _print_json(record)
         return DONE
@@ -145,8 +152,9 @@ def hparams(
         _render.line(str(flat))
         if table is not None:
             _render.line(str(table))
-    if report is not None:
-        _render.line(f"saved {report}")
+    for path in (report, output):
+        if path is not None:
+            _render.line(f"saved {path}")
     return DONE
 
 

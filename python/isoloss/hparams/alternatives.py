@@ -9,6 +9,7 @@ import numpy as np
 
 from isoloss.engine.problem import F64
 from isoloss.errors import IsolossError
+from isoloss.hparams.between import between_of
 from isoloss.hparams.powers import RECIPES, from_joint, from_recipe
 from isoloss.hparams.predictions import HParams, predict_at, scientific, share
 from isoloss.hparams.published import published
@@ -105,7 +106,8 @@ def alternatives_of(hp: HParamLaw, N: float, D: float, level: float) -> Alternat
             continue
         if settings.draws == 0:
             powers = type(powers)(recipe=powers.recipe, values=powers.values, draws=powers.draws[:0])
-        answers[recipe] = predict_at(powers, N, D, level)
+        around = between_of(hp.between.optimum, hp.between.error, powers, hp.sweep, hp.joint.fixed)
+        answers[recipe] = predict_at(powers, around, N, D, level, seed=settings.seed, sweep=hp.sweep)
     none = (float("nan"), float("nan"))
     for row in published():
         if row.needs_loss:

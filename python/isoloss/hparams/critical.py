@@ -21,9 +21,8 @@ import numpy as np
 
 from isoloss.errors import Notice, OptionError
 from isoloss.fit.many import fit_many
-from isoloss.hparams.joint import SHARED
+from isoloss.hparams.shape import SHARED
 from isoloss.law.object import law
-from isoloss.stats.intervals import percentiles
 from isoloss.units import format_si
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class CriticalBatch:
     batch : float
         In tokens; NaN where the loss of the cells does not fall with D.
     interval : (low, high)
-        Percentiles over refits to resampled cells.
+        For a new cell; what data are worth (q) is taken as known.
     level : float
     reached : bool
         Whether the cells were swept to batches that much above their best one.
@@ -111,10 +110,11 @@ def critical_batch_of(hp: HParamLaw, N: float, D: float, overhead: float, level:
             N=N, D=D, overhead=overhead, batch=nan, interval=(nan, nan), level=level, reached=False, warnings=(notice,)
         )
     b = SHARED.index("b")
+    draws, around = hp.new_cells()
     room = -slope * math.log1p(overhead)
-    above = [np.sqrt(room / np.asarray(shape.values[..., b])) for shape in (joint.shape, joint.draws)]
-    best = [shape.optimum(N, D)[1] for shape in (joint.shape, joint.draws)]
-    low, high = percentiles(np.exp(best[1] + above[1])[:, None], level)
+    above = [np.sqrt(room / np.asarray(shape.values[..., b])) for shape in (joint.shape, draws)]
+    best = [shape.optimum(N, D)[1] for shape in (joint.shape, draws)]
+    low, high = np.exp(around.interval(best[1] + above[1], best[0] + above[0], level))
     # Swept so far above the best batch, in at least half of the cells?
     reach = [
         sweep.ln_batch[sweep.rows(c)].max() - joint.shape.optimum(sweep.N[c], sweep.D[c])[1] for c in range(sweep.cells)
@@ -132,7 +132,7 @@ def critical_batch_of(hp: HParamLaw, N: float, D: float, overhead: float, level:
         D=D,
         overhead=overhead,
         batch=math.exp(float(best[0] + above[0])),
-        interval=(float(low[0]), float(high[0])),
+        interval=(float(low), float(high)),
         level=level,
         reached=reached,
         warnings=warnings,

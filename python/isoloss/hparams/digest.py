@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isoloss.errors import Notice
-from isoloss.hparams.joint import Joint
+from isoloss.hparams.between import Between
 from isoloss.hparams.predictions import share
+from isoloss.hparams.shape import Joint
 from isoloss.hparams.surface import Surface
 from isoloss.hparams.sweep import Sweep
 from isoloss.runs.doubts import unit_doubts
-from isoloss.stats.intervals import percentiles
 from isoloss.units import format_range
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ["notices", "summarise"]
 def summarise(hp: HParamLaw, level: float) -> str:
     """The law in words and numbers; see `HParamLaw.summary`."""
     sweep, joint = hp.sweep, hp.joint
-    low, high = percentiles(hp.powers.draws, level)
+    low, high = hp.between.interval(hp.powers.draws, hp.powers.values, level)
     spread = []
     for j, (label, name) in enumerate(
         (("lr", ""), ("  N", "lr_N"), ("  D", "lr_D"), ("batch", ""), ("  N", "batch_N"), ("  D", "batch_D"))
@@ -48,12 +48,18 @@ def summarise(hp: HParamLaw, level: float) -> str:
         f"lr ~ batch^{shape['ridge']:.2f} along the valley; twice the best lr costs {share(_twice(joint, 1))}, half of "
         f"it {share(_twice(joint, -1))}; twice the best batch at its own best lr {share(_batch_twice(joint))}"
     )
+    scatter = []
+    if hp.between.known:
+        lr, batch = hp.between.octaves
+        told = f"optima of single cells lie {lr:.2f} octaves of lr and {batch:.2f} of batch around the laws (sd)"
+        scatter = [f"cells      {told}"]
     lines = [
         str(hp.powers),
         f"recipe     {hp.powers.recipe}; {len(hp.powers.draws):,} refits to resampled {unit}",
         f"data       {data}",
         f"surface    {fitted}; residual {share(joint.rms)}",
         *spread,
+        *scatter,
         f"shape      {costs}",
         *(str(notice) for notice in hp.warnings),
     ]
@@ -69,7 +75,7 @@ def _batch_twice(joint: Joint) -> float:
     return float(joint.shape.excess(joint.shape.values[6] * y, y))
 
 
-def notices(sweep: Sweep, joint: Joint, own: Sequence[Surface | None]) -> list[Notice]:
+def notices(sweep: Sweep, joint: Joint, own: Sequence[Surface | None], between: Between) -> list[Notice]:
     """What calls for care in a fitted law."""
     found = unit_doubts(sweep.runs)
     sides = sweep.edges()
@@ -85,7 +91,7 @@ def notices(sweep: Sweep, joint: Joint, own: Sequence[Surface | None]) -> list[N
         single = [name for name, column in (("N", sweep.N), ("D", sweep.D)) if np.ptp(np.log(column)) <= 0.05]
         why = f"all cells have one {' and one '.join(single)}" if single else "N and D rise together in all cells"
         where = " and ".join(single) if single else "ratio of D to N"
-        message = f"{why}: {', '.join(joint.fixed)} are held at zero, so predict at the measured {where} only"
+        message = f"{why}: {', '.join(joint.fixed)} cannot be told, so predictions are for the measured {where} only"
         found.append(
             Notice(code="not-identified", severity="serious", message=message, details={"held": list(joint.fixed)})
         )
@@ -104,6 +110,12 @@ def notices(sweep: Sweep, joint: Joint, own: Sequence[Surface | None]) -> list[N
             Notice(code="draws-failed", severity="serious" if severe else "warning", message=message,
                    details={"failed": joint.failed, "draws": joint.requested})
         )  # fmt: skip
+    if joint.requested and not between.known:
+        message = (
+            f"{sweep.cells} cells are no more than the exponents need: how the optima of cells scatter around the "
+            "power laws cannot be told, and intervals leave it out"
+        )
+        found.append(Notice(code="scatter-unknown", severity="serious", message=message))
     if sweep.runs.n_counts == "active":
         message = "N counts activated parameters; laws of lr and batch were found for the total of mixtures of experts"
         found.append(Notice(code="hparams-active-n", severity="warning", message=message))

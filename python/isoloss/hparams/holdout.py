@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError, did_you_mean
-from isoloss.hparams.joint import fit_joint
-from isoloss.hparams.plateau import Box, plateau_of
-from isoloss.hparams.powers import RECIPES, from_joint, from_recipe
+from isoloss.hparams.plateau import Box
+from isoloss.hparams.powers import RECIPES
 from isoloss.hparams.predictions import scientific, share
 from isoloss.hparams.surface import Cost, cost
 from isoloss.hparams.sweep import Sweep
@@ -27,7 +26,7 @@ from isoloss.units import format_si
 if TYPE_CHECKING:
     from isoloss.hparams.law import HParamLaw
 
-__all__ = ["BY", "Holdout", "HoldoutRow", "holdout_of"]
+__all__ = ["BY", "Holdout", "HoldoutRow", "holdout_of", "rest_of"]
 
 BY = ("cell", "largest N", "largest D")
 
@@ -42,6 +41,8 @@ class HoldoutRow:
     N, D : float
     lr, batch : float
         Predicted without it.
+    lr_interval, batch_interval : (low, high)
+        For the cell's own optimum.
     cost : Cost
         What that setting costs in the cell.
     threshold : float
@@ -52,6 +53,8 @@ class HoldoutRow:
         The least rectangle around the cell's runs within the same excess of its best run.
     best_lr, best_batch : float
         Of the cell's best run.
+    own_lr, own_batch : float
+        The cell's own optimum, by its own runs under the shape of all cells; NaN where it has too few.
     """
 
     cell: str
@@ -59,12 +62,22 @@ class HoldoutRow:
     D: float
     lr: float
     batch: float
+    lr_interval: tuple[float, float]
+    batch_interval: tuple[float, float]
     cost: Cost
     threshold: float
     box: Box
     measured: Box
     best_lr: float
     best_batch: float
+    own_lr: float
+    own_batch: float
+
+    @property
+    def covered(self) -> tuple[bool, bool]:
+        """Whether the intervals hold the cell's own best learning rate and batch."""
+        lr, batch = self.lr_interval, self.batch_interval
+        return lr[0] <= self.own_lr <= lr[1], batch[0] <= self.own_batch <= batch[1]
 
     @property
     def best_inside(self) -> bool:
@@ -81,12 +94,18 @@ class Holdout:
     by, recipe : str
     within : float
         Excess of the plateaus.
+    reference : {"run", "surface"}
+        What the predicted plateaus are counted from.
+    level : float
+        Of the intervals.
     rows : tuple of HoldoutRow
     """
 
     by: str
     recipe: str
     within: float
+    reference: str
+    level: float
     rows: tuple[HoldoutRow, ...]
 
     @property
@@ -120,6 +139,19 @@ class Holdout:
         measured = np.mean([row.measured.octaves for row in self.rows], axis=0)
         return (float(predicted[0]), float(predicted[1])), (float(measured[0]), float(measured[1]))
 
+    @property
+    def areas(self) -> tuple[float, float]:
+        """Mean areas of the predicted and of the measured boxes, in octaves squared."""
+        areas = np.mean([[row.box.area, row.measured.area] for row in self.rows], axis=0)
+        return float(areas[0]), float(areas[1])
+
+    @property
+    def covered(self) -> tuple[float, float]:
+        """Share of the cells whose own best learning rate, and batch, lie in the predicted interval."""
+        told = [row.covered for row in self.rows if np.isfinite(row.own_lr) and np.isfinite(row.lr_interval[0])]
+        lr, batch = np.mean(told, axis=0) if told else (np.nan, np.nan)
+        return float(lr), float(batch)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         predicted, measured = self.widths
@@ -127,12 +159,16 @@ class Holdout:
             "by": self.by,
             "recipe": self.recipe,
             "within": self.within,
+            "reference": self.reference,
+            "level": self.level,
             "cost": self.cost._asdict(),
             "median": self.median._asdict(),
             "worst": self.worst._asdict(),
             "best_inside": self.best_inside,
             "widths_predicted": list(predicted),
             "widths_measured": list(measured),
+            "areas": list(self.areas),
+            "covered": list(self.covered),
             "rows": [
                 {
                     "cell": row.cell,
@@ -140,6 +176,9 @@ class Holdout:
                     "D": row.D,
                     "lr": row.lr,
                     "batch": row.batch,
+                    "lr_interval": list(row.lr_interval),
+                    "batch_interval": list(row.batch_interval),
+                    "own": [row.own_lr, row.own_batch],
                     "cost": row.cost._asdict(),
                     "threshold": row.threshold,
                     "best_inside": row.best_inside,
@@ -168,13 +207,21 @@ class Holdout:
             f"  box of {100 * self.within:g} %: holds the best run in {100 * self.best_inside:.0f} % of the cells; "
             f"{predicted[0]:.2f} x {predicted[1]:.2f} octaves, measured {measured[0]:.2f} x {measured[1]:.2f}"
         )
+        if np.isfinite(self.covered[0]):
+            lr, batch = (100 * held for held in self.covered)
+            lines.append(
+                f"  intervals of {100 * self.level:g} %: hold the cell's own best lr in {lr:.0f} %, batch in "
+                f"{batch:.0f} %"
+            )
         return "\n".join(lines)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self) if cycle else str(self))
 
 
-def holdout_of(hp: HParamLaw, by: str, recipe: str, within: float) -> Holdout:
+def holdout_of(
+    hp: HParamLaw, by: str, recipe: str, within: float, reference: str = "run", draws: int = 400, level: float = 0.95
+) -> Holdout:
     """Leave cells out and predict them.
 
     Parameters
@@ -186,6 +233,12 @@ def holdout_of(hp: HParamLaw, by: str, recipe: str, within: float) -> Holdout:
         As for `isoloss.fit_hparams`.
     within : float
         Excess of the plateaus whose boxes are judged.
+    reference : {"run", "surface"}
+        What the predicted plateaus are counted from; the measured ones are counted from the best run.
+    draws : int
+        Refits behind the intervals of each prediction.
+    level : float
+        Of those intervals.
 
     Returns
     -------
@@ -220,53 +273,47 @@ def holdout_of(hp: HParamLaw, by: str, recipe: str, within: float) -> Holdout:
         sets = [np.flatnonzero(column >= 0.98 * column.max())]
     rows: list[HoldoutRow] = []
     for left_out in sets:
-        rows += _without(hp, left_out, recipe, within)
-    return Holdout(by=by, recipe=recipe, within=within, rows=tuple(rows))
+        rows += _without(hp, left_out, recipe, within, reference, draws, level)
+    return Holdout(by=by, recipe=recipe, within=within, reference=reference, level=level, rows=tuple(rows))
 
 
-def _without(hp: HParamLaw, left_out: NDArray[np.intp], recipe: str, within: float) -> list[HoldoutRow]:
+def _without(
+    hp: HParamLaw, left_out: NDArray[np.intp], recipe: str, within: float, reference: str, draws: int, level: float
+) -> list[HoldoutRow]:
     """Predictions for cells from the others alone."""
-    sweep, settings = hp.sweep, hp.settings
+    from isoloss.hparams.fit import fit_sweep
+
+    sweep = hp.sweep
     if len(left_out) >= sweep.cells:
         message = "all cells have the same size or number of tokens: nothing is left to predict them from"
         raise DataError(message, code="hparams-too-few-runs", cells=0)
-    rest = _rest(sweep, left_out)
-    joint, _ = fit_joint(
-        rest,
-        threshold=settings.threshold,
-        batch_size_law=settings.batch_on,
-        asymmetric=settings.asymmetric,
-        objective=settings.objective,
-        draws=0,
-    )
-    if recipe == "joint":
-        powers = from_joint(joint)
-    else:
-        own = [hp.surfaces[c] for c in range(sweep.cells) if c not in left_out]
-        renumbered = [None if s is None else replace(s, cell=k) for k, s in enumerate(own)]
-        powers = from_recipe(recipe, rest, renumbered, draws=1, seed=settings.seed)
-    luck = max(1.0 - float(np.exp(np.mean(np.log(rest.loss[rest.best] / joint.floor)))), 0.0)
+    rest = fit_sweep(rest_of(sweep, left_out), replace(hp.settings, recipe=recipe, draws=draws))
     found = []
     for c in left_out.tolist():
         N, D = float(sweep.N[c]), float(sweep.D[c])
-        lr, batch = (float(v) for v in powers.at(N, D))
-        flat = plateau_of(joint.shape, joint.draws, N, D, within, "surface", luck, 0.95)
+        said = rest.predict(N=N, D=D, level=level)
+        flat = rest.plateau(N=N, D=D, within=within, reference=reference, level=level)
         rows = sweep.rows(c)
         near = rows[sweep.excess[rows] < within]
         best = int(sweep.best[c])
+        own = np.exp(hp.between.optimum[c])
         found.append(
             HoldoutRow(
                 cell=sweep.name(c),
                 N=N,
                 D=D,
-                lr=lr,
-                batch=batch,
-                cost=cost(sweep, hp.surfaces, c, lr, batch),
-                threshold=joint.choice.threshold,
+                lr=said.lr,
+                batch=said.batch,
+                lr_interval=said.lr_interval,
+                batch_interval=said.batch_interval,
+                cost=cost(sweep, hp.surfaces, c, said.lr, said.batch),
+                threshold=rest.joint.choice.threshold,
                 box=flat.box,
                 measured=_around(sweep, near),
                 best_lr=float(np.exp(sweep.ln_lr[best])),
                 best_batch=float(np.exp(sweep.ln_batch[best])),
+                own_lr=float(own[0]),
+                own_batch=float(own[1]),
             )
         )
     return found
@@ -277,7 +324,7 @@ def _around(sweep: Sweep, rows: NDArray[np.intp]) -> Box:
     return Box(lr=(float(lr.min()), float(lr.max())), batch=(float(batch.min()), float(batch.max())))
 
 
-def _rest(sweep: Sweep, left_out: NDArray[np.intp]) -> Sweep:
+def rest_of(sweep: Sweep, left_out: NDArray[np.intp]) -> Sweep:
     """The sweep without some cells; nothing of them is left."""
     stay = ~np.isin(sweep.cell, left_out)
     cells = np.setdiff1d(np.arange(sweep.cells), left_out)

@@ -1,26 +1,22 @@
-"""`fit_hparams` and its result, `HParamLaw`: from the runs of a sweep to learning rate, batch and plateau anywhere."""
+"""`HParamLaw`, what `isoloss.fit_hparams` gives: learning rate, batch and plateau at any N and D."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isoloss.engine.problem import seed_number
-from isoloss.errors import Notice, OptionError, did_you_mean
-from isoloss.hparams.digest import notices, summarise
-from isoloss.hparams.joint import SHARED, Choice, Joint, fit_joint
+from isoloss.errors import Notice, OptionError
+from isoloss.hparams.between import Between, between_of
+from isoloss.hparams.digest import summarise
 from isoloss.hparams.plateau import HParamPlateau, plateau_of, positive, relative
-from isoloss.hparams.powers import NAMES, RECIPES, Powers, from_joint, from_recipe
-from isoloss.hparams.predictions import HParams, Regret, predict_at
+from isoloss.hparams.powers import NAMES, Powers, from_joint
+from isoloss.hparams.predictions import HParams, Regret, check_identified, predict_at
+from isoloss.hparams.shape import SHARED, Choice, Joint, Shape
 from isoloss.hparams.surface import Convexity, Surface, cost, surfaces
-from isoloss.hparams.sweep import Sweep, sweep_of
+from isoloss.hparams.sweep import Sweep
 from isoloss.objective import Objective
-from isoloss.runs.reading import as_runs
-from isoloss.stats.intervals import percentiles
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -31,10 +27,10 @@ if TYPE_CHECKING:
     from isoloss.hparams.plots import HParamPlots
     from isoloss.hparams.sensitivity import Sensitivity
 
-__all__ = ["HParamLaw", "fit_hparams"]
+__all__ = ["SURFACE_WITHIN", "HParamLaw", "Settings"]
 
-_SURFACE_WITHIN = 0.01
-_BATCH_LAWS = {"D": "D", "N,D": "N, D", "D,N": "N, D"}
+SURFACE_WITHIN = 0.01
+_OPTIMUM = [SHARED.index("ln_lr"), SHARED.index("ln_batch")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +61,8 @@ class HParamLaw:
         The joint surface of all cells; plateau and regret are read off it, whatever the recipe.
     sweep : Sweep
         The runs by cell.
+    between : Between
+        The cells' own optima and how they scatter around the power laws.
     surfaces : tuple of Surface or None
         Each cell's own quadratic.
     scores : mapping of Choice to float
@@ -79,6 +77,7 @@ class HParamLaw:
     powers: Powers
     joint: Joint
     sweep: Sweep
+    between: Between
     surfaces: tuple[Surface | None, ...]
     scores: dict[Choice, float]
     luck: float
@@ -88,7 +87,7 @@ class HParamLaw:
 
     # What one does with it -------------------------------------------------------------------------------------
 
-    def predict(self, *, N: Any, D: Any, level: float = 0.95) -> HParams:
+    def predict(self, *, N: Any, D: Any, kind: str = "new-cell", level: float = 0.95) -> HParams:
         """Best learning rate and batch.
 
         Parameters
@@ -97,8 +96,10 @@ class HParamLaw:
             Parameters, counted as in the runs. Mixtures of experts: the total, if the runs had it so.
         D : float, text or array_like
             Tokens; broadcast against N.
+        kind : {"new-cell", "mean"}
+            What the interval is for: where the optimum of one training at N and D lies, which scatters around the power
+            laws as those of the measured cells do; or the power laws themselves.
         level : float
-            Of the percentile intervals over refits to resampled cells.
 
         Returns
         -------
@@ -107,9 +108,10 @@ class HParamLaw:
         Raises
         ------
         DataError
-            N or D is not a number above zero.
+            N or D is not a number above zero; code ``not-identified``: the cells cannot tell how the optimum moves
+            that way, as a sweep of one N cannot tell another N.
         OptionError
-            The level is not between 0 and 1.
+            The level is not between 0 and 1, or the kind is unknown.
 
         Examples
         --------
@@ -121,12 +123,13 @@ class HParamLaw:
         """
         return predict_at(
             self.powers,
+            self.between,
             positive("N", N),
             positive("D", D),
             level,
-            sizes=self.sweep.N,
-            tokens=self.sweep.D,
-            seq_len=self.sweep.runs.seq_len,
+            kind=kind,
+            seed=self.settings.seed,
+            sweep=self.sweep,
         )
 
     def plateau(
@@ -167,9 +170,8 @@ class HParamLaw:
             raise OptionError(message, argument="reference")
         return plateau_of(
             self.joint.shape,
-            self.joint.draws,
-            _one("N", N),
-            _one("D", D),
+            *self.new_cells(),
+            *self._point(N, D),
             relative("within", within),
             reference,
             self.luck,
@@ -202,15 +204,16 @@ class HParamLaw:
         ... )
         True
         """
-        size, tokens = _one("N", N), _one("D", D)
+        size, tokens = self._point(N, D)
+        draws, around = self.new_cells()
         lr, batch = positive("lr", lr), positive("batch", batch)
         found = []
-        for shape in (self.joint.shape, self.joint.draws):
+        for shape in (self.joint.shape, draws):
             x, y = shape.optimum(size, tokens)
             lead = (-1,) + (1,) * np.broadcast(lr, batch).ndim if x.ndim else ()
             moved = replace(shape, values=shape.values.reshape(*lead, 10)) if lead else shape
             found.append(moved.excess(np.log(lr) - x.reshape(lead), np.log(batch) - y.reshape(lead)))
-        low, high = percentiles(found[1], level)
+        low, high = around.interval(found[1], found[0], level)
         c = self.sweep.nearest(size, tokens)
         near = abs(np.log(self.sweep.N[c] / size)) < 0.02 and abs(np.log(self.sweep.D[c] / tokens)) < 0.02
         scalar = np.ndim(found[0]) == 0
@@ -223,7 +226,7 @@ class HParamLaw:
             measured=cost(self.sweep, self.surfaces, c, lr, batch) if near and scalar else None,
         )
 
-    def convexity(self, threshold: float | str = _SURFACE_WITHIN) -> Convexity:
+    def convexity(self, threshold: float | str = SURFACE_WITHIN) -> Convexity:
         """Whether each cell is convex near its best run.
 
         Parameters
@@ -236,7 +239,7 @@ class HParamLaw:
         Convexity
         """
         within = relative("threshold", threshold)
-        own = self.surfaces if within == _SURFACE_WITHIN else surfaces(self.sweep, within)
+        own = self.surfaces if within == SURFACE_WITHIN else surfaces(self.sweep, within)
         names = tuple(self.sweep.name(c) for c in range(self.sweep.cells))
         return Convexity(names=names, surfaces=tuple(own), threshold=within)
 
@@ -258,25 +261,68 @@ class HParamLaw:
 
         return comparison_of(self, holdout=holdout)
 
-    def holdout(self, by: str = "cell", *, recipe: str | None = None, within: float | str = 0.0025) -> Holdout:
+    def holdout(
+        self,
+        by: str = "cell",
+        *,
+        recipe: str | None = None,
+        within: float | str = 0.0025,
+        reference: str = "run",
+        draws: int = 400,
+        level: float = 0.95,
+    ) -> Holdout:
         """Predictions for cells that were left out; see `isoloss.hparams.holdout.holdout_of`."""
         from isoloss.hparams.holdout import holdout_of
 
-        return holdout_of(self, by, self.settings.recipe if recipe is None else recipe, relative("within", within))
+        used = self.settings.recipe if recipe is None else recipe
+        return holdout_of(self, by, used, relative("within", within), reference, draws, level)
 
     def critical_batch(self, *, N: Any, D: Any, overhead: float = 0.2, level: float = 0.95) -> CriticalBatch:
         """The batch above which a larger one costs data; see `isoloss.hparams.critical.critical_batch_of`."""
         from isoloss.hparams.critical import critical_batch_of
 
-        return critical_batch_of(self, _one("N", N), _one("D", D), overhead, level)
+        return critical_batch_of(self, *self._point(N, D), overhead, level)
+
+    def new_cells(self) -> tuple[Shape, Between]:
+        """The surface of new cells: the refits, their optimum moved as the optima of cells scatter.
+
+        Returns
+        -------
+        shapes : Shape
+            (m, 10)
+        between : Between
+            Around the power laws of the joint surface.
+        """
+        joint = self.joint
+        around = self.between
+        if self.powers.recipe != "joint":
+            around = between_of(around.optimum, around.error, from_joint(joint), self.sweep, joint.fixed)
+        values = joint.draws.values.copy()
+        values[:, _OPTIMUM] += around.draws(len(values), self.settings.seed)
+        return replace(joint.draws, values=values), around
+
+    def _point(self, N: Any, D: Any) -> tuple[float, float]:
+        """One N and one D at which the cells can tell the optimum."""
+        size, tokens = _one("N", N), _one("D", D)
+        check_identified(size, tokens, self.sweep)
+        return size, tokens
 
     def _target(self, N: Any, D: Any) -> tuple[float, float]:
         """Where answers are compared: as asked, by default in the cell of the most compute."""
         c = int(np.argmax(self.sweep.N * self.sweep.D))
-        return (
-            float(self.sweep.N[c]) if N is None else _one("N", N),
-            float(self.sweep.D[c]) if D is None else _one("D", D),
-        )
+        return self._point(self.sweep.N[c] if N is None else N, self.sweep.D[c] if D is None else D)
+
+    def rerun(self, *, n_threads: int | None = None) -> HParamLaw:
+        """Fit the same runs with the same settings again; the same bits with the same version."""
+        from isoloss.hparams.fit import fit_settings
+
+        return fit_settings(self.sweep.runs, self.settings, n_threads=n_threads)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the law, its runs and its draws to a JSON file, whole or not at all; `isoloss.load` reads it."""
+        from isoloss.store import save
+
+        save(self, "isoloss.hparams", path)
 
     def report(self, path: str | PathLike[str], *, at: Any = None, within: float | str = 0.0025) -> None:
         """Write one self-contained HTML page; see `isoloss.hparams.report.write_report`."""
@@ -294,7 +340,7 @@ class HParamLaw:
     def to_dict(self) -> dict[str, Any]:
         """The law as plain data, ready for JSON; without runs and draws."""
         joint, powers = self.joint, self.powers
-        low, high = percentiles(powers.draws, 0.95)
+        low, high = self.between.interval(powers.draws, powers.values, 0.95)
         return {
             "recipe": powers.recipe,
             "lr": {"c": powers.c, "N": float(powers.values[1]), "D": float(powers.values[2])},
@@ -311,6 +357,7 @@ class HParamLaw:
             "diverged": int(self.sweep.diverged.sum()),
             "residual": joint.rms,
             "luck": self.luck,
+            "between_octaves": dict(zip(("lr", "batch"), self.between.octaves, strict=True)),
             "draws": len(powers.draws),
             "seed": self.settings.seed,
             "sha256": self.sweep.runs.source.sha256,
@@ -319,6 +366,11 @@ class HParamLaw:
         }
 
     # Display ---------------------------------------------------------------------------------------------------
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from isoloss.store import from_plain, to_plain
+
+        return from_plain, (to_plain(self, "isoloss.hparams"),)
 
     def __repr__(self) -> str:
         return f"HParamLaw({self.powers.recipe}: {self.powers})"
@@ -339,133 +391,3 @@ def _one(name: str, value: Any) -> float:
     if isinstance(number, np.ndarray):
         raise OptionError(f"{name} is an array; here it is one number", argument=name)
     return float(number)
-
-
-def fit_hparams(
-    runs: Any,
-    *,
-    recipe: str = "joint",
-    threshold: float | str | None = None,
-    batch_on: str = "N,D",
-    asymmetric: bool = True,
-    objective: Objective | None = None,
-    by: str | Sequence[str] = (),
-    tolerance: float = 0.02,
-    diverged: float = 0.25,
-    draws: int = 1000,
-    seed: int | np.random.Generator = 0,
-    n_threads: int | None = None,
-) -> HParamLaw:
-    """Fit the best learning rate and batch size as power laws of N and D, and the surface around them.
-
-    Parameters
-    ----------
-    runs : Runs or anything that `isoloss.read` takes
-        With N, D, lr, batch and loss. Runs of one N and D, which differ in lr and batch, are a *cell*.
-    recipe : {"joint", "steplaw", "within", "argmin", "surfaces"}
-        Where the power laws come from: the joint surface of all cells, or a plain recipe (`isoloss.hparams.powers`).
-    threshold : float or text, optional
-        Excess, by the surface, at which a run counts half. By default the one whose predictions for cells left out
-        cost least.
-    batch_on : {"N,D", "D"}
-        What the best batch depends on; the Step Law has it on D alone.
-    asymmetric : bool
-        Whether too high and too low a learning rate may cost differently.
-    objective : Objective, optional
-        Of the joint fit, on the logarithm of the loss (``space="raw"``); ``Huber(1e-3)`` by default.
-    by : str or sequence of str
-        Further columns that tell cells apart: activated parameters of mixtures of experts, say.
-    tolerance : float
-        Sizes, or token counts, closer than this, relatively, are one.
-    diverged : float
-        Excess above which a run counts as diverged and is never fitted.
-    draws : int
-        Refits to resampled cells, for intervals; 0 for none.
-    seed : int or numpy Generator
-    n_threads : int, optional
-        The results do not depend on it.
-
-    Returns
-    -------
-    HParamLaw
-
-    Raises
-    ------
-    DataError
-        ``data-missing-role``, ``data-nonpositive``, ``hparams-too-few-runs``, ``hparams-too-many-cells``.
-    OptionError
-        Another argument is not understood.
-
-    References
-    ----------
-    Li et al. (2025), arXiv:2503.04715: the plateau, its power laws and the recipe ``"steplaw"``.
-
-    Examples
-    --------
-    >>> import isoloss as iso
-    >>> runs = iso.read(iso.simulate.sweep(N=[1e8, 3e8, 1e9], tokens_per_parameter=[10, 40, 160]))
-    >>> hp = iso.fit_hparams(runs, draws=100)
-    >>> abs(hp.powers.exponents["lr_N"] - (-0.713)) < 0.1
-    True
-    """
-    began = perf_counter()
-    if recipe not in RECIPES:
-        message = f"recipe={recipe!r} is none of {', '.join(RECIPES)}{did_you_mean(str(recipe), RECIPES)}"
-        raise OptionError(message, argument="recipe")
-    count: Any = draws
-    if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 0:
-        raise OptionError(f"draws={draws!r} is not a whole number from 0 up", argument="draws")
-    chosen = _BATCH_LAWS.get(str(batch_on).replace(" ", ""))
-    if chosen is None:
-        raise OptionError(f"batch_on={batch_on!r} is neither 'D' nor 'N,D'", argument="batch_on")
-    if objective is not None and getattr(objective, "space", "raw") != "raw":
-        message = "objective: residuals are of the logarithm of the loss already; give one with space='raw'"
-        raise OptionError(message, argument="objective")
-    settings = Settings(
-        recipe=recipe,
-        threshold=None if threshold is None else relative("threshold", threshold),
-        batch_on=chosen,
-        asymmetric=asymmetric,
-        objective=objective,
-        by=(by,) if isinstance(by, str) else tuple(by),
-        tolerance=tolerance,
-        diverged=diverged,
-        draws=int(draws),
-        seed=seed_number(seed),
-    )
-    sweep = sweep_of(as_runs(runs, settings.by), by=settings.by, tolerance=tolerance, diverged=diverged)
-    return fit_sweep(sweep, settings, began=began, n_threads=n_threads)
-
-
-def fit_sweep(
-    sweep: Sweep, settings: Settings, *, began: float | None = None, n_threads: int | None = None
-) -> HParamLaw:
-    """Fit runs that are sorted into cells; private to the package."""
-    began = perf_counter() if began is None else began
-    joint, scores = fit_joint(
-        sweep,
-        threshold=settings.threshold,
-        batch_size_law=settings.batch_on,
-        asymmetric=settings.asymmetric,
-        objective=settings.objective,
-        draws=settings.draws,
-        seed=settings.seed,
-        n_threads=n_threads,
-    )
-    own = surfaces(sweep, _SURFACE_WITHIN, n_threads=n_threads)
-    if settings.recipe == "joint":
-        powers = from_joint(joint)
-    else:
-        powers = from_recipe(settings.recipe, sweep, own, draws=settings.draws, seed=settings.seed, n_threads=n_threads)
-    luck = 1.0 - float(np.exp(np.mean(np.log(sweep.loss[sweep.best] / joint.floor))))
-    return HParamLaw(
-        powers=powers,
-        joint=joint,
-        sweep=sweep,
-        surfaces=tuple(own),
-        scores=scores,
-        luck=max(luck, 0.0),
-        settings=settings,
-        warnings=tuple(notices(sweep, joint, own)),
-        seconds=perf_counter() - began,
-    )

@@ -19,8 +19,8 @@ import numpy as np
 
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, Notice, OptionError
-from isoloss.hparams.joint import Shape
-from isoloss.stats.intervals import percentiles
+from isoloss.hparams.between import Between
+from isoloss.hparams.shape import Shape
 from isoloss.units import format_number, format_si, real_numbers
 
 __all__ = ["Box", "HParamPlateau", "plateau_of", "positive", "relative"]
@@ -86,14 +86,15 @@ class HParamPlateau:
     area : float
         In octaves squared.
     area_interval : (low, high)
-        Percentiles over the draws.
+        Of the area that all cells share; how single cells differ in it is left out.
     ridge : float
         Exponent along the valley: lr proportional to batch**ridge.
     ridge_interval : (low, high)
     level : float
         Of the intervals.
     probability_of_best : float
-        Share of the draws in which the best setting given here lies on the plateau.
+        Share of the draws in which the best setting given here lies on the plateau. Draws are of new cells: refits to
+        resampled cells, the optimum moved as those of single cells scatter.
     warnings : tuple of Notice
     """
 
@@ -250,10 +251,19 @@ def relative(name: str, value: Any) -> float:
 
 
 def plateau_of(
-    shape: Shape, draws: Shape, N: float, D: float, within: float, reference: str, luck: float, level: float
+    shape: Shape,
+    draws: Shape,
+    between: Between,
+    N: float,
+    D: float,
+    within: float,
+    reference: str,
+    luck: float,
+    level: float,
 ) -> HParamPlateau:
     """The plateau of a joint surface; see `isoloss.hparams.HParamLaw.plateau`.
 
+    `draws` are surfaces of new cells around the power laws, as `between` has them;
     `luck` is by how much, relatively, the best run of a sweep lies below the surface.
     """
     warnings: tuple[Notice, ...] = ()
@@ -275,8 +285,10 @@ def plateau_of(
     outline = np.column_stack([lr * np.exp(edge_x), batch * np.exp(edge_y)])
     area = float(_areas(w, y)[0])
     areas = _areas(*_outline(draws.values, limit)) if len(draws.values) else np.empty(0)
-    area_low, area_high = percentiles(areas[:, None], level)
-    ridge_low, ridge_high = percentiles(draws.values[:, 6:7], level)
+    area_interval, ridge_interval = (
+        tuple(float(end) for end in between.interval(samples, estimate, level))
+        for samples, estimate in ((areas, area), (draws.values[:, 6], ridge))
+    )
     made = HParamPlateau(
         N=N,
         D=D,
@@ -288,9 +300,9 @@ def plateau_of(
         box=_box(lr, batch, edge_x.min(), edge_x.max(), edge_y.min(), edge_y.max()),
         safe_box=_box(lr, batch, *_largest_inside(edge_x, edge_y)),
         area=area,
-        area_interval=(float(area_low[0]), float(area_high[0])),
+        area_interval=area_interval,  # type: ignore[arg-type]
         ridge=ridge,
-        ridge_interval=(float(ridge_low[0]), float(ridge_high[0])),
+        ridge_interval=ridge_interval,  # type: ignore[arg-type]
         level=level,
         probability_of_best=float("nan"),
         limit=limit,

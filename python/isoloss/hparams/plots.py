@@ -6,7 +6,7 @@ logarithmic axes. matplotlib is imported when something is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError
 from isoloss.hparams.plateau import positive, relative
+from isoloss.hparams.predictions import check_identified
 from isoloss.hparams.published import published
+from isoloss.hparams.sweep import Sweep
 from isoloss.plot import INK, MUTED, new_axes
 from isoloss.plot import _plain as plain_axes
-from isoloss.stats.intervals import percentiles
-from isoloss.units import format_si
+from isoloss.units import format_number, format_si
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -182,7 +183,7 @@ class HParamPlots:
         -------
         (2,) ndarray of matplotlib.axes.Axes
             Points are the runs of the nearest batch, or learning rate, of the grid; the line is the surface at that
-            value with a 95 % band over refits to resampled cells, both counted from the least value of the surface.
+            value with a 95 % band for the surface of one cell, both counted from the least value of the surface.
 
         Examples
         --------
@@ -209,10 +210,11 @@ class HParamPlots:
             held = float(across[np.argmin(np.abs(across - best[1 - k]))])
             near = np.abs(across - held) < 0.02
             grid = np.linspace(along.min(), along.max(), 121)
-            curve = self._slice(hp.joint.shape, c, grid, held, k)
-            axes.plot(np.exp(grid), curve, color=BLUE, lw=1.6, zorder=3, label="surface")
-            if len(hp.joint.draws.values):
-                low, high = percentiles(self._slice(hp.joint.draws, c, grid, held, k), 0.95)
+            lr, batch = (np.exp(grid), np.exp(held)) if k == 0 else (np.exp(held), np.exp(grid))
+            found = hp.regret(lr, batch, sweep.N[c], sweep.D[c])
+            axes.plot(np.exp(grid), 100.0 * found.estimate, color=BLUE, lw=1.6, zorder=3, label="surface")
+            if np.all(np.isfinite(found.low)):
+                low, high = 100.0 * found.low, 100.0 * found.high
                 axes.fill_between(np.exp(grid), low, high, color=BLUE, alpha=0.18, lw=0, label="95 %")
             axes.plot(np.exp(along[near]), excess[near], "o", color=ORANGE, ms=4, ls="", zorder=4, label="runs")
             axes.set_xscale("log")
@@ -226,14 +228,6 @@ class HParamPlots:
             axes.legend(frameon=False, fontsize=8)
         return panels
 
-    def _slice(self, shape: Any, c: int, grid: F64, held: float, k: int) -> F64:
-        x, y = shape.optimum(self.hp.sweep.N[c], self.hp.sweep.D[c])
-        values = shape.values if shape.values.ndim == 1 else shape.values[:, None, :]
-        x, y = (x, y) if shape.values.ndim == 1 else (x[:, None], y[:, None])
-        moved = type(shape)(values=values, pivot=shape.pivot)
-        excess = moved.excess(grid - x, held - y) if k == 0 else moved.excess(held - x, grid - y)
-        return np.asarray(100.0 * excess)
-
     def optimum(self, *, ax: Sequence[Axes] | None = None) -> NDArray[Any]:
         """Best learning rate and batch against N and against D: cells, power law and its interval.
 
@@ -244,8 +238,10 @@ class HParamPlots:
         Returns
         -------
         (4,) ndarray of matplotlib.axes.Axes
-            Learning rate against N and D, then batch. Each point is the optimum of a cell's own surface, moved along
-            the power law to the geometric mean of the other variable, so that all cells lie on one line.
+            Learning rate against N and D, then batch. Each point is a cell's own optimum with its 95 % interval, moved
+            along the power law to the geometric mean of the other variable, so that all cells lie on one line. The
+            light band is for the optimum of one cell, the dark one for the power law. Where the cells cannot tell an
+            exponent, the other variable moves along with this one, or the law is left out.
 
         Examples
         --------
@@ -260,11 +256,8 @@ class HParamPlots:
         """
         hp, sweep = self.hp, self.hp.sweep
         panels = _panels(2, 2, 4.4, 3.2).ravel() if ax is None else np.array(list(ax), dtype=object)
-        middle = {"N": float(np.exp(np.log(sweep.N).mean())), "D": float(np.exp(np.log(sweep.D).mean()))}
         columns = {"N": sweep.N, "D": sweep.D}
-        own = [s for s in hp.surfaces if s is not None and s.convex]
-        cells = [s.cell for s in own]
-        found = (np.array([s.lr for s in own]), np.array([s.batch for s in own]))
+        own = np.flatnonzero(np.isfinite(hp.between.optimum).all(axis=1))
         index = 0
         for k, label in enumerate(("peak learning rate", "batch (tokens)")):
             for name, other in (("N", "D"), ("D", "N")):
@@ -276,20 +269,46 @@ class HParamPlots:
                 _log_ticks(axes.yaxis, counts=k == 1)
                 axes.set_xlabel("N (parameters)" if name == "N" else "D (tokens)")
                 grid = np.geomspace(columns[name].min() / 1.3, columns[name].max() * 1.3, 60)
-                at: dict[str, Any] = {name: grid, other: np.full_like(grid, middle[other])}
-                said = hp.predict(**at)
-                centre, (low, high) = (said.lr, said.lr_interval) if k == 0 else (said.batch, said.batch_interval)
-                axes.plot(grid, centre, color=BLUE, lw=1.6, label="power law")
-                if np.all(np.isfinite(low)):
-                    axes.fill_between(grid, low, high, color=BLUE, alpha=0.18, lw=0, label="95 %")
-                if cells:
-                    here, there = (hp.powers.at(sweep.N[cells], sweep.D[cells])[k],
-                                   hp.powers.at(**{name: columns[name][cells], other: middle[other]})[k])  # fmt: skip
-                    axes.plot(columns[name][cells], found[k] * there / here, "o", color=ORANGE, ms=4.5, ls="",
-                              mec="white", mew=0.5, label="cells")  # fmt: skip
-                axes.set_title(f"at {other} {format_si(middle[other])}", fontsize=9.5, loc="left")
+                path, title = _path(sweep, name, other, grid)
+                axes.set_title(title, fontsize=9.5, loc="left")
+                if path is not None:
+                    self._band(axes, k, grid, **{name: grid, other: path(grid)})
+                here = hp.powers.at(sweep.N[own], sweep.D[own])[k]
+                along = columns[other][own] if path is None else path(columns[name][own])
+                there = hp.powers.at(**{name: columns[name][own], other: along})[k]
+                middle = np.exp(hp.between.optimum[own, k]) * there / here
+                error = np.exp(1.96 * np.sqrt(hp.between.error[own, k, k]))
+                axes.errorbar(columns[name][own], middle, yerr=[middle - middle / error, middle * error - middle],
+                              fmt="o", color=ORANGE, ms=4.5, mec="white", mew=0.5, lw=0.8, label="cells")  # fmt: skip
         panels[0].legend(frameon=False, fontsize=8)
         return panels
+
+    def _band(self, axes: Axes, k: int, grid: F64, N: F64, D: F64) -> None:
+        """The power law of the learning rate (k = 0) or batch, with what it leaves open for itself and for one cell."""
+        for kind, alpha, label in (("new-cell", 0.15, "95 %, one cell"), ("mean", 0.3, "95 %, law")):
+            said = self.hp.predict(N=N, D=D, kind=kind)
+            centre, (low, high) = (said.lr, said.lr_interval) if k == 0 else (said.batch, said.batch_interval)
+            if np.all(np.isfinite(low)):
+                axes.fill_between(grid, low, high, color=BLUE, alpha=alpha, lw=0, label=label)
+        axes.plot(grid, centre, color=BLUE, lw=1.6, label="power law")
+
+
+def _path(sweep: Sweep, name: str, other: str, grid: F64) -> tuple[Callable[[F64], F64] | None, str]:
+    """The value of the other variable along a grid of one, such that the cells can tell the optimum, and a title."""
+    middle = {of: float(np.exp(np.log(column).mean())) for of, column in (("N", sweep.N), ("D", sweep.D))}
+    ratio = middle[other] / middle[name]
+    paths: tuple[tuple[Callable[[F64], F64], str], ...] = (
+        (lambda v: np.full_like(v, middle[other]), f"at {other} {format_si(middle[other])}"),
+        (lambda v: v * ratio, f"at {other} / {name} {format_number(ratio, 3)}"),
+    )
+    for path, title in paths:
+        values = {name: grid, other: path(grid)}
+        try:
+            check_identified(values["N"], values["D"], sweep)
+        except DataError:
+            continue
+        return path, title
+    return None, f"the cells do not tell how {name} moves it"
 
 
 def _log_ticks(axis: Axis, *, counts: bool) -> None:

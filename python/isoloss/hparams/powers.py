@@ -27,9 +27,9 @@ from isoloss import _core
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError
 from isoloss.fit.many import fit_many
-from isoloss.hparams.joint import Joint, free_powers
+from isoloss.hparams.shape import Joint
 from isoloss.hparams.surface import Surface
-from isoloss.hparams.sweep import Sweep
+from isoloss.hparams.sweep import Sweep, free_powers
 from isoloss.law.object import law
 from isoloss.units import format_number
 

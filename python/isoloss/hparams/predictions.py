@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from isoloss.engine.problem import F64
-from isoloss.errors import Notice
+from isoloss.errors import DataError, Notice, OptionError, did_you_mean
+from isoloss.hparams.between import Between
 from isoloss.hparams.powers import Powers
 from isoloss.hparams.surface import Cost
-from isoloss.stats.intervals import percentiles
+from isoloss.hparams.sweep import Sweep, free_powers
 from isoloss.units import format_si
 
-__all__ = ["HParams", "Regret", "predict_at", "scientific", "share"]
+__all__ = ["KINDS", "HParams", "Regret", "check_identified", "predict_at", "scientific", "share"]
+
+KINDS = ("new-cell", "mean")
+_BESIDE = 0.1  # how far, in logarithms, a size may lie beside the only measured one
 
 
 def scientific(value: float, digits: int = 3) -> str:
@@ -58,11 +61,13 @@ class HParams:
     batch : float or ndarray
         In tokens.
     lr_interval, batch_interval : (low, high)
-        Percentiles over refits to resampled cells; NaN without draws.
+        NaN without draws.
     level : float
     draws : int
         Refits behind the intervals.
     recipe : str
+    kind : {"new-cell", "mean"}
+        What the intervals are for: the optimum of one training, or the power laws.
     seq_len : float or None
         Tokens of a sequence, where the runs counted their batches in sequences.
     warnings : tuple of Notice
@@ -78,6 +83,7 @@ class HParams:
     level: float
     draws: int
     recipe: str
+    kind: str = "new-cell"
     seq_len: float | None = None
     warnings: tuple[Notice, ...] = ()
 
@@ -104,6 +110,7 @@ class HParams:
             "level": self.level,
             "draws": self.draws,
             "recipe": self.recipe,
+            "kind": self.kind,
             "warnings": [notice.to_dict() for notice in self.warnings],
         }
 
@@ -135,7 +142,7 @@ class Regret:
     estimate : float or ndarray
         Over the least value of the joint surface.
     low, high : float or ndarray
-        Percentiles over refits to resampled cells.
+        For a new cell, whose optimum scatters around the power laws.
     level : float
     cell : str
         The measured cell at this N and D, if there is one, else empty.
@@ -171,35 +178,84 @@ class Regret:
 
 def predict_at(
     powers: Powers,
+    between: Between,
     N: Any,
     D: Any,
     level: float,
     *,
-    sizes: F64 | None = None,
-    tokens: F64 | None = None,
-    seq_len: float | None = None,
-    warnings: Sequence[Notice] = (),
+    kind: str = "new-cell",
+    seed: int = 0,
+    sweep: Sweep,
 ) -> HParams:
-    """Settings by power laws, with percentiles over their draws; `sizes` and `tokens` are what was measured."""
-    lr, batch = powers.at(N, D)
-    drawn_lr, drawn_batch = powers.drawn(N, D)
-    edges = [percentiles(np.asarray(drawn), level) for drawn in (drawn_lr, drawn_batch)]
-    scalar = np.ndim(lr) == 0
-    sides = [tuple(float(side) if scalar else side for side in pair) for pair in edges]
-    outside = [] if sizes is None or tokens is None else _outside(N, D, sizes, tokens)
+    """Settings by power laws with intervals over their draws; see `HParamLaw.predict`."""
+    if kind not in KINDS:
+        message = f"kind={kind!r} is neither 'new-cell' nor 'mean'{did_you_mean(str(kind), KINDS)}"
+        raise OptionError(message, argument="kind")
+    check_identified(N, D, sweep)
+    found = [np.log(side) for side in powers.at(N, D)]
+    drawn = [np.log(side) for side in powers.drawn(N, D)]
+    moved = between.draws(len(powers.draws), seed).T if kind == "new-cell" else np.zeros((2, len(powers.draws)))
+    sides = []
+    for at, draws, move in zip(found, drawn, moved, strict=True):
+        ends = between.interval(draws + move.reshape(-1, *(1 for _ in range(np.ndim(at)))), at, level)
+        sides.append(tuple(float(np.exp(end)) if np.ndim(at) == 0 else np.exp(end) for end in ends))
+    lr, batch = (float(np.exp(at)) if np.ndim(at) == 0 else np.exp(at) for at in found)
     return HParams(
         N=N,
         D=D,
-        lr=float(lr) if scalar else lr,
-        batch=float(batch) if scalar else batch,
+        lr=lr,
+        batch=batch,
         lr_interval=sides[0],  # type: ignore[arg-type]
         batch_interval=sides[1],  # type: ignore[arg-type]
         level=level,
         draws=len(powers.draws),
         recipe=powers.recipe,
-        seq_len=seq_len,
-        warnings=(*outside, *warnings),
+        kind=kind,
+        seq_len=sweep.runs.seq_len,
+        warnings=tuple(_outside(N, D, sweep.N, sweep.D)),
     )
+
+
+def check_identified(N: Any, D: Any, sweep: Sweep) -> None:
+    """Refuse sizes and token counts at which the cells cannot tell the optimum.
+
+    A sweep of one N knows no exponent of N, one of a single ratio of D to N only how the optimum moves along it.
+
+    Raises
+    ------
+    DataError
+        Code ``not-identified``.
+    """
+    fixed = free_powers(sweep.N, sweep.D)
+    if not fixed:
+        return
+    size, tokens = np.broadcast_arrays(np.log(N), np.log(D))
+    n, d = np.log(sweep.N), np.log(sweep.D)
+    one_size, one_data = "lr_N" in fixed and np.ptp(n) <= 0.05, "lr_D" in fixed
+    away = {}
+    if one_size:
+        away["N"] = size - n.mean()
+    if one_data:
+        away["D"] = tokens - d.mean()
+    if not away:  # both vary, along one line
+        slope = float(np.ptp(n) / np.ptp(d)) * (1.0 if (n - n.mean()) @ (d - d.mean()) > 0.0 else -1.0)
+        away["D / N"] = (size - n.mean()) - slope * (tokens - d.mean())
+    for name, distance in away.items():
+        if not np.any(np.abs(distance) > _BESIDE):
+            continue
+        k = int(np.argmax(np.abs(distance)))
+        here = f"N {format_si(float(np.exp(size.ravel()[k])))}, D {format_si(float(np.exp(tokens.ravel()[k])))}"
+        held = [held for held in fixed if name == "D / N" or held.endswith(name)]
+        known = {
+            "N": f"all cells have N {format_si(float(np.exp(n.mean())))}",
+            "D": f"all cells have D {format_si(float(np.exp(d.mean())))}",
+            "D / N": f"N and D rise together in all cells (D / N about {float(np.exp(np.mean(d - n))):.3g})",
+        }[name]
+        message = (
+            f"{here} cannot be predicted: {known}, so {' and '.join(held)} cannot be told; predict at the measured "
+            f"{name}, or sweep another one"
+        )
+        raise DataError(message, code="not-identified", column=name, held=held)
 
 
 def _outside(N: Any, D: Any, sizes: F64, tokens: F64) -> list[Notice]:

@@ -6,16 +6,16 @@ import base64
 import html
 import io
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isoloss import _core
-from isoloss.errors import IsolossError
+from isoloss.errors import DataError, IsolossError
 from isoloss.hparams.check import check_runs
 from isoloss.hparams.plateau import positive
-from isoloss.hparams.predictions import scientific, share
+from isoloss.hparams.predictions import check_identified, scientific, share
+from isoloss.store import write_whole
 from isoloss.units import format_number, format_si
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ _STYLE = """
 :root{color-scheme:light}body{font:15px/1.5 system-ui,sans-serif;color:#1b1b1b;max-width:62rem;margin:2rem auto;
 padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid #ddd}
 table{border-collapse:collapse;margin:.6rem 0}td,th{padding:.15rem .7rem .15rem 0;text-align:right;
-font-variant-numeric:tabular-nums}td:first-child,th:first-child{text-align:left}th{font-weight:600;
+font-variant-numeric:tabular-nums;white-space:nowrap}td:last-child{white-space:normal}
+td:first-child,th:first-child{text-align:left}th{font-weight:600;
 border-bottom:1px solid #bbb}img{max-width:100%;height:auto}pre{background:#f6f6f6;padding:.7rem;overflow-x:auto}
 .answer{font-size:1.15rem;background:#eef5fb;padding:.6rem .9rem;border-radius:.4rem}.warning{color:#8a4b00}
 .serious{color:#a40000;font-weight:600}.info{color:#555}
@@ -45,7 +46,8 @@ def write_report(hp: HParamLaw, path: str | PathLike[str], *, at: Any = None, wi
     path : path
         An existing file is replaced.
     at : (N, D) or sequence of them, optional
-        Where to predict; by default ten times beyond the cell of the most compute, in N and D alike.
+        Where to predict; by default ten times beyond the cell of the most compute, in N and D alike as far as the cells
+        can tell.
     within : float
         Relative excess loss of the plateaus.
 
@@ -68,13 +70,20 @@ def write_report(hp: HParamLaw, path: str | PathLike[str], *, at: Any = None, wi
     ...     "data:image/png;base64," in page.read_text(encoding="utf-8")
     True
     """
-    Path(path).write_text(_page(hp, _targets(hp, at), within), encoding="utf-8")
+    write_whole(path, _page(hp, _targets(hp, at), within))
 
 
 def _targets(hp: HParamLaw, at: Any) -> list[tuple[float, float]]:
     if at is None:
         c = int(np.argmax(hp.sweep.N * hp.sweep.D))
-        return [(10.0 * float(hp.sweep.N[c]), 10.0 * float(hp.sweep.D[c]))]
+        N, D = float(hp.sweep.N[c]), float(hp.sweep.D[c])
+        for size, tokens in ((10.0 * N, 10.0 * D), (10.0 * N, D), (N, 10.0 * D)):
+            try:
+                check_identified(size, tokens, hp.sweep)
+            except DataError:
+                continue
+            return [(size, tokens)]
+        return [(N, D)]
     pairs = [at] if np.ndim(at) == 1 and len(at) == 2 else list(at)
     return [(float(positive("N", N)), float(positive("D", D))) for N, D in pairs]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from isoloss.engine.problem import F64
 from isoloss.errors import IsolossError, OptionError, did_you_mean
-from isoloss.hparams.holdout import _rest
-from isoloss.hparams.joint import THRESHOLDS
+from isoloss.hparams.choosing import THRESHOLDS
+from isoloss.hparams.holdout import rest_of
 from isoloss.hparams.predictions import scientific, share
 from isoloss.hparams.sweep import sweep_of
 from isoloss.objective import AbsoluteError, Huber, SquaredError
@@ -111,7 +111,7 @@ class Sensitivity:
 
 
 def _thresholds(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
-    from isoloss.hparams.law import fit_sweep
+    from isoloss.hparams.fit import fit_sweep
 
     used = hp.joint.choice.threshold
     for value in sorted({*THRESHOLDS, used}):
@@ -120,7 +120,7 @@ def _thresholds(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
 
 
 def _batch_laws(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
-    from isoloss.hparams.law import fit_sweep
+    from isoloss.hparams.fit import fit_sweep
 
     for value in ("D", "N, D"):
         settings = replace(_pinned(hp), batch_on=value)
@@ -128,7 +128,7 @@ def _batch_laws(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
 
 
 def _asymmetry(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
-    from isoloss.hparams.law import fit_sweep
+    from isoloss.hparams.fit import fit_sweep
 
     for value in (True, False):
         settings = replace(_pinned(hp), asymmetric=value)
@@ -137,7 +137,7 @@ def _asymmetry(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
 
 
 def _objectives(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
-    from isoloss.hparams.law import fit_sweep
+    from isoloss.hparams.fit import fit_sweep
 
     used = hp.settings.objective
     for name, value in (
@@ -151,7 +151,7 @@ def _objectives(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
 
 
 def _recipes(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
-    from isoloss.hparams.law import fit_sweep
+    from isoloss.hparams.fit import fit_sweep
     from isoloss.hparams.powers import RECIPES
 
     for value in RECIPES:
@@ -161,7 +161,7 @@ def _recipes(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
 
 def _cells(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
     """Without the cells at each end of the design, and without those whose optimum is at an edge of the grid."""
-    from isoloss.hparams.law import fit_sweep
+    from isoloss.hparams.fit import fit_sweep
 
     sweep, settings = hp.sweep, _pinned(hp)
     yield "all cells", True, lambda: fit_sweep(sweep, settings)
@@ -175,7 +175,7 @@ def _cells(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
     }
     for name, out in sets.items():
         if 0 < len(out) < sweep.cells:
-            yield name, False, lambda left_out=out: fit_sweep(_rest(sweep, left_out), settings)
+            yield name, False, lambda left_out=out: fit_sweep(rest_of(sweep, left_out), settings)
 
 
 def _ends(column: F64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -185,7 +185,7 @@ def _ends(column: F64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _diverged(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
-    from isoloss.hparams.law import fit_sweep
+    from isoloss.hparams.fit import fit_sweep
 
     for value in sorted({0.05, 0.1, 0.25, 1.0, hp.settings.diverged}):
         sweep = replace(hp.sweep, diverged=hp.sweep.excess > value)
@@ -193,7 +193,7 @@ def _diverged(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
 
 
 def _tolerances(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:
-    from isoloss.hparams.law import fit_sweep
+    from isoloss.hparams.fit import fit_sweep
 
     used = hp.settings
     for value in sorted({0.001, 0.02, 0.1, used.tolerance}):

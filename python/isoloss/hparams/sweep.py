@@ -18,7 +18,7 @@ from isoloss.errors import DataError, OptionError
 from isoloss.runs.reading import Runs
 from isoloss.units import format_si
 
-__all__ = ["TWINS", "Sweep", "clusters", "levels", "sweep_of"]
+__all__ = ["TWINS", "Sweep", "clusters", "free_powers", "levels", "sweep_of"]
 
 TWINS = 0.02
 """Settings closer than this, in logarithms, are one setting written twice (3.453e-4 and 3.45e-4)."""
@@ -183,3 +183,20 @@ def sweep_of(runs: Runs, *, by: Sequence[str] = (), tolerance: float = 0.02, div
         excess=excess,
         diverged=excess > diverged,
     )
+
+
+def free_powers(N: F64, D: F64) -> tuple[str, ...]:
+    """Which of the exponents of N and D the cells cannot tell, and are held at zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> free_powers(np.array([1e8, 1e8, 1e8]), np.array([1e9, 2e9, 4e9]))
+    ('lr_N', 'batch_N')
+    """
+    n, d = np.log(N) - np.log(N).mean(), np.log(D) - np.log(D).mean()
+    many, size, data = len(N) > 2, np.ptp(n) > 0.05, np.ptp(d) > 0.05
+    # At one ratio of tokens to parameters the two exponents cannot be told apart: D carries both.
+    along = size and data and (not many or abs(float(n @ d)) > 0.999 * float(np.sqrt((n @ n) * (d @ d))))
+    fixed = () if size and not along else ("lr_N", "batch_N")
+    return fixed if data else (*fixed, "lr_D", "batch_D")

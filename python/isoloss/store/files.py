@@ -32,6 +32,7 @@ __all__ = ["KINDS", "from_plain", "load", "restored", "save", "to_plain", "write
 KINDS = {
     "isoloss.fit": ("isoloss.store.fits", "fit"),
     "isoloss.search": ("isoloss.store.searches", "search"),
+    "isoloss.hparams": ("isoloss.store.hparams", "law of hyper-parameters"),
 }
 """Module and everyday name of each kind of result, by the schema that its files state."""
 

@@ -1,6 +1,7 @@
 """Figures and the report of fitted hyper-parameter laws: what is drawn is what was fitted, and can be seen."""
 
 import base64
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -190,14 +191,26 @@ def test_the_report_is_whole_and_asks_for_nothing(hp, report):
     assert "threshold" in words
 
 
-def test_the_report_opens_in_a_browser(report, tmp_path):
+def test_the_report_opens_in_a_browser_without_errors_or_requests(report, tmp_path):
     browser = next(
         (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
     )
     if browser is None:
         pytest.skip("no Chromium on this machine")
-    shot = tmp_path / "page.png"
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,1400", f"--screenshot={shot}"]
-    subprocess.run([browser, *options, report.as_uri()], check=True, capture_output=True, timeout=120)
+    shot, log = tmp_path / "page.png", tmp_path / "net.json"
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,1400", f"--user-data-dir={tmp_path}"]
+    watch = ["--enable-logging=stderr", "--v=0", f"--log-net-log={log}", f"--screenshot={shot}"]
+    done = subprocess.run(
+        [browser, *options, *quiet, *watch, report.as_uri()], check=True, capture_output=True, text=True, timeout=120
+    )
+    assert "CONSOLE" not in done.stderr
+    asked = {url for url in re.findall(r'"url":"([^"]+)"', log.read_text(errors="replace")) if url.startswith("http")}
+    assert {
+        url for url in asked if "google" not in url and "gvt1" not in url
+    } == set()  # the browser's own are no page's
     image = mpl.image.imread(shot)[:, :, :3]
-    assert (image.min(axis=2) < 0.5).mean() > 0.005
+    assert image.shape[0] == 1400
+    dark = (image.min(axis=2) < 0.5).mean(axis=1)
+    assert (dark > 0.001).mean() > 0.3  # words and pictures down the whole page
+    assert dark.mean() > 0.005
