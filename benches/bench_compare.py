@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import markdown
+from common import machine, markdown
 
 import isoloss as iso
 from isoloss.comparison.paired import paired_p
@@ -100,9 +100,7 @@ def main():
     least = "The recommended law had the least error at the largest budget, or one not told from it"
     verdict = f"{least}, in {good} of {len(FILES)}."
     work = f"Rollouts of {len(TIMED)} laws over {splits} splits of 240 runs, with draws from 8 starts each"
-    text = "\n\n".join(
-        [markdown(head, rows), verdict, f"{work}: {fits:,} fits in {seconds:.1f} s on {os.cpu_count()} cores."]
-    )
+    text = "\n\n".join([markdown(head, rows), verdict, f"{work}: {fits:,} fits in {seconds:.1f} s on {machine()}."])
     print(text)
     if not quick:
         page = PAGE.read_text(encoding="utf-8")

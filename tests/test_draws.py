@@ -131,6 +131,20 @@ def test_resamples_with_too_few_points_are_counted_and_left_out():
     assert f"{draws.failed:,} failed" in draws.summary()
 
 
+def test_resamples_whose_points_leave_a_direction_open_are_counted_and_left_out():
+    """Whole token counts are resampled: with two different ones E, B and beta cannot be told apart."""
+    sizes, tokens = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e8, 1e10, 6), np.geomspace(1e9, 1e12, 5)))
+    loss = iso.laws.get("chinchilla").bind("besiroglu2024")(N=sizes, D=tokens)
+    loss = loss * np.exp(0.005 * np.random.default_rng(0).standard_normal(30))
+    fit = iso.fit("chinchilla", {"N": sizes, "D": tokens, "loss": loss}, objective="squared_log")
+    draws = fit.bootstrap(300, method="case", by="D", seed=1)
+    counts = _core.resample_counts(1, 300, np.unique(tokens, return_inverse=True)[1].astype(np.int64), 5)
+    different = np.array([len(np.unique(tokens[row > 0.0])) for row in counts])
+    assert np.array_equal(draws.status == RANK_DEFICIENT, different < 3)
+    assert 10 < np.sum(different < 3) < 250
+    assert draws.warnings[0].details["rank_deficient"] == np.sum(different < 3)
+
+
 def test_weights_of_runs_are_multiplied_with_counts(fit):
     weights = np.ones(fit.runs.n)
     weights[:8] = 0.0

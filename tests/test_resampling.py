@@ -306,6 +306,59 @@ def test_intervals_follow_a_change_of_units(seed, method, n, d, y):
     assert there.decades == pytest.approx(here.decades, abs=1e-9)
 
 
+@settings(max_examples=6)
+@given(st.integers(0, 1000), st.sampled_from(["wild", "residual", "case", "parametric"]), st.booleans())
+def test_intervals_do_not_depend_on_the_number_of_threads(seed, method, grouped):
+    runs = iso.read({**table(seed=seed), "run": np.arange(30) // 3}, group="run" if grouped else None)
+    if grouped and method == "residual":
+        method = "jackknife"
+    found = [
+        iso.fit("chinchilla", runs, objective=iso.Huber(0.003), n_threads=threads)
+        .bootstrap(60, method=method, seed=seed, n_threads=threads)
+        .conf_int()
+        for threads in (1, 2)
+    ]
+    assert found[0] == found[1]
+
+
+@settings(max_examples=6)
+@given(st.integers(0, 1000), st.sampled_from(["wild", "case", "parametric", "jackknife"]))
+def test_intervals_of_groups_do_not_depend_on_the_order_of_rows_or_on_labels(seed, method):
+    data = {**table(seed=seed), "run": np.arange(30) // 3}
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(30)
+    mixed = {name: column[order] for name, column in data.items()}
+    mixed["run"] = rng.permutation(10)[mixed["run"]]
+    one, two = (
+        iso.fit("chinchilla", iso.read(each, group="run"), objective="squared_log")
+        .bootstrap(60, method=method, seed=seed)
+        .conf_int()
+        for each in (data, mixed)
+    )
+    for name, interval in one.items():
+        assert two[name] == pytest.approx(interval, rel=1e-5), name
+
+
+@settings(max_examples=6)
+@given(
+    st.integers(0, 1000), st.sampled_from(["wald", "profile"]), st.floats(-9.0, 9.0), st.floats(-9.0, 9.0),
+    st.floats(-3.0, 3.0)
+)  # fmt: skip
+def test_intervals_without_draws_follow_a_change_of_units_and_of_order(seed, method, n, d, y):
+    data = table(seed=seed)
+    order = np.random.default_rng(seed).permutation(30)
+    moved = {"N": data["N"] * 10.0**n, "D": data["D"] * 10.0**d, "loss": data["loss"] * 10.0**y}
+    one, two = (
+        iso.fit("chinchilla", each, objective="squared_log").conf_int(method=method)
+        for each in (data, {name: column[order] for name, column in moved.items()})
+    )
+    # Profiles are read off between values that are held: as fine as those.
+    rel = 1e-5 if method == "wald" else 2e-3
+    for name in ("alpha", "beta"):
+        assert two[name] == pytest.approx(one[name], rel=rel)
+    assert two["E"] == pytest.approx(tuple(10.0**y * end for end in one["E"]), rel=rel)
+
+
 # Intervals -----------------------------------------------------------------------------------------------------------
 
 

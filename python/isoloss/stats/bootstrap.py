@@ -143,9 +143,9 @@ class _Source:
         """Draws from `first` on."""
         problem, seed = self.fit.problem, chunk_seed(self.seed, first)
         if self.method == "case":
-            return case_counts(problem, self.units, seed, size, watch)
+            return case_counts(problem, self.fit.vector, self.units, seed, size, watch)
         if self.method == "jackknife":
-            return blocks_left_out(problem, self.units, self.seed, size)
+            return blocks_left_out(problem, self.fit.vector, self.units, self.seed, size)
         if self.residuals is None:
             raise FitError("there are no residuals to resample", code="fit-failed")
         model = self.model if self.model is not None else _NO_NOISE
@@ -339,7 +339,7 @@ def _left_out(
     if failed:
         few = int((deficient & ~cut).sum())
         early = int((unsettled & ~deficient & ~cut).sum())
-        parts = [f"{few:,} of them for too few distinct points"] if few else []
+        parts = [f"{few:,} of them for too few distinct points or none that tell all parameters apart"] if few else []
         parts += [f"{early:,} because a start ran out of steps below the best of the others"] if early else []
         reason = f", {', '.join(parts)}" if parts else ""
         message = f"{failed:,} of {n:,} draws failed and are left out{reason}"

@@ -1,8 +1,8 @@
 """Draws: the law refitted to resampled runs, with the intervals and bands that follow.
 
 A draw is a fit to other weights or other losses (`isoloss.stats.resampling`). Draws that did not converge, or whose
-distinct points are fewer than the parameters, are counted and left out, never averaged over (Efron and Tibshirani
-1993, chapters 6 and 13). What kinds of intervals there are, `isoloss.stats.intervals` says.
+points cannot determine the parameters (`isoloss.stats.rank`), are counted and left out, never averaged over (Efron and
+Tibshirani 1993, chapters 6 and 13). What kinds of intervals there are, `isoloss.stats.intervals` says.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["RANK_DEFICIENT", "Basis", "Draws", "from_parts"]
 
 RANK_DEFICIENT = 255
-"""Stands in `Draws.status` for a resample with fewer distinct points than parameters."""
+"""Stands in `Draws.status` for a resample that cannot determine the parameters (`isoloss.stats.rank`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,7 +114,7 @@ class Draws:
     index : (m,) int64
         Number of each among those drawn: draws of two fits with the same index and seed share their resample.
     status : (n,) uint8
-        Code of `Status` of every draw asked for; 255 where the resample had too few distinct points, ``CANCELLED``
+        Code of `Status` of every draw asked for; 255 where the resample cannot determine the parameters, ``CANCELLED``
         where an interrupt came first.
     won_by_start : tuple of int
         How often each start gave the least objective; the first is the warm start.

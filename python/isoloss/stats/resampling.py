@@ -42,6 +42,7 @@ from isoloss.errors import DataError, OptionError, did_you_mean
 from isoloss.objective import Objective
 from isoloss.runs.checkpoints import same_rows
 from isoloss.stats.noise import NoiseModel, noise_model
+from isoloss.stats.rank import estimated, rank_deficient
 
 if TYPE_CHECKING:
     from isoloss.runs.reading import Runs
@@ -67,7 +68,6 @@ __all__ = [
     "leave_out",
     "model_of",
     "natural",
-    "rank_deficient",
     "replicate_noise",
     "residuals_of",
     "units_of",
@@ -90,7 +90,6 @@ _WEBB_BELOW = 12
 _WEBB = np.array([-math.sqrt(1.5), -1.0, -math.sqrt(0.5), math.sqrt(0.5), 1.0, math.sqrt(1.5)])
 MOST_LEFT_OUT = 400  # units; with more of them the correction is below one part in eighty
 _AT_ONCE = 1_000_000  # predictions that are made where a part of them is asked for
-_LOOK_UP = 1_000_000  # numbers that NumPy handles between two chances to interrupt it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,11 +157,6 @@ def units_of(runs: Runs, problem: Problem, by: str | None) -> Units:
     rank = np.empty(len(labels), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(labels))
     return Units(by=by, codes=rank[codes.ravel()], count=len(labels), order=order)
-
-
-def estimated(problem: Problem) -> int:
-    """Number of free parameters."""
-    return int(problem.parameters.free.sum())
 
 
 def chosen_method(method: str, units: Units, problem: Problem) -> str:
@@ -250,7 +244,7 @@ def leave_out(problem: Problem, params: F64, units: Units, watch: Watch) -> F64 
     if units.count > MOST_LEFT_OUT:
         return None
     weights = units.without()
-    lacking = rank_deficient(problem, weights)
+    lacking = rank_deficient(problem, weights, params)
     if problem.weights is not None:
         weights *= problem.weights
     solved = problem.solve(
@@ -395,23 +389,23 @@ def chunk_seed(seed: int, first: int) -> int:
     return seed if first == 0 else int(np.random.SeedSequence([seed, first]).generate_state(1, np.uint64)[0])
 
 
-def case_counts(problem: Problem, units: Units, seed: int, size: int, watch: Watch) -> Chunk:
-    """Units drawn with replacement."""
+def case_counts(problem: Problem, params: F64, units: Units, seed: int, size: int, watch: Watch) -> Chunk:
+    """Units drawn with replacement; `params`, (p,), is the fit around which their rank is judged."""
     counts = _core.resample_counts(seed, size, units.codes, units.count, threads=watch.threads)
-    deficient = rank_deficient(problem, counts)
+    deficient = rank_deficient(problem, counts, params)
     if problem.weights is not None:
         counts *= problem.weights
     return Chunk(weights=counts, target=None, deficient=deficient)
 
 
-def blocks_left_out(problem: Problem, units: Units, seed: int, n: int) -> Chunk:
+def blocks_left_out(problem: Problem, params: F64, units: Units, seed: int, n: int) -> Chunk:
     """Each block of units left out in turn: n blocks, or each unit where there are no more."""
     blocks = min(n, units.count)
     place = np.arange(units.count)
     if blocks < units.count:
         place = np.random.default_rng(seed).permutation(units.count) % blocks
     weights = np.asarray(place[units.codes][None, :] != np.arange(blocks)[:, None], dtype=np.float64)
-    deficient = rank_deficient(problem, weights)
+    deficient = rank_deficient(problem, weights, params)
     if problem.weights is not None:
         weights *= problem.weights
     return Chunk(weights=weights, target=None, deficient=deficient)
@@ -453,26 +447,6 @@ def target_noise(
     if shared > 0.0:
         made += shared * rng.standard_normal((size, units.count))[:, units.codes] * residuals.alive
     return made
-
-
-def rank_deficient(problem: Problem, counts: F64) -> NDArray[np.bool_]:
-    """(draws,) whether a resample has fewer distinct points than there are free parameters."""
-    free = estimated(problem)
-    codes = same_rows(problem.columns)
-    order = np.argsort(codes, kind="stable")
-    firsts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    alive = None if problem.weights is None else problem.weights > 0.0
-    lacking = np.empty(len(counts), dtype=np.bool_)
-    # Some draws at a time: the copies stay small, and Python looks up between them.
-    step = max(1, _LOOK_UP // max(counts.shape[1], 1))
-    for first in range(0, len(counts), step):
-        present = counts[first : first + step] > 0.0
-        if alive is not None:
-            present &= alive
-        if len(firsts) < present.shape[1]:
-            present = np.logical_or.reduceat(present[:, order], firsts, axis=1)
-        lacking[first : first + step] = np.count_nonzero(present, axis=1) < free
-    return lacking
 
 
 def draw_targets(

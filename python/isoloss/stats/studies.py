@@ -25,6 +25,7 @@ from isoloss.errors import DataError, FitError, OptionError
 from isoloss.stats.coverage import Coverage
 from isoloss.stats.intervals import check_level
 from isoloss.stats.noise import NoiseModel
+from isoloss.stats.rank import rank_deficient
 from isoloss.stats.resampling import (
     MOST_LEFT_OUT,
     Residuals,
@@ -37,7 +38,6 @@ from isoloss.stats.resampling import (
     draw_targets,
     estimated,
     model_of,
-    rank_deficient,
     residuals_of,
     units_of,
 )
@@ -210,7 +210,7 @@ def _some_studies(
         return
     target, params, value = target[keep], fitted.params[keep], fitted.value[keep]
     new = None if new is None else new[keep]
-    left_out = _leave_out(problem, target, params, units, threads)
+    left_out = _leave_out(problem, truth, target, params, units, threads)
     tally.without_draws(target, params, value, units, threads)
     if method == "jackknife":
         if left_out is not None:
@@ -219,7 +219,7 @@ def _some_studies(
     weights = None
     models: list[NoiseModel | None] = []
     if method == "case":
-        chunk = case_counts(problem, units, seed, draws, watch)
+        chunk = case_counts(problem, truth, units, seed, draws, watch)
         weights = chunk.weights
         drawn = np.repeat(target, draws, axis=0)
         lost = np.tile(chunk.deficient, len(target))
@@ -262,12 +262,12 @@ def _targets(
     return draw_targets(problem, method, draws, seed, found, units, used, scale, spread)
 
 
-def _leave_out(problem: Problem, target: F64, params: F64, units: Units, threads: int | None) -> F64 | None:
+def _leave_out(problem: Problem, truth: F64, target: F64, params: F64, units: Units, threads: int | None) -> F64 | None:
     """(studies, units, p) the fits without each unit, NaN where they failed."""
     if units.count > MOST_LEFT_OUT:
         return None
     weights = units.without()
-    lacking = rank_deficient(problem, weights)
+    lacking = rank_deficient(problem, weights, truth)
     if problem.weights is not None:
         weights *= problem.weights
     count = units.count
