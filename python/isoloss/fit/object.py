@@ -243,10 +243,10 @@ class Fit(Uncertainty):
         >>> loss = iso.laws.get("chinchilla").bind("besiroglu2024")(N=N, C=C)
         >>> fit = iso.fit("chinchilla", iso.read({"N": N, "C": C, "loss": loss}))
         >>> print(fit.isoflop().agrees(fit))
-        C 1.00e+19: parabola 262M, law 262M, ratio 1.00
-        C 1.00e+20: parabola 847M, law 851M, ratio 1.00
-        C 1.00e+21: parabola 2.74B, law 2.77B, ratio 0.99
-        exponents: parabolas 0.510, law 0.513
+        C 1e19: parabola 262M, law 262M, ratio 1.00
+        C 1e20: parabola 853M, law 855M, ratio 1.00
+        C 1e21: parabola 2.78B, law 2.78B, ratio 1.00
+        exponents: parabolas 0.513, law 0.513
         """
         return isoflop(self, within)
 
