@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import isoloss as iso
+from isoloss import simulate
+
+SIZES, RATIOS = [1e8, 2e8, 5e8, 1e9], [10, 40, 160]
 
 
 def command(*words):
@@ -50,12 +53,55 @@ def test_the_line_of_the_journey(runs_csv, fitted):
     assert answer["predict"]["batch_interval"] == pytest.approx(list(best.batch_interval), rel=1e-6)
     assert answer["predict"]["sequences"] == pytest.approx(best.batch / 2048, rel=1e-6)
     assert answer["plateau"]["within"] == 0.002
+    saved = runs_csv.parent / "hp.json"
     text = command(
-        runs_csv, "--map", runs_csv.parent / "map.toml", "--at", "7B,1.4T", "--draws", 20, "--threshold", "1%"
+        runs_csv,
+        "-o",
+        saved,
+        "--map",
+        runs_csv.parent / "map.toml",
+        "--at",
+        "7B,1.4T",
+        "--draws",
+        20,
+        "--threshold",
+        "1%",
     )
     assert text.returncode == 0, text.stderr
     assert "sequences)" in text.stdout
     assert "safe" in text.stdout
+    assert f"saved {saved}" in text.stdout
+    again = iso.load(saved)
+    assert (again.settings.draws, again.settings.threshold) == (20, 0.01)
+    assert str(again.predict(N=7e9, D=1.4e12)).split("\n")[0] in text.stdout
+
+
+def test_the_journey_as_written(tmp_path, monkeypatch):
+    """J1, line by line; seven billion parameters, 1.4 trillion tokens."""
+    table = simulate.sweep(N=SIZES, tokens_per_parameter=RATIOS, settings=7, step=2**0.5, seed=3)
+    monkeypatch.chdir(tmp_path)
+    columns = zip(table["N"], table["D"], table["loss"], table["lr"], table["batch"] / 4096, table["run"], strict=True)
+    lines = [",".join(map(str, row)) for row in columns]
+    head = "params_non_embedding,tokens_seen,val_loss,peak_lr,global_batch,run_id"
+    (tmp_path / "runs.csv").write_text("\n".join([head, *lines]) + "\n")
+    runs = iso.read(
+        "runs.csv", N="params_non_embedding", D="tokens_seen", loss="val_loss", lr="peak_lr", batch="global_batch",
+        batch_unit="sequences", seq_len=4096, group="run_id",
+    )  # fmt: skip
+    assert runs.check().cells == 12
+    hp = iso.fit_hparams(runs)
+    best = hp.predict(N=7e9, D=1.4e12)
+    assert best.lr_interval[0] < best.lr < best.lr_interval[1]
+    assert best.batch_interval[0] < best.batch < best.batch_interval[1]
+    assert f"({best.batch / 4096:,.0f} sequences)" in str(best)
+    flat = hp.plateau(N=7e9, D=1.4e12, within=0.002)
+    assert flat.box.holds(best.lr, best.batch)
+    assert [w.code for w in flat.warnings] == ["extrapolated"]
+    assert sum(row.used for row in hp.sensitivity("threshold").rows) == 1
+    pytest.importorskip("matplotlib")
+    assert len(hp.plot.landscape()) == 12
+    hp.report("hp.html")
+    assert "Learning rate and batch size" in (tmp_path / "hp.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

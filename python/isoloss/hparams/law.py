@@ -12,7 +12,7 @@ from isoloss.hparams.between import Between, between_of
 from isoloss.hparams.digest import summarise
 from isoloss.hparams.plateau import HParamPlateau, plateau_of, positive, relative
 from isoloss.hparams.powers import NAMES, Powers, from_joint
-from isoloss.hparams.predictions import HParams, Regret, check_identified, predict_at
+from isoloss.hparams.predictions import HParams, Regret, check_identified, outside, predict_at
 from isoloss.hparams.shape import SHARED, Choice, Joint, Shape
 from isoloss.hparams.surface import Convexity, Surface, cost, surfaces
 from isoloss.hparams.sweep import Sweep
@@ -168,15 +168,18 @@ class HParamLaw:
         if reference not in ("surface", "run"):
             message = f"reference={reference!r} is neither 'surface' nor 'run'"
             raise OptionError(message, argument="reference")
-        return plateau_of(
+        size, tokens = self._point(N, D)
+        found = plateau_of(
             self.joint.shape,
             *self.new_cells(),
-            *self._point(N, D),
+            size,
+            tokens,
             relative("within", within),
             reference,
             self.luck,
             level,
         )
+        return replace(found, warnings=(*found.warnings, *outside(size, tokens, self.sweep)))
 
     def regret(self, lr: Any, batch: Any, N: Any, D: Any, *, level: float = 0.95) -> Regret:
         """What a setting costs: relative excess over the least loss of the joint surface.

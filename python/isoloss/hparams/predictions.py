@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from isoloss.engine.problem import F64
 from isoloss.errors import DataError, Notice, OptionError, did_you_mean
 from isoloss.hparams.between import Between
 from isoloss.hparams.powers import Powers
@@ -15,7 +14,7 @@ from isoloss.hparams.surface import Cost
 from isoloss.hparams.sweep import Sweep, free_powers
 from isoloss.units import format_si
 
-__all__ = ["KINDS", "HParams", "Regret", "check_identified", "predict_at", "scientific", "share"]
+__all__ = ["KINDS", "HParams", "Regret", "check_identified", "outside", "predict_at", "scientific", "share"]
 
 KINDS = ("new-cell", "mean")
 _BESIDE = 0.1  # how far, in logarithms, a size may lie beside the only measured one
@@ -212,7 +211,7 @@ def predict_at(
         recipe=powers.recipe,
         kind=kind,
         seq_len=sweep.runs.seq_len,
-        warnings=tuple(_outside(N, D, sweep.N, sweep.D)),
+        warnings=tuple(outside(N, D, sweep)),
     )
 
 
@@ -258,10 +257,10 @@ def check_identified(N: Any, D: Any, sweep: Sweep) -> None:
         raise DataError(message, code="not-identified", column=name, held=held)
 
 
-def _outside(N: Any, D: Any, sizes: F64, tokens: F64) -> list[Notice]:
+def outside(N: Any, D: Any, sweep: Sweep) -> list[Notice]:
     """How far beyond the measured cells a prediction reaches."""
     beyond = {}
-    for name, value, seen in (("N", N, sizes), ("D", D, tokens)):
+    for name, value, seen in (("N", N, sweep.N), ("D", D, sweep.D)):
         decades = np.log10(np.asarray(value, dtype=np.float64))
         reach = np.maximum(decades - np.log10(seen.max()), np.log10(seen.min()) - decades)
         if float(np.max(reach)) > 0.02:
