@@ -135,8 +135,11 @@ def _reserve(parameters: Parameters, basins: Basins, points: F64, solved: Solved
     """(k, p) other optima, then start points spread over those tried, for resampling; and how many optima."""
     rivals = [[optimum.params[name] for name in parameters.names] for optimum in basins.optima[1:]][: _RESERVES // 2]
     found = np.array(rivals, dtype=np.float64).reshape(-1, len(parameters.names))
-    # Thousands of draws will start there: of the start points, those that took the fewest iterations.
-    quick = np.flatnonzero(solved.ok & (solved.iterations <= np.median(solved.iterations)))
-    pool = points[quick] if len(quick) else points
+    # Thousands of draws will start there: of the start points, the third that took the fewest iterations, or of few
+    # points the half, as many as are kept.
+    good = np.flatnonzero(solved.ok)
+    third, half = -(-len(good) // 3), -(-len(good) // 2)
+    quick = good[np.argsort(solved.iterations[good], kind="stable")][: max(third, min(half, _RESERVES // 2))]
+    pool = points[np.sort(quick)] if len(quick) else points
     spread: NDArray[np.intp] = np.linspace(0, len(pool) - 1, _RESERVES // 2).astype(np.intp)
     return np.concatenate([found, pool[np.unique(spread)]]), len(rivals)
