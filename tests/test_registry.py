@@ -19,7 +19,7 @@ import pytest
 
 import isoloss as iso
 from isoloss.errors import DataError, LawError
-from isoloss.hparams import published as settings
+from isoloss.hparams.published import published as published_settings
 from isoloss.law.object import Law, Published
 from isoloss.laws._markdown import papers
 from isoloss.laws.compute_optimal import hoffmann_starts
@@ -395,7 +395,7 @@ def test_short_names_stand_for_entries_that_exist():
 
 
 def test_every_published_law_of_settings_is_known_by_the_name_that_hparams_gives_it():
-    for row in settings.published():
+    for row in published_settings():
         assert iso.laws.named(row.name), row.name
 
 
