@@ -306,6 +306,19 @@ def test_overflow_within_a_sum_does_not_count():
     assert found.nonfinite == np.isinf(values).sum() > 0
 
 
+@pytest.mark.parametrize("where", [None, "y < 70", "x < 0 or y > 3"])
+@pytest.mark.parametrize("method", ["auto", "visit"])
+def test_a_sum_below_all_numbers_is_on_no_plateau(where, method):
+    axes = {"x": np.r_[-1.7e308, np.arange(1.0, 70.0)], "y": np.r_[-1.7e308, np.arange(1.0, 80.0)]}
+    at = grid(axes)
+    with np.errstate(over="ignore"):
+        values = at["x"] + at["y"]
+    mask = {None: values < np.inf, "y < 70": at["y"] < 70, "x < 0 or y > 3": (at["x"] < 0) | (at["y"] > 3)}[where]
+    found = iso.search("x + y", axes, where=where, within=0.5, method=method)
+    same(found, brute(values, mask, axes, (), 0.5))
+    assert found.nonfinite == 1
+
+
 # Targets --------------------------------------------------------------------------------------------------------
 
 
