@@ -24,6 +24,7 @@ LAW = iso.law(
 BOUND = LAW.bind(
     E=1.69, A=406.4, alpha=0.34, B=410.7, beta=0.28, c1=0.02, c2=0.01, p0=-0.5, p1=-0.4, p2=0.1, q0=-2.0, q1=0.57
 )
+SUMMED = iso.law("E + sum_over(s, s.w * N) / D", vars=["N", "D"], tables={"s": {"w": [1.0, 2.0]}}).bind(E=1.0)
 AXES = {
     "N": iso.geomspace("100M", "1T", 5),
     "D": iso.geomspace("1B", "10T", 4),
@@ -495,6 +496,7 @@ def test_progress_counts_to_its_total_and_may_stop():
         ({}, AXES, {}, OptionError, "option", "nothing to search"),
         ({"N": "D"}, AXES, {}, OptionError, "option", "of a target and of an axis"),
         ({"a b": "D"}, AXES, {}, OptionError, "option", "no name"),
+        (SUMMED, AXES, {}, OptionError, "option", "sums over a table"),
         ({"a": "b", "b": "a"}, AXES, {}, LawError, "law-missing-name", "circle"),
         (BOUND, AXES, {"minimize": "los"}, LawError, "law-unknown-name", "did you mean 'loss'"),
         (BOUND, AXES, {"where": "N < M"}, LawError, "law-unknown-name", "where names 'M'"),

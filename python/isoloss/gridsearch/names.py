@@ -96,7 +96,7 @@ def resolve(target: Any, axes: Sequence[Axis], minimize: str | None) -> Names:
     LawError
         Codes ``law-missing-name``, ``law-unknown-name``: a law without parameters, or a name that stands for nothing.
     OptionError
-        Code ``option``: a target of another type, or two draws.
+        Code ``option``: a target of another type, two draws, or a law that sums over a table.
     """
     targets: Mapping[Any, Any] = target if isinstance(target, Mapping) else {_name(target): target}
     if not targets:
@@ -145,6 +145,9 @@ def _definition(made: Names, name: str, one: Any) -> tuple[Definition, list[str]
         message = f"target {name!r}: law {one.name!r} has no values for its parameters yet; bind or fit it"
         raise LawError(message, code="law-missing-name", names=list(one.parameters))
     if isinstance(one, BoundLaw):
+        if one.law.inner or one.law.tables:
+            message = f"target {name!r}: law {one.law.name!r} sums over a table (sum_over), which a grid does not have"
+            raise OptionError(message, argument="target")
         constants = {**one.law.constants, **one.constants, **one.params}
         return (name, one.law.expr, constants, {}), list(one.law.variables)
     if isinstance(one, str):
