@@ -55,6 +55,15 @@ mod _core {
         given.into_iter().map(table).collect()
     }
 
+    fn space_of(name: &str) -> Result<Space, Failure> {
+        match name {
+            "raw" => Ok(Space::Raw),
+            "log" => Ok(Space::Log),
+            "logit" => Ok(Space::Logit),
+            other => Err(option(format!("unknown space {other:?}: raw, log or logit"))),
+        }
+    }
+
     /// A parsed law.
     #[pyclass(frozen, module = "isoloss._core")]
     struct Expression {
@@ -169,8 +178,8 @@ mod _core {
     #[pyfunction]
     #[pyo3(signature = (
         expression, columns, targets, starts, *, weights = None, target_index = None, weight_index = None,
-        offsets = None, log_scale, lower, upper, fixed, tied, objective, delta, shape = 1.0, space, max_iterations = 0,
-        threads = 0, progress = None, partial = false
+        offsets = None, log_scale, lower, upper, fixed, tied, objective, delta, deltas = None, shape = 1.0, space,
+        max_iterations = 0, threads = 0, progress = None, partial = false
     ))]
     #[allow(clippy::too_many_arguments)] // keyword-only in Python, named by the stub
     fn fit_batch<'py>(
@@ -190,6 +199,7 @@ mod _core {
         tied: Vec<usize>,
         objective: &str,
         delta: f64,
+        deltas: Option<PyReadonlyArray1<'py, f64>>,
         shape: f64,
         space: &str,
         max_iterations: u32,
@@ -220,12 +230,8 @@ mod _core {
             "binomial" => Loss::Binomial,
             other => return Err(option(format!("unknown objective {other:?}"))),
         };
-        let space = match space {
-            "raw" => Space::Raw,
-            "log" => Space::Log,
-            "logit" => Space::Logit,
-            other => return Err(option(format!("unknown space {other:?}: raw, log or logit"))),
-        };
+        let space = space_of(space)?;
+        let deltas = deltas.as_ref().map(dense).transpose()?;
         let job = Job::new(threads)?;
         let law = &expression.inner;
         let (fits, stopped) = watched(py, progress, partial, |control| {
@@ -240,6 +246,7 @@ mod _core {
                 starts: &starts,
                 constraints: &constraints,
                 objective: Objective { loss, space },
+                deltas: deltas.as_deref(),
                 max_iterations: if max_iterations == 0 { MAX_ITERATIONS } else { max_iterations },
             }
             .run(&job, control)?;
@@ -257,6 +264,57 @@ mod _core {
         // Also where the last problem ended as the interrupt came: the caller asked for no more work.
         out.set_item("stopped", stopped)?;
         Ok(out)
+    }
+
+    /// How wide the residuals of each problem are spread about its law, and its targets: 1.4826 times the median
+    /// absolute deviation from the median.
+    #[pyfunction]
+    #[pyo3(signature = (
+        expression, columns, targets, params, *, weights = None, target_index = None, weight_index = None,
+        offsets = None, space, threads = 0
+    ))]
+    #[allow(clippy::too_many_arguments)] // keyword-only in Python, named by the stub
+    fn robust_sigmas<'py>(
+        py: Python<'py>,
+        expression: &Expression,
+        columns: Vec<PyReadonlyArray1<'py, f64>>,
+        targets: PyReadonlyArrayDyn<'py, f64>,
+        params: PyReadonlyArray2<'py, f64>,
+        weights: Option<PyReadonlyArrayDyn<'py, f64>>,
+        target_index: Option<PyReadonlyArray1<'py, i64>>,
+        weight_index: Option<PyReadonlyArray1<'py, i64>>,
+        offsets: Option<PyReadonlyArray1<'py, i64>>,
+        space: &str,
+        threads: usize,
+    ) -> Result<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>), Failure> {
+        let columns = slices(&columns)?;
+        let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
+        let (targets, params) = (dense(&targets)?, dense(&params)?);
+        let weights = weights.as_ref().map(dense).transpose()?;
+        let target_index = target_index.as_ref().map(|i| indices("target_index", i)).transpose()?;
+        let weight_index = weight_index.as_ref().map(|i| indices("weight_index", i)).transpose()?;
+        let offsets = offsets.as_ref().map(|i| indices("offsets", i)).transpose()?;
+        let law = &expression.inner;
+        let (space, job) = (space_of(space)?, Job::new(threads)?);
+        let constraints = Constraints::none(law.parameters().len());
+        let sigmas = watched(py, None, false, |control| {
+            let batch = Batch {
+                law,
+                columns: &columns,
+                targets: &targets,
+                target_index: target_index.as_deref(),
+                weights: weights.as_deref(),
+                weight_index: weight_index.as_deref(),
+                offsets: offsets.as_deref(),
+                starts: &params,
+                constraints: &constraints,
+                objective: Objective { loss: Loss::Squared, space },
+                deltas: None,
+                max_iterations: MAX_ITERATIONS,
+            };
+            batch.sigmas(&job, control)
+        })?;
+        Ok((sigmas.residual.into_pyarray(py), sigmas.target.into_pyarray(py)))
     }
 
     /// Bootstrap weights by cluster: draws × rows.

@@ -406,6 +406,15 @@ impl Graph {
         self.index.get(&Node::Param(index)).copied()
     }
 
+    /// One more than the highest parameter of the graph; zero if it has none.
+    pub(crate) fn params_end(&self) -> u32 {
+        self.nodes
+            .iter()
+            .filter_map(|&node| if let Node::Param(p) = node { Some(p + 1) } else { None })
+            .max()
+            .unwrap_or(0)
+    }
+
     /// Every parameter that `id` depends on, ascending.
     pub(crate) fn params_of(&self, id: Id) -> Vec<u32> {
         let mut found: Vec<u32> = self.reach(vec![id]).filter_map(|next| self.as_param(next)).collect();

@@ -20,7 +20,7 @@ pub use parse::{MAX_BOUND, MAX_CHAIN, MAX_DEPTH, MAX_LENGTH, MAX_NODES, MAX_PARA
 pub(crate) use parse::{Symbol, parse};
 use scope::{Scope, Table};
 
-pub(crate) use rewrite::{Columns, Coordinates, Rewritten, rewrite};
+pub(crate) use rewrite::{Columns, Coordinates, Mean, Rewritten, Shift, rewrite};
 pub(crate) use tape::{Block, Inputs, Instr, Registers, Src, Tape, run, run_first};
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,6 +98,19 @@ fn ranged(scope: &Scope) -> Option<&Table> {
     match scope {
         Scope::Table(table) if !table.whole => Some(table),
         _ => None,
+    }
+}
+
+/// A law with its program.
+pub(crate) struct Evaluator<'a> {
+    law: &'a Expression,
+    tape: Tape,
+}
+
+impl Evaluator<'_> {
+    /// The law at so many rows of columns that were checked before.
+    pub(crate) fn evaluate(&self, columns: &[&[f64]], parameters: &[f64], rows: usize) -> Result<Vec<f64>> {
+        Ok(evaluate_tape(&self.law.graph, &self.tape, columns, parameters, rows)?.swap_remove(0))
     }
 }
 
@@ -288,6 +301,11 @@ impl Expression {
         })?;
         parts.into_iter().collect::<Result<()>>()?;
         Ok(out)
+    }
+
+    /// The law ready to be evaluated many times, from several threads.
+    pub(crate) fn evaluator(&self) -> Evaluator<'_> {
+        Evaluator { law: self, tape: self.tape(&[self.stable]) }
     }
 
     /// Value, gradient and Hessian in the parameters at every row.

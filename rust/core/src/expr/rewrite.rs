@@ -17,12 +17,31 @@ use std::collections::HashMap;
 use super::graph::{Binary, Graph, Id, Node, Rate, Unary};
 use super::stable::{self, Host, Scaled, is_log};
 
+/// What is taken out of a column.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Mean {
+    /// One number for all problems.
+    Shared(f64),
+    /// Each problem has its own: it stands in a column and in a number per problem, which the graph sees as a parameter
+    /// that nobody fits. Either is listed after the law's own.
+    Own { column: u32, parameter: u32 },
+}
+
+/// A multiple of a mean.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Shift {
+    /// What the mean is taken times; the multiple itself where the mean is shared.
+    pub(crate) factor: f64,
+    /// Whose mean it is, where each problem has its own: a parameter after the law's.
+    pub(crate) parameter: Option<u32>,
+}
+
 /// Access to the data's columns: what a column-only node of the user's graph is worth.
 pub(crate) trait Columns {
     /// From here on nodes belong to another graph: what was remembered by [`Id`] is void.
     fn new_graph(&mut self) {}
-    /// Mean of the node over all rows, if finite.
-    fn mean(&mut self, graph: &Graph, id: Id) -> Option<f64>;
+    /// Mean of the node over the rows of a problem, if finite.
+    fn mean(&mut self, graph: &Graph, id: Id) -> Option<Mean>;
     /// Whether the node is positive and finite on every row.
     fn positive(&mut self, graph: &Graph, id: Id) -> bool;
     /// Whether the node is finite and not negative on every row.
@@ -44,7 +63,7 @@ pub(crate) struct Coordinates {
 
 /// `ln A = a' + Σ sign · mean · p`: the shift of one amplitude.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Pivot(pub(crate) Vec<(f64, usize)>);
+pub(crate) struct Pivot(pub(crate) Vec<(Shift, usize)>);
 
 /// A law in the solver's coordinates.
 #[derive(Debug)]
@@ -70,7 +89,7 @@ struct Centred {
     /// What was taken out.
     back: Term,
     /// The same as mean and parameter, if the factor is one parameter.
-    shift: Option<(f64, usize)>,
+    shift: Option<(Shift, usize)>,
 }
 
 /// Rewrites `root`; `log_root` allows the logarithm of the law in its place.
@@ -195,9 +214,12 @@ impl Rewriter<'_> {
         let mut terms = vec![Term { sign: 1.0, id: self.to.param(p as u32) }];
         for (shift, other) in self.pivots[p].0.clone() {
             let natural = self.natural(other);
-            let size = self.to.constant(shift.abs());
+            let size = match shift.parameter {
+                Some(mean) => self.to.param(mean),
+                None => self.to.constant(shift.factor.abs()),
+            };
             let id = self.to.mul(natural, size);
-            terms.push(Term { sign: shift.signum(), id });
+            terms.push(Term { sign: shift.factor.signum(), id });
         }
         terms
     }
@@ -323,7 +345,7 @@ impl Rewriter<'_> {
     fn sum(&mut self, terms: Vec<Term>) -> (Id, bool) {
         let mut steady: Vec<Term> = Vec::new();
         let mut mixed: Vec<Term> = Vec::new();
-        let mut shifts: Vec<(f64, usize)> = Vec::new();
+        let mut shifts: Vec<(Shift, usize)> = Vec::new();
         for term in terms {
             if self.to.rate(term.id) != Rate::Point {
                 cancel_or_push(&mut steady, term);
@@ -359,12 +381,25 @@ impl Rewriter<'_> {
         if self.to.is_local(column) && self.to.scope_of(column).is_none() {
             return None;
         }
-        let mean = self.columns.mean(&self.to, column).filter(|&mean| mean != 0.0)?;
-        let size = self.to.constant(mean);
-        let centred = self.to.sub(column, size);
+        let mean = self.columns.mean(&self.to, column).filter(|&mean| mean != Mean::Shared(0.0))?;
+        let local = self.to.is_local(column);
+        // The mean as it stands beside the column, and beside parameters; and its sign, which goes to the term.
+        let (beside, size, sign, shift) = match mean {
+            Mean::Shared(mean) => {
+                let (whole, size) = (self.to.constant(mean), self.to.constant(mean.abs()));
+                (whole, size, mean.signum(), Shift { factor: mean, parameter: None })
+            }
+            Mean::Own { column, parameter } => {
+                let size = self.to.param(parameter);
+                // The points of an inner table belong to no problem.
+                let beside = if local { size } else { self.to.column(column) };
+                (beside, size, 1.0, Shift { factor: 1.0, parameter: Some(parameter) })
+            }
+        };
+        let centred = self.to.sub(column, beside);
         let centred = Term { sign: term.sign, id: self.to.mul(factor, centred) };
-        let size = self.to.constant(mean.abs());
-        let back = Term { sign: term.sign * mean.signum(), id: self.to.mul(factor, size) };
+        let back = Term { sign: term.sign * sign, id: self.to.mul(factor, size) };
+        let shift = |p| (Shift { factor: term.sign * shift.factor, ..shift }, p);
         let parameter = match self.to.node(factor) {
             Node::Param(p) => Some(p as usize),
             Node::Unary(Unary::Exp, inner) => match self.to.node(inner) {
@@ -373,18 +408,20 @@ impl Rewriter<'_> {
             },
             _ => None,
         };
-        Some(Centred { term: centred, back, shift: parameter.map(|p| (term.sign * mean, p)) })
+        let parameter = parameter.filter(|&p| p < self.coordinates.log.len());
+        Some(Centred { term: centred, back, shift: parameter.map(shift) })
     }
 
     /// The first positive parameter that multiplies a centred term takes up the shift.
-    fn collect_pivot(&mut self, steady: &[Term], shifts: &[(f64, usize)]) {
+    fn collect_pivot(&mut self, steady: &[Term], shifts: &[(Shift, usize)]) {
         if shifts.is_empty() {
             return;
         }
         let amplitude = steady.iter().find_map(|term| match self.to.node(term.id) {
             Node::Param(p) if term.sign > 0.0 => {
                 let p = p as usize;
-                let open = self.coordinates.pivotable[p] && self.pivots[p].0.is_empty();
+                // Neither is a mean a parameter that could move.
+                let open = self.coordinates.pivotable.get(p) == Some(&true) && self.pivots[p].0.is_empty();
                 // A parameter that shifts another must stay where it is: shifts do not chain.
                 let shifts_other = self.pivots.iter().any(|pivot| pivot.0.iter().any(|&(_, q)| q == p));
                 (open && !shifts_other).then_some(p)
@@ -392,8 +429,11 @@ impl Rewriter<'_> {
             _ => None,
         });
         if let Some(p) = amplitude {
-            let usable =
-                shifts.iter().filter(|&&(_, q)| q != p && self.pivots[q].0.is_empty()).map(|&(s, q)| (-s, q)).collect();
+            let usable = shifts
+                .iter()
+                .filter(|&&(_, q)| q != p && self.pivots[q].0.is_empty())
+                .map(|&(s, q)| (Shift { factor: -s.factor, ..s }, q))
+                .collect();
             self.pivots[p] = Pivot(usable);
         }
     }
@@ -470,8 +510,8 @@ mod tests {
     }
 
     impl Columns for OneRow {
-        fn mean(&mut self, graph: &Graph, id: Id) -> Option<f64> {
-            Some(value(graph, id, &[]))
+        fn mean(&mut self, graph: &Graph, id: Id) -> Option<Mean> {
+            Some(Mean::Shared(value(graph, id, &[])))
         }
 
         fn positive(&mut self, graph: &Graph, id: Id) -> bool {
@@ -535,8 +575,9 @@ mod tests {
         let (law, made) = rewritten("E + A / x**r + B / y**s", &["A", "B", "E"], false);
         let index = |name: &str| law.parameters().iter().position(|p| p == name).unwrap();
         // ln A = a' + mean(ln x) r, and ln x is 2 here; ln y is 3.
-        assert_eq!(made.pivots[index("A")], Pivot(vec![(2.0, index("r"))]));
-        assert_eq!(made.pivots[index("B")], Pivot(vec![(3.0, index("s"))]));
+        let by = |factor| Shift { factor, parameter: None };
+        assert_eq!(made.pivots[index("A")], Pivot(vec![(by(2.0), index("r"))]));
+        assert_eq!(made.pivots[index("B")], Pivot(vec![(by(3.0), index("s"))]));
         assert_eq!(made.pivots[index("E")], Pivot::default());
     }
 
@@ -565,7 +606,7 @@ mod tests {
                 .map(|(x, name)| if ["A", "B", "E"].contains(&name.as_str()) { math::ln(*x) } else { *x })
                 .collect();
             for (j, pivot) in made.pivots.iter().enumerate() {
-                internal[j] -= pivot.0.iter().map(|&(shift, k)| shift * natural[k]).sum::<f64>();
+                internal[j] -= pivot.0.iter().map(|&(shift, k)| shift.factor * natural[k]).sum::<f64>();
             }
             let expected = value(&law.graph, law.root, &natural);
             let found = value(&made.graph, made.root, &internal);

@@ -31,6 +31,8 @@ pub struct Batch<'a> {
     pub constraints: &'a Constraints,
     /// What is minimised.
     pub objective: Objective,
+    /// A `delta` for each problem, in place of the loss's.
+    pub deltas: Option<&'a [f64]>,
     /// Iterations after which a fit is given up.
     pub max_iterations: u32,
 }
@@ -53,6 +55,24 @@ pub struct Fits {
 }
 
 impl Batch<'_> {
+    /// The rows of a problem, of so many in all: the first and the one after the last.
+    pub(super) fn range(&self, problem: usize, rows: usize) -> (usize, usize) {
+        match self.offsets {
+            Some(offsets) => (offsets[problem], offsets[problem + 1]),
+            None => (0, rows),
+        }
+    }
+
+    /// Of targets in sets over all rows, the set that a problem takes.
+    pub(super) fn targets_of<'t>(&self, targets: &'t [f64], problem: usize, rows: usize) -> &'t [f64] {
+        set(targets, self.target_index, problem, rows)
+    }
+
+    /// The weights of a problem, over all rows.
+    pub(super) fn weights_of(&self, problem: usize, rows: usize) -> Option<&[f64]> {
+        self.weights.map(|weights| set(weights, self.weight_index, problem, rows))
+    }
+
     /// Whether the batch can be run; gives its number of problems and of rows.
     ///
     /// # Errors
@@ -125,6 +145,10 @@ impl Batch<'_> {
                 check(self.targets, "the targets", "its logit is taken, so it lies between 0 and 1", limits)?;
             }
         }
+        if let Some(deltas) = self.deltas {
+            shape("the deltas", deltas.len(), problems)?;
+            check(deltas, "delta", "a width is positive and finite", (f64::from_bits(1), f64::MAX))?;
+        }
         self.check_constraints(p)?;
         Ok((problems, rows))
     }
@@ -168,6 +192,16 @@ impl Batch<'_> {
         }
         Ok(())
     }
+}
+
+/// The set that a problem takes, of sets of so many numbers: by its index, or its own if each has one.
+fn set<'t>(sets: &'t [f64], index: Option<&[usize]>, problem: usize, rows: usize) -> &'t [f64] {
+    let at = match index {
+        Some(index) => index[problem],
+        None if sets.len() == rows => 0,
+        None => problem,
+    };
+    &sets[at * rows..(at + 1) * rows]
 }
 
 /// Whether all values lie between two limits, or on them.

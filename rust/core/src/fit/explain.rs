@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::objective::{Loss, Objective, Space};
 use super::program::{Constraints, Program};
 use crate::error::Result;
-use crate::expr::{Columns, Expression, Graph, Id, Labels, Names, Rate, counts, infix, listing, shape};
+use crate::expr::{Columns, Expression, Graph, Id, Labels, Mean, Names, Rate, counts, infix, listing, shape};
 
 /// Columns of which nothing is known but that they are positive. Means are numbers that stand for themselves: each
 /// has bits of its own, by which it is found again in the program.
@@ -16,12 +16,12 @@ struct Unknown<'a> {
 }
 
 impl Columns for Unknown<'_> {
-    fn mean(&mut self, graph: &Graph, id: Id) -> Option<f64> {
+    fn mean(&mut self, graph: &Graph, id: Id) -> Option<Mean> {
         let text = infix(graph, id, self.names);
         let next = f64::from_bits(1.234_567_891_234_567_8f64.to_bits() + self.means.len() as u64);
         let mean = *self.means.entry(text.clone()).or_insert(next);
         self.names.constants.insert(mean.to_bits(), format!("mean({text})"));
-        Some(mean)
+        Some(Mean::Shared(mean))
     }
 
     fn positive(&mut self, _: &Graph, _: Id) -> bool {
@@ -66,6 +66,7 @@ pub fn explain(law: &Expression, log_scale: &[bool]) -> Result<String> {
         let name = &law.parameters()[j];
         let mut pivot = format!("log({name}) = log({name}')");
         for &(shift, k) in shifts {
+            let shift = shift.factor;
             let sign = if shift < 0.0 { '-' } else { '+' };
             let mean = names.constants.get(&shift.abs().to_bits()).cloned();
             let mean = mean.unwrap_or_else(|| shift.abs().to_string());

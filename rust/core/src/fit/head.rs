@@ -2,6 +2,7 @@
 
 use super::kernel::{LANES, Lanes, POINTS};
 use super::objective::{Loss, Objective, Space};
+use super::pieces::Pinned;
 use crate::expr::Block;
 use crate::simd::math;
 
@@ -16,7 +17,7 @@ pub(crate) struct Head {
 }
 
 /// One number per point and lane.
-type Rows = Block<POINTS>;
+pub(super) type Rows = Block<POINTS>;
 
 /// The sums that every objective has, per lane.
 #[derive(Debug, Clone, Copy)]
@@ -78,9 +79,9 @@ fn add_points<const K: usize, const M: usize>(sums: [&mut Lanes; K], blocks: [&R
 }
 
 /// The space of the residuals, as a constant of the loops.
-const RAW: u8 = 0;
-const LOG: u8 = 1;
-const LOGIT: u8 = 2;
+pub(super) const RAW: u8 = 0;
+pub(super) const LOG: u8 = 1;
+pub(super) const LOGIT: u8 = 2;
 
 impl Head {
     pub(crate) fn new() -> Self {
@@ -102,6 +103,7 @@ impl Head {
         limits: (&Rows, &Rows),
         convex: &Rows,
         summed: bool,
+        pinned: Option<Pinned<'_>>,
         sums: &mut Sums,
     ) {
         let residual = &mut *self.residual;
@@ -120,6 +122,9 @@ impl Head {
             }
         }
         let Self { c1, c2, majorant, residual, rho } = self;
+        if let Some(pinned) = pinned {
+            pinned.run::<M>(objective, (prediction, residual, weight), limits, (c1, c2));
+        }
         if objective.loss.is_staged() {
             let sides = match objective.loss {
                 Loss::Quantile { tau } => (1.0 - tau, tau),
@@ -231,7 +236,7 @@ macro_rules! each_row {
 
 /// From derivatives by the residual, `rho'`, `rho''` and `rho'/r`, to derivatives by the prediction `m`.
 #[inline(always)]
-fn chain<const SPACE: u8>(m: f64, (psi, curvature, reweight): (f64, f64, f64)) -> (f64, f64, f64) {
+pub(super) fn chain<const SPACE: u8>(m: f64, (psi, curvature, reweight): (f64, f64, f64)) -> (f64, f64, f64) {
     if SPACE == RAW {
         return (psi, curvature, reweight);
     }
@@ -392,7 +397,7 @@ mod tests {
         let mut weight = Block::ZERO;
         weight.0[3] = 1.7;
         let delta = Block([delta; POINTS]);
-        head.run::<POINTS, true>(objective, &m, &t, &weight, (&delta, &delta), &Block::ZERO, true, &mut sums);
+        head.run::<POINTS, true>(objective, &m, &t, &weight, (&delta, &delta), &Block::ZERO, true, None, &mut sums);
         [sums.merit.0[3], sums.c1.0[3], sums.c2.0[3], sums.majorant.0[3]]
     }
 

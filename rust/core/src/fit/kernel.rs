@@ -5,6 +5,7 @@
 //! inlined into one function that is compiled once per instruction set.
 
 use super::head::{Head, Sums, add_lanes};
+use super::pieces::Pinned;
 use super::program::{Entry, Program, Sum};
 use super::reduction::{Coefficients, put, reduce, take};
 use crate::expr::{Block, Inputs, Registers, run, run_first};
@@ -45,6 +46,22 @@ impl Model {
             diagonal: vec![Block::ZERO; free],
         }
     }
+
+    /// Takes one lane from another model.
+    #[inline(always)]
+    pub(crate) fn copy_lane(&mut self, from: &Self, lane: usize) {
+        self.value.0[lane] = from.value.0[lane];
+        self.absolute.0[lane] = from.absolute.0[lane];
+        for (to, from) in [
+            (&mut self.gradient, &from.gradient),
+            (&mut self.diagonal, &from.diagonal),
+            (&mut self.hessian, &from.hessian),
+        ] {
+            for (to, from) in to.iter_mut().zip(from) {
+                to.0[lane] = from.0[lane];
+            }
+        }
+    }
 }
 
 /// What the evaluation of eight problems needs beside the program.
@@ -67,6 +84,8 @@ pub(crate) struct Workspace {
     accumulators: Vec<Lanes>,
     /// A piece of a block.
     tail: Vec<Block<POINTS>>,
+    /// Per block: on which piece of the loss each row was when that was noted.
+    pieces: Vec<Block<POINTS>>,
 }
 
 impl Workspace {
@@ -90,6 +109,7 @@ impl Workspace {
             sums: Sums::ZERO,
             accumulators: vec![Block::ZERO; program.accumulators],
             tail: vec![Block::ZERO; program.columns.len() + 2],
+            pieces: Vec::new(),
         }
     }
 }
@@ -134,12 +154,21 @@ pub(crate) struct Settings {
     pub(crate) reach: [f64; LANES],
     /// Lanes that want the majorant in place of the curvature.
     pub(crate) convex: [bool; LANES],
+    /// Lanes that note on which piece of the loss each row is, and lanes that keep every row on the piece noted.
+    pub(crate) noting: [bool; LANES],
+    pub(crate) frozen: [bool; LANES],
 }
 
 impl Settings {
     /// The first lane's settings in every lane.
     pub(crate) fn first_lane(&self) -> Self {
-        Self { delta: [self.delta[0]; LANES], reach: [self.reach[0]; LANES], convex: [self.convex[0]; LANES] }
+        Self {
+            delta: [self.delta[0]; LANES],
+            reach: [self.reach[0]; LANES],
+            convex: [self.convex[0]; LANES],
+            noting: [false; LANES],
+            frozen: [false; LANES],
+        }
     }
 }
 
@@ -236,13 +265,32 @@ fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>],
     // The last block whole, if more than half of it is needed.
     let whole = (rows + DEPTH / 2 - 1) / DEPTH;
     let (body, rest) = blocks.split_at(whole * width);
+    let flags = (settings.noting, settings.frozen);
+    let pinned = flags != ([false; LANES], [false; LANES]);
+    let mut pieces = std::mem::take(&mut work.pieces);
+    if pinned && pieces.len() < blocks.len() / width {
+        pieces.resize(blocks.len() / width, Block::ZERO);
+    }
+    let mut at = 0;
+    // The pieces of the next so many numbers, if they matter.
+    macro_rules! next {
+        ($numbers:expr) => {{
+            let from = at;
+            at += $numbers;
+            if pinned {
+                Some(Pinned { flags, pieces: &mut pieces[from / POINTS].0[from % POINTS..from % POINTS + $numbers] })
+            } else {
+                None
+            }
+        }};
+    }
     if work.units || settings.convex.contains(&true) {
         for block in body.chunks_exact(width) {
-            add_block::<POINTS, true>(program, work, block);
+            add_block::<POINTS, true>(program, work, block, next!(POINTS));
         }
     } else {
         for block in body.chunks_exact(width) {
-            add_block::<POINTS, false>(program, work, block);
+            add_block::<POINTS, false>(program, work, block, next!(POINTS));
         }
     }
     let mut tail = std::mem::take(&mut work.tail);
@@ -253,14 +301,20 @@ fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>],
                 put(&mut to.0, at, &take::<LANES>(&block.0, from * LANES + at));
             }
         }
-        add_block::<SHORT, true>(program, work, &tail);
+        add_block::<SHORT, true>(program, work, &tail, next!(SHORT));
     }
     work.tail = tail;
+    work.pieces = pieces;
 }
 
 /// Adds the first `M` numbers of one block to the accumulators.
 #[inline(always)]
-fn add_block<const M: usize, const MAJORANT: bool>(program: &Program, work: &mut Workspace, block: &[Block<POINTS>]) {
+fn add_block<const M: usize, const MAJORANT: bool>(
+    program: &Program,
+    work: &mut Workspace,
+    block: &[Block<POINTS>],
+    pinned: Option<Pinned<'_>>,
+) {
     let Workspace { fixed, registers, head, sums, accumulators, wide, units, delta, reach, convex, .. } = work;
     let columns = program.columns.len();
     let inputs = Inputs { moving: &block[..columns], fixed };
@@ -274,6 +328,7 @@ fn add_block<const M: usize, const MAJORANT: bool>(program: &Program, work: &mut
         (delta, reach),
         convex,
         *units,
+        pinned,
         sums,
     );
     let coefficients = Coefficients { c1: &head.c1, c2: &head.c2, majorant: &head.majorant };

@@ -25,7 +25,8 @@ pub(super) struct Lanes8<'a> {
 impl<'a> Lanes8<'a> {
     pub(super) fn new(shared: &'a Shared<'a>) -> Self {
         let program = &shared.program;
-        let solver = shared.solver();
+        let mut solver = shared.solver();
+        solver.freezes = true;
         Self {
             shared,
             solver,
@@ -77,16 +78,19 @@ impl<'a> Lanes8<'a> {
         self.pad(width, lane);
         let p = shared.program.parameters;
         let start = &shared.batch.starts[problem * p..(problem + 1) * p];
-        let known = self.start.len() == p && self.start.iter().zip(start).all(|(a, b)| a.to_bits() == b.to_bits());
+        // A problem's own means shift its amplitudes.
+        let shared = shared.program.own.is_empty();
+        let known =
+            shared && self.start.len() == p && self.start.iter().zip(start).all(|(a, b)| a.to_bits() == b.to_bits());
         if !known {
             // Often it is the start of the problem before, whose logarithms need not be taken again.
             self.start.clear();
             self.start.extend_from_slice(start);
             self.internal.clear();
             self.internal.extend_from_slice(start);
-            shared.internal(&mut self.internal);
+            self.shared.internal(problem, &mut self.internal);
         }
-        self.solver.load(lane, &self.internal, (weight, whole));
+        self.solver.load(lane, &self.internal, (weight, whole), self.shared.delta(problem));
         self.problem[lane] = problem;
         true
     }

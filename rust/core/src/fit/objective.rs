@@ -118,6 +118,20 @@ impl Loss {
         matches!(self, Self::Absolute | Self::Quantile { .. })
     }
 
+    /// What a residual costs on either side, over and under, relative to the loss that treats them alike.
+    pub(crate) fn sides(self) -> (f64, f64) {
+        match self {
+            Self::Quantile { tau } => (1.0 - tau, tau),
+            Self::AsymmetricHuber { over, .. } | Self::Expectile { over } => (over, 1.0),
+            _ => (1.0, 1.0),
+        }
+    }
+
+    /// Whether the loss is quadratic inside `delta` and straight beyond.
+    pub(crate) fn has_pieces(self) -> bool {
+        self.is_staged() && self.jumps()
+    }
+
     /// Whether the second derivative jumps somewhere.
     pub(crate) fn jumps(self) -> bool {
         matches!(self, Self::Huber { .. } | Self::AsymmetricHuber { .. } | Self::Expectile { .. }) || self.has_kink()

@@ -7,12 +7,13 @@
 
 use std::collections::HashMap;
 
+use super::data::{Data, Rows};
 use super::objective::{Objective, Space};
 use super::reduction::Reduction;
 use crate::error::Result;
 use crate::expr::{
-    Binary, Columns, Coordinates, Deriver, Expression, Graph, Id, Node, Rate, Rewritten, Src, Tape, Unary,
-    evaluate_tape, rewrite,
+    Binary, Columns, Coordinates, Deriver, Expression, Graph, Id, Node, Rate, Rewritten, Shift, Src, Tape, Unary,
+    rewrite,
 };
 
 /// How the parameters of a law may move; all in natural values, in the order of the law's parameters.
@@ -57,6 +58,15 @@ pub(crate) struct Entry {
     pub(crate) zero: bool,
 }
 
+/// What compiling gives.
+#[derive(Debug)]
+pub(crate) enum Compiled {
+    /// A program for all problems asked.
+    Whole(Box<Program>),
+    /// They need different ones: those that are true here, and the others.
+    Split(Vec<bool>),
+}
+
 /// A law ready for the lanes.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -66,7 +76,9 @@ pub(crate) struct Program {
     pub(crate) free: Vec<usize>,
     pub(crate) coordinates: Coordinates,
     /// `ln A = a' + Σ shift · p` per parameter.
-    pub(crate) shifts: Vec<Vec<(f64, usize)>>,
+    pub(crate) shifts: Vec<Vec<(Shift, usize)>>,
+    /// Means that each problem has for itself, by problem. The lanes hold them after the parameters.
+    pub(crate) own: Vec<Vec<f64>>,
     /// Damped by a common scale, since a logarithm or an exponent of a ratio has no unit.
     pub(crate) unitless: Vec<bool>,
     /// Positive, and the law is linear in it: a factor of one of its terms.
@@ -95,84 +107,37 @@ pub(crate) struct Program {
     pub(crate) diagonal: Vec<Option<Sum>>,
 }
 
-struct Data<'a> {
-    columns: &'a [&'a [f64]],
-    rows: usize,
-    means: HashMap<Id, Option<f64>>,
-}
-
-impl Data<'_> {
-    /// Whether zero and a node compare so on every row, or at every inner point of every row, and the node is finite.
-    fn all(&self, graph: &Graph, id: Id, compare: Binary) -> bool {
-        if let Some(values) = self.values(graph, id) {
-            return values.iter().all(|&v| compare.apply(0.0, v) == 1.0 && v.is_finite());
-        }
-        // Counted with the sum that the law itself would take.
-        let Some((scope, first, last)) = graph.pairs_of(id) else { return false };
-        let mut graph = graph.clone();
-        let (zero, one, most) = (graph.constant(0.0), graph.constant(1.0), graph.constant(f64::MAX));
-        let good = graph.binary(compare, zero, id);
-        let finite = graph.binary(Binary::Le, id, most);
-        let bad = graph.select(finite, zero, one);
-        let bad = graph.select(good, bad, one);
-        let count = graph.sum(scope, bad, first, last);
-        self.values(&graph, count).is_some_and(|counts| counts.iter().all(|&count| count == 0.0))
-    }
-
-    fn values(&self, graph: &Graph, id: Id) -> Option<Vec<f64>> {
-        let leaf = |id| matches!(graph.node(id), Node::Column(_));
-        if let Some(scope) = graph.scope_of(id) {
-            return Some(graph.table_values(id, scope).to_vec()).filter(|values| !values.is_empty());
-        }
-        if graph.is_local(id) {
-            return None;
-        }
-        let tape = Tape::build(graph, &[id], leaf, false);
-        Some(evaluate_tape(graph, &tape, self.columns, &[], self.rows).ok()?.swap_remove(0))
-    }
-}
-
-impl Columns for Data<'_> {
-    fn new_graph(&mut self) {
-        self.means.clear();
-    }
-
-    fn mean(&mut self, graph: &Graph, id: Id) -> Option<f64> {
-        if let Some(&known) = self.means.get(&id) {
-            return known;
-        }
-        let mean = self.values(graph, id).map(|values| values.iter().sum::<f64>() / values.len() as f64);
-        let mean = mean.filter(|mean| mean.is_finite());
-        self.means.insert(id, mean);
-        mean
-    }
-
-    fn positive(&mut self, graph: &Graph, id: Id) -> bool {
-        self.all(graph, id, Binary::Lt)
-    }
-
-    fn not_negative(&mut self, graph: &Graph, id: Id) -> bool {
-        self.all(graph, id, Binary::Le)
-    }
-}
-
 impl Program {
+    /// How many numbers a lane holds: parameters, then the problem's own means.
+    pub(crate) fn held(&self) -> usize {
+        self.parameters + self.own.len()
+    }
+
+    /// A shift of a problem's amplitude.
+    #[inline(always)]
+    pub(crate) fn shift(&self, shift: Shift, problem: usize) -> f64 {
+        let mean = shift.parameter.map_or(1.0, |p| self.own[p as usize - self.parameters][problem]);
+        shift.factor * mean
+    }
+
+    /// The program for the data at hand.
     pub(crate) fn compile(
         law: &Expression,
-        columns: &[&[f64]],
-        rows: usize,
+        rows: Rows<'_>,
         constraints: &Constraints,
         objective: Objective,
-    ) -> Result<Self> {
-        law.check_inner(columns)?;
-        let mut data = Data { columns, rows, means: HashMap::new() };
+    ) -> Result<Compiled> {
+        law.check_inner(rows.columns)?;
+        let mut data = Data::new(law, rows);
         let (graph, _, mut program) = Self::build(law, &mut data, constraints, objective);
-        let leaf = |id| matches!(graph.node(id), Node::Column(_));
+        if let Some(answers) = data.split() {
+            return Ok(Compiled::Split(answers));
+        }
         let inputs: Vec<Id> =
             program.point.inputs.iter().copied().filter(|&id| graph.rate(id) == Rate::Column).collect();
-        let tape = Tape::build(&graph, &inputs, leaf, false);
-        program.columns = evaluate_tape(&graph, &tape, columns, &[], rows)?;
-        Ok(program)
+        program.columns = data.evaluate(&graph, &inputs)?;
+        program.own = data.into_own();
+        Ok(Compiled::Whole(Box::new(program)))
     }
 
     /// All but the values of the columns; with the graph, and the law's value in it.
@@ -203,7 +168,7 @@ impl Program {
             // The targets arrive transformed, so the exponent is compared with them as it is.
             objective.space = Space::Raw;
         }
-        let shifts: Vec<Vec<(f64, usize)>> = pivots.into_iter().map(|pivot| pivot.0).collect();
+        let shifts: Vec<Vec<(Shift, usize)>> = pivots.into_iter().map(|pivot| pivot.0).collect();
         let exponent = |j: usize| shifts.iter().any(|shift| shift.iter().any(|&(_, k)| k == j));
         let unitless: Vec<bool> = free.iter().map(|&j| constraints.log_scale[j] || exponent(j)).collect();
         let amplitude = free.iter().map(|&j| constraints.log_scale[j] && law.linear()[j]).collect();
@@ -293,7 +258,7 @@ impl<'a> Layout<'a> {
         parameters: usize,
         free: Vec<usize>,
         coordinates: Coordinates,
-        shifts: Vec<Vec<(f64, usize)>>,
+        shifts: Vec<Vec<(Shift, usize)>>,
         unitless: Vec<bool>,
         amplitude: Vec<bool>,
     ) -> Program {
@@ -354,7 +319,9 @@ impl<'a> Layout<'a> {
             }));
         }
 
-        let parameters_first: Vec<Id> = (0..parameters as u32).filter_map(|j| graph.find_param(j)).collect();
+        // What comes after the law's own are means.
+        let parameters_first: Vec<Id> =
+            (0..graph.params_end().max(parameters as u32)).filter_map(|j| graph.find_param(j)).collect();
         let lane = Tape::build_with(graph, &lane_outputs, &parameters_first, true);
         let lane_constants = constants(graph, &lane, parameters_first.len());
         let lane_parameters = parameters_first
@@ -370,6 +337,7 @@ impl<'a> Layout<'a> {
             free,
             coordinates,
             shifts,
+            own: Vec::new(),
             unitless,
             amplitude,
             columns: Vec::new(),

@@ -1,9 +1,10 @@
 //! Running a batch: from checked input to what the workers share, and from their results to those of the batch.
 
 use super::batch::{Batch, Fits};
+use super::data::Rows;
 use super::kernel;
 use super::objective::Space;
-use super::program::Program;
+use super::program::{Compiled, Program};
 use super::worker::{SHARED_ROWS, Shared};
 use crate::error::Result;
 use crate::job::{Control, Job};
@@ -18,20 +19,35 @@ impl Batch<'_> {
     /// [`Error::Interrupted`](crate::Error::Interrupted) when `control` was told to stop and partial results were not
     /// asked for.
     pub fn run(&self, job: &Job, control: &Control<'_>) -> Result<Fits> {
-        let shared = self.prepare()?;
-        let work = shared.problems * shared.rows_per_problem();
-        // Problems of very many rows first, each by all threads; then every other, each by one.
+        let (problems, rows) = self.check()?;
         let mut parts = Vec::new();
-        if (0..shared.problems).any(|problem| shared.size(problem) >= SHARED_ROWS) {
-            parts.push(job.run_one(control, shared.problems, |progress| shared.largest(progress))?);
+        // Curves of a panel that need different programs are taken apart.
+        let mut classes: Vec<Option<Vec<usize>>> = vec![None];
+        while let Some(members) = classes.pop() {
+            let given = Rows { columns: self.columns, count: rows, offsets: self.offsets, members: members.as_deref() };
+            let program = match Program::compile(self.law, given, self.constraints, self.objective)? {
+                Compiled::Whole(program) => *program,
+                Compiled::Split(answers) => {
+                    let of = |place: usize| members.as_ref().map_or(place, |members| members[place]);
+                    for kind in [false, true] {
+                        let kind = answers.iter().enumerate().filter(|&(_, &yes)| yes == kind);
+                        classes.push(Some(kind.map(|(place, _)| of(place)).collect()));
+                    }
+                    continue;
+                }
+            };
+            let shared = self.share(program, (problems, rows), members)?;
+            let work = shared.count() * shared.rows_per_problem();
+            // Problems of very many rows first, each by all threads; then every other, each by one.
+            if (0..shared.count()).any(|place| shared.size(shared.member(place)) >= SHARED_ROWS) {
+                parts.push(job.run_one(control, problems, |progress| shared.largest(progress))?);
+            }
+            parts.extend(job.run(control, problems, work, |progress| shared.worker(progress))?);
         }
-        parts.extend(job.run(control, shared.problems, work, |progress| shared.worker(progress))?);
-        Ok(shared.collect(parts))
+        Ok(Shared::collect(self, problems, parts))
     }
 
-    fn prepare(&self) -> Result<Shared<'_>> {
-        let (problems, rows) = self.check()?;
-        let program = Program::compile(self.law, self.columns, rows, self.constraints, self.objective)?;
+    fn share(&self, program: Program, shape: (usize, usize), members: Option<Vec<usize>>) -> Result<Shared<'_>> {
         let internal = |bounds: &[f64]| -> Vec<f64> {
             program
                 .free
@@ -44,7 +60,7 @@ impl Batch<'_> {
         let level = kernel::level()?;
         let mut targets = self.targets.to_vec();
         transform_at(level, space, &mut targets);
-        Ok(Shared::new(self, (program, level), targets, (problems, rows), bounds))
+        Ok(Shared::new(self, (program, level), targets, shape, bounds, members))
     }
 }
 

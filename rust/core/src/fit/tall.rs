@@ -56,17 +56,18 @@ impl Rows<'_> {
     }
 }
 
-/// Fits one problem from an internal start; `size` is the squared size of its targets, weighted. Returns the solver,
+/// Fits one problem from an internal start; `size` is the squared size of its targets, weighted, `delta` the width of
+/// its loss. Returns the solver,
 /// lane 0 of which holds the solution; none if the job was told to stop.
 pub(crate) fn solve<'p>(
     (program, level): (&'p Program, Level),
     mut solver: Solver<'p>,
-    (rows, start, size): (&Rows<'_>, &[f64], f64),
+    (rows, start, size, delta): (&Rows<'_>, &[f64], f64, f64),
     parallel: bool,
     control: &Control<'_>,
 ) -> Option<Solver<'p>> {
     let (_, weight, good) = rows.census();
-    solver.load(0, start, (weight, size));
+    solver.load(0, start, (weight, size), delta);
     let mut work = Workspace::new(program, level);
     loop {
         for value in &mut solver.trial {

@@ -43,6 +43,8 @@ pub(super) struct Shared<'a> {
     pub(super) level: Level,
     next: AtomicUsize,
     pub(super) problems: usize,
+    /// Those that this program is for, where it is not all of them.
+    members: Option<Vec<usize>>,
 }
 
 /// The exponential, kept positive and finite so that what a fit returns can start another.
@@ -58,16 +60,29 @@ impl<'a> Shared<'a> {
         targets: Vec<f64>,
         (problems, rows): (usize, usize),
         (lower, upper): (Vec<f64>, Vec<f64>),
+        members: Option<Vec<usize>>,
     ) -> Self {
-        Self { batch, program, targets, rows, lower, upper, level, next: AtomicUsize::new(0), problems }
+        Self { batch, program, targets, rows, lower, upper, level, next: AtomicUsize::new(0), problems, members }
+    }
+
+    /// How many problems this program is for.
+    pub(super) fn count(&self) -> usize {
+        self.members.as_ref().map_or(self.problems, Vec::len)
+    }
+
+    /// The problem at a place among those.
+    pub(super) fn member(&self, place: usize) -> usize {
+        self.members.as_ref().map_or(place, |members| members[place])
     }
 
     /// The rows of a problem: the first and the one after the last.
     pub(super) fn range(&self, problem: usize) -> (usize, usize) {
-        match self.batch.offsets {
-            Some(offsets) => (offsets[problem], offsets[problem + 1]),
-            None => (0, self.rows),
-        }
+        self.batch.range(problem, self.rows)
+    }
+
+    /// Where the loss of a problem turns, if it does.
+    pub(super) fn delta(&self, problem: usize) -> f64 {
+        self.batch.deltas.map_or(self.program.objective.loss.delta(), |deltas| deltas[problem])
     }
 
     /// The square of the size that a target's rounding is measured by; a logarithm near zero rounds like one.
@@ -85,18 +100,7 @@ impl<'a> Shared<'a> {
 
     /// The targets and weights of a problem, over all rows.
     pub(super) fn values(&self, problem: usize) -> (&[f64], Option<&[f64]>) {
-        let rows = self.rows;
-        let set = |count: usize, index: Option<&[usize]>| match index {
-            Some(index) => index[problem],
-            None if count == rows => 0,
-            None => problem,
-        };
-        let targets = set(self.targets.len(), self.batch.target_index);
-        let weights = self.batch.weights.map(|weights| {
-            let at = set(weights.len(), self.batch.weight_index) * rows;
-            &weights[at..at + rows]
-        });
-        (&self.targets[targets * rows..(targets + 1) * rows], weights)
+        (self.batch.targets_of(&self.targets, problem, self.rows), self.batch.weights_of(problem, self.rows))
     }
 
     pub(super) fn solver(&self) -> Solver<'_> {
@@ -113,10 +117,12 @@ impl<'a> Shared<'a> {
             self.record(part, problem, None);
         } else {
             let mut start = self.batch.starts[problem * p..(problem + 1) * p].to_vec();
-            self.internal(&mut start);
+            self.internal(problem, &mut start);
             let size = (first..last).map(|row| weights.map_or(1.0, |w| w[row]) * self.target_size(targets[row])).sum();
             let machine = (&self.program, self.level);
-            let Some(solver) = tall::solve(machine, self.solver(), (&rows, &start, size), parallel, progress) else {
+            let Some(solver) =
+                tall::solve(machine, self.solver(), (&rows, &start, size, self.delta(problem)), parallel, progress)
+            else {
                 return false;
             };
             self.record(part, problem, Some((&solver, 0)));
@@ -128,7 +134,7 @@ impl<'a> Shared<'a> {
     /// The problems that all threads share, one after the other.
     pub(super) fn largest(&self, progress: &Control<'_>) -> Part {
         let mut part = Part::default();
-        for problem in (0..self.problems).filter(|&problem| self.size(problem) >= SHARED_ROWS) {
+        for problem in (0..self.count()).map(|at| self.member(at)).filter(|&b| self.size(b) >= SHARED_ROWS) {
             if !self.tall(problem, true, &mut part, progress) {
                 break;
             }
@@ -150,10 +156,11 @@ impl<'a> Shared<'a> {
         loop {
             for lane in 0..LANES {
                 while lanes.solver.is_idle(lane) && !progress.is_cancelled() {
-                    let problem = self.next.fetch_add(1, Ordering::Relaxed);
-                    if problem >= self.problems {
+                    let place = self.next.fetch_add(1, Ordering::Relaxed);
+                    if place >= self.count() {
                         break;
                     }
+                    let problem = self.member(place);
                     match self.size(problem) {
                         SHARED_ROWS.. => {}
                         TALL_ROWS.. => {
@@ -195,7 +202,7 @@ impl<'a> Shared<'a> {
             let first = fits.parameters.len();
             fits.parameters.extend(solver.solution(lane));
             let values = &mut fits.parameters[first..];
-            self.natural(values);
+            self.natural(problem, values);
             for (j, value) in values.iter_mut().enumerate() {
                 // What is fixed keeps its bits, which a logarithm and back would not.
                 let tied = self.program.coordinates.tied[j];
@@ -222,21 +229,21 @@ impl<'a> Shared<'a> {
     }
 
     /// All parameters, from the solver's coordinates to natural values.
-    fn natural(&self, values: &mut [f64]) {
-        natural_at(self.level, &self.program, values);
+    fn natural(&self, problem: usize, values: &mut [f64]) {
+        natural_at(self.level, &self.program, problem, values);
     }
 
-    /// All parameters of a start, from natural values to the solver's coordinates, moved inside the bounds.
-    pub(super) fn internal(&self, values: &mut [f64]) {
-        internal_at(self.level, &self.program, (&self.lower, &self.upper), values);
+    /// All parameters of a start, from natural values to the solver's coordinates, moved inside the bounds; the
+    /// problem's own means are added after them.
+    pub(super) fn internal(&self, problem: usize, values: &mut Vec<f64>) {
+        internal_at(self.level, &self.program, problem, (&self.lower, &self.upper), values);
     }
 
     /// Puts the workers' results in the order of the problems; what nobody finished is marked cancelled.
-    pub(super) fn collect(&self, parts: Vec<Part>) -> Fits {
-        let p = self.program.parameters;
-        let n = self.problems;
+    pub(super) fn collect(batch: &Batch<'_>, n: usize, parts: Vec<Part>) -> Fits {
+        let p = batch.law.parameters().len();
         let mut fits = Fits {
-            parameters: self.batch.starts.to_vec(),
+            parameters: batch.starts.to_vec(),
             value: vec![f64::NAN; n],
             status: vec![Status::Cancelled as u8; n],
             iterations: vec![0; n],
@@ -259,16 +266,22 @@ impl<'a> Shared<'a> {
 }
 
 crate::dispatch! {
-    fn natural_at<'a>(program: &'a Program, values: &'a mut [f64]) = to_natural;
+    fn natural_at<'a>(program: &'a Program, problem: usize, values: &'a mut [f64]) = to_natural;
 }
 
 crate::dispatch! {
-    fn internal_at<'a>(program: &'a Program, bounds: (&'a [f64], &'a [f64]), values: &'a mut [f64]) = to_internal;
+    fn internal_at<'a>(
+        program: &'a Program,
+        problem: usize,
+        bounds: (&'a [f64], &'a [f64]),
+        values: &'a mut Vec<f64>,
+    ) = to_internal;
 }
 
 #[inline(always)]
-fn to_natural(program: &Program, values: &mut [f64]) {
+fn to_natural(program: &Program, problem: usize, values: &mut [f64]) {
     let log = &program.coordinates.log;
+    let values = &mut values[..program.parameters];
     for j in 0..values.len() {
         if log[j] && program.shifts[j].is_empty() {
             values[j] = positive(values[j]);
@@ -279,7 +292,7 @@ fn to_natural(program: &Program, values: &mut [f64]) {
         if !shifts.is_empty() {
             let mut shifted = values[j];
             for &(shift, k) in shifts {
-                shifted = shift.mul_add(values[k], shifted);
+                shifted = program.shift(shift, problem).mul_add(values[k], shifted);
             }
             values[j] = positive(shifted);
         }
@@ -290,7 +303,7 @@ fn to_natural(program: &Program, values: &mut [f64]) {
 }
 
 #[inline(always)]
-fn to_internal(program: &Program, (lower, upper): (&[f64], &[f64]), values: &mut [f64]) {
+fn to_internal(program: &Program, problem: usize, (lower, upper): (&[f64], &[f64]), values: &mut Vec<f64>) {
     let log = &program.coordinates.log;
     for j in 0..values.len() {
         if log[j] {
@@ -303,7 +316,8 @@ fn to_internal(program: &Program, (lower, upper): (&[f64], &[f64]), values: &mut
     for (j, shifts) in program.shifts.iter().enumerate() {
         for &(shift, k) in shifts {
             let other = if log[k] { math::exp(values[k]) } else { values[k] };
-            values[j] = (-shift).mul_add(other, values[j]);
+            values[j] = (-program.shift(shift, problem)).mul_add(other, values[j]);
         }
     }
+    values.extend(program.own.iter().map(|means| means[problem]));
 }

@@ -78,6 +78,7 @@ pub(crate) struct Case {
     pub(crate) starts: Vec<f64>,
     pub(crate) constraints: Constraints,
     pub(crate) objective: Objective,
+    pub(crate) deltas: Option<Vec<f64>>,
     pub(crate) max_iterations: u32,
     pub(crate) threads: usize,
 }
@@ -97,6 +98,7 @@ impl Case {
             starts: Vec::new(),
             constraints,
             objective: Objective { loss: objective.0, space: objective.1 },
+            deltas: None,
             max_iterations: MAX_ITERATIONS,
             threads: 1,
         }
@@ -121,6 +123,7 @@ impl Case {
             starts: &self.starts,
             constraints: &self.constraints,
             objective: self.objective,
+            deltas: self.deltas.as_deref(),
             max_iterations: self.max_iterations,
         }
         .run(&Job::new(self.threads).unwrap(), control)

@@ -19,3 +19,4 @@ mod stopping;
 mod sums;
 mod trees;
 mod units;
+mod valleys;

@@ -10,7 +10,7 @@ const TOLERANCE: f64 = 1e-10;
 /// The same for the stages on the way to the final `delta`.
 const STAGE_TOLERANCE: f64 = 1e-3;
 /// The same for losses with a kink, whose path cannot be found again once it is lost.
-const KINK_TOLERANCE: f64 = 1e-8;
+const KINK_TOLERANCE: f64 = 1e-6;
 /// Predicted relative decrease that rounding hides.
 const ROUNDING: f64 = 1e-15;
 /// Length of a last step that is taken on trust, relative to the one before.
@@ -122,12 +122,21 @@ impl Solver<'_> {
                 self.loose[lane] = self.settings.reach[lane] > self.settings.delta[lane];
                 (true, Next::Step)
             }
+            Phase::Noting => {
+                self.leave(lane);
+                (true, Next::Step)
+            }
             Phase::GivenUp => (true, Next::End(Status::MaxIterations)),
             Phase::Trial | Phase::Closing | Phase::Projected => {
                 if self.phase[lane] == Phase::Trial && self.project(lane, old, value) {
                     return (false, Next::Again);
                 }
                 self.iterations[lane] += 1;
+                if self.is_astray(lane)
+                    && let Some(next) = self.follow(lane)
+                {
+                    return next;
+                }
                 let decrease = old - value;
                 let ratio = decrease / self.predicted[lane];
                 let closing = self.phase[lane] == Phase::Closing;
@@ -148,8 +157,13 @@ impl Solver<'_> {
                     return (better, self.stage_end(lane, better, Status::Converged));
                 }
                 if !better || !(ratio > ACCEPTED) {
-                    if self.iterations[lane] < self.max_iterations && self.shorten(lane, decrease) {
-                        return (false, Next::Again);
+                    if self.iterations[lane] < self.max_iterations {
+                        if let Some(next) = self.stray(lane) {
+                            return next;
+                        }
+                        if self.shorten(lane, decrease) {
+                            return (false, Next::Again);
+                        }
                     }
                     // The ratio is the damping at which the model's own curvature along the step would double.
                     let bite = BITE * self.whole[lane] / self.extent[lane];
@@ -168,6 +182,7 @@ impl Solver<'_> {
                     }
                 } else {
                     self.grow[lane] = 2.0;
+                    self.barred[lane] = false;
                     let exact = !self.settings.convex[lane] && self.phase[lane] == Phase::Trial;
                     let off = (decrease - self.predicted[lane]).abs();
                     let length = self.length[lane] * self.extent[lane].sqrt();
@@ -267,18 +282,9 @@ impl Solver<'_> {
     /// Takes the trial of one lane at once.
     #[inline(always)]
     pub(super) fn copy_lane(&mut self, lane: usize) {
-        let Self { current, fresh, theta, trial, .. } = self;
-        current.value.0[lane] = fresh.value.0[lane];
-        current.absolute.0[lane] = fresh.absolute.0[lane];
-        for (to, from) in [
-            (theta, &*trial),
-            (&mut current.gradient, &fresh.gradient),
-            (&mut current.diagonal, &fresh.diagonal),
-            (&mut current.hessian, &fresh.hessian),
-        ] {
-            for (to, from) in to.iter_mut().zip(from) {
-                to.0[lane] = from.0[lane];
-            }
+        self.current.copy_lane(&self.fresh, lane);
+        for (to, from) in self.theta.iter_mut().zip(&self.trial) {
+            to.0[lane] = from.0[lane];
         }
     }
 
@@ -320,7 +326,8 @@ impl Solver<'_> {
             self.phase[lane] = Phase::Restart;
             return;
         }
-        self.phase[lane] = if !loose && self.is_closing(lane) { Phase::Closing } else { Phase::Trial };
+        let closing = !loose && !self.is_astray(lane) && self.is_closing(lane);
+        self.phase[lane] = if closing { Phase::Closing } else { Phase::Trial };
     }
 
     /// Whether the residuals just evaluated are no more than rounding of the targets.

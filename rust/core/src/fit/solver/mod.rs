@@ -23,15 +23,17 @@
 //! is judged, where that gains something (`linear`).
 //!
 //! `judge` takes or refuses what was tried, `step` makes the next steps, `stages` leads robust losses to their
-//! `delta`; this file keeps the books.
+//! `delta`, `stray` follows curved valleys; this file keeps the books.
 
 mod judge;
 mod linear;
 mod stages;
 mod step;
+mod stray;
 
 use self::linear::Linear;
 use self::stages::FALL;
+use self::stray::Kept;
 use crate::expr::Block;
 use crate::fit::kernel::{LANES, Lanes, Model, Settings};
 use crate::fit::program::Program;
@@ -65,6 +67,8 @@ enum Phase {
     Closing,
     /// As `Trial`, with the linear parameters at their best.
     Projected,
+    /// The evaluation under way is at the current point, to note on which piece of the loss each row is.
+    Noting,
     /// The evaluation under way is of a point given up in an early stage, under the final `delta`.
     GivenUp,
 }
@@ -87,7 +91,7 @@ pub(crate) struct Solver<'p> {
     lower: Vec<f64>,
     upper: Vec<f64>,
     phase: [Phase; LANES],
-    /// All parameters, internal: the best so far and the trial.
+    /// All parameters, internal, and the problem's own means: the best so far and the trial.
     pub(crate) theta: Vec<Lanes>,
     pub(crate) trial: Vec<Lanes>,
     pub(crate) settings: Settings,
@@ -137,6 +141,8 @@ pub(crate) struct Solver<'p> {
     weight: [f64; LANES],
     /// `Σ w t²`, `t` the size of a target: what rounding is measured against.
     target: [f64; LANES],
+    /// The `delta` asked for, zero without one; and where the stages end.
+    asked_delta: [f64; LANES],
     final_delta: [f64; LANES],
     iterations: [u32; LANES],
     /// Some parameter has a unit.
@@ -150,6 +156,17 @@ pub(crate) struct Solver<'p> {
     /// The length of the last step, by `D`, if the true curvature made it; and how far the model was off, over its cube.
     behind: [f64; LANES],
     doubt: [f64; LANES],
+    /// The best point while a lane is astray, with its model and damping; how many steps astray are left (zero: it is not
+    /// astray); and how often in a row going astray was in vain, after which it is barred until a step is taken.
+    kept: Kept,
+    /// The data's rows can be held on their pieces of the loss.
+    pub(crate) freezes: bool,
+    astray: [u8; LANES],
+    barred: [bool; LANES],
+    vain: [u8; LANES],
+    /// The iterations done when a lane went astray, and when its attempt began.
+    left: [u32; LANES],
+    first: [u32; LANES],
     /// The current point was evaluated with rows beyond `delta` counted as inside.
     loose: [bool; LANES],
     pub(crate) endings: [Ending; LANES],
@@ -158,7 +175,7 @@ pub(crate) struct Solver<'p> {
 impl<'p> Solver<'p> {
     /// `lower` and `upper` are the internal bounds of the free parameters.
     pub(crate) fn new(program: &'p Program, lower: Vec<f64>, upper: Vec<f64>, max_iterations: u32) -> Self {
-        let (p, free) = (program.parameters, program.free.len());
+        let (p, free) = (program.held(), program.free.len());
         let zero = |n: usize| vec![Block::ZERO; n];
         Self {
             program,
@@ -168,7 +185,13 @@ impl<'p> Solver<'p> {
             phase: [Phase::Idle; LANES],
             theta: zero(p),
             trial: zero(p),
-            settings: Settings { delta: [1.0; LANES], reach: [1.0; LANES], convex: [false; LANES] },
+            settings: Settings {
+                delta: [1.0; LANES],
+                reach: [1.0; LANES],
+                convex: [false; LANES],
+                noting: [false; LANES],
+                frozen: [false; LANES],
+            },
             current: Model::new(free),
             fresh: Model::new(free),
             step: zero(free),
@@ -198,6 +221,7 @@ impl<'p> Solver<'p> {
             lenient: [false; LANES],
             weight: [1.0; LANES],
             target: [1.0; LANES],
+            asked_delta: [0.0; LANES],
             final_delta: [0.0; LANES],
             iterations: [0; LANES],
             has_units: program.unitless.contains(&false),
@@ -206,14 +230,23 @@ impl<'p> Solver<'p> {
             numb: [false; LANES],
             behind: [0.0; LANES],
             doubt: [0.0; LANES],
+            kept: Kept::new(p, free),
+            freezes: false,
+            astray: [0; LANES],
+            barred: [false; LANES],
+            vain: [0; LANES],
+            left: [0; LANES],
+            first: [0; LANES],
             loose: [false; LANES],
             endings: [Ending { status: Status::Cancelled, value: f64::NAN, iterations: 0, gradient: f64::NAN }; LANES],
         }
     }
 
-    /// Puts a problem into a lane. `start` is internal and within bounds; `weight` is the sum of its weights.
-    pub(crate) fn load(&mut self, lane: usize, start: &[f64], (weight, target): (f64, f64)) {
+    /// Puts a problem into a lane. `start` is internal and within bounds, the problem's own means after it; `weight` is the sum of its weights, `delta`
+    /// the width of its loss.
+    pub(crate) fn load(&mut self, lane: usize, start: &[f64], (weight, target): (f64, f64), delta: f64) {
         self.target[lane] = target;
+        self.asked_delta[lane] = delta;
         for (j, &value) in start.iter().enumerate() {
             self.theta[j].0[lane] = value;
             self.trial[j].0[lane] = value;
@@ -237,6 +270,7 @@ impl<'p> Solver<'p> {
         self.fall[lane] = FALL;
         self.stage[lane] = 0;
         self.stage_start[lane] = 0;
+        self.first[lane] = 0;
         for damping in &mut self.damping {
             damping.0[lane] = 0.0;
         }
@@ -244,11 +278,16 @@ impl<'p> Solver<'p> {
         self.probing[lane] = true;
         self.behind[lane] = 0.0;
         self.loose[lane] = false;
+        self.astray[lane] = 0;
+        self.settings.noting[lane] = false;
+        self.settings.frozen[lane] = false;
+        self.barred[lane] = false;
+        self.vain[lane] = 0;
         self.refused[lane] = false;
         self.lenient[lane] = false;
-        self.final_delta[lane] = self.program.objective.loss.delta();
-        let loss = self.program.objective.loss;
-        self.settings.delta[lane] = if loss.delta() > 0.0 { loss.delta() } else { 1.0 };
+        let delta = self.asked_delta[lane];
+        self.final_delta[lane] = delta;
+        self.settings.delta[lane] = if delta > 0.0 { delta } else { 1.0 };
         self.settings.reach[lane] = self.settings.delta[lane];
     }
 
@@ -263,7 +302,7 @@ impl<'p> Solver<'p> {
 
     /// The internal parameters that a lane ended with.
     pub(crate) fn solution(&self, lane: usize) -> impl Iterator<Item = f64> {
-        self.theta.iter().map(move |value| value.0[lane])
+        self.theta[..self.program.parameters].iter().map(move |value| value.0[lane])
     }
 
     /// Where the free parameters ended: -1 at the lower bound, 1 at the upper, else 0.

@@ -123,6 +123,8 @@ impl Solver<'_> {
         }
         self.phase[lane] = Phase::Restart;
         self.behind[lane] = 0.0;
+        self.vain[lane] = 0;
+        self.barred[lane] = false;
         self.lambda[lane] *= 0.1;
         self.grow[lane] = 2.0;
         Next::Again
@@ -163,6 +165,7 @@ impl Solver<'_> {
         self.reset(lane, weight);
         self.iterations[lane] = iterations;
         self.stage_start[lane] = iterations;
+        self.first[lane] = iterations;
         self.attempt[lane] = 1;
     }
 }

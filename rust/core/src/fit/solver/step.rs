@@ -51,6 +51,7 @@ impl Solver<'_> {
                     again = true;
                 } else if self.program.objective.loss.is_staged()
                     && !self.settings.convex[lane]
+                    && !self.is_astray(lane)
                     && self.in_first_stage(lane)
                 {
                     // Robust losses are often flat in some direction: the majorant is not.
