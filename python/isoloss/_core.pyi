@@ -58,6 +58,7 @@ def fit_batch(
     tied: Sequence[int],
     objective: str,
     delta: float,
+    deltas: F64 | None = None,
     shape: float = 1.0,
     space: str,
     max_iterations: int = 0,
@@ -65,6 +66,19 @@ def fit_batch(
     progress: Callable[[int, int], object] | None = None,
     partial: bool = False,
 ) -> dict[str, Any]: ...
+def robust_sigmas(
+    expression: Expression,
+    columns: Sequence[F64],
+    targets: F64,
+    params: F64,
+    *,
+    weights: F64 | None = None,
+    target_index: NDArray[np.int64] | None = None,
+    weight_index: NDArray[np.int64] | None = None,
+    offsets: NDArray[np.int64] | None = None,
+    space: str,
+    threads: int = 0,
+) -> tuple[F64, F64]: ...
 def resample_counts(seed: int, draws: int, clusters: NDArray[np.int64], size: int, *, threads: int = 0) -> F64: ...
 def search_grid(
     axes: Sequence[tuple[Sequence[str], Sequence[F64], F64 | None]],

@@ -25,14 +25,26 @@ from isoloss.objective.base import AUTO
 if TYPE_CHECKING:
     from isoloss.objective.base import Wide
 
-__all__ = ["robust_sigma", "settle", "weighted_median", "without_scale"]
+__all__ = [
+    "EFFICIENT",
+    "FLOOR",
+    "PASSES",
+    "POOL",
+    "ROUNDS",
+    "TOLERANCE",
+    "UNDAMPED",
+    "robust_sigma",
+    "settle",
+    "weighted_median",
+    "without_scale",
+]
 
-_EFFICIENT = 1.345
+EFFICIENT = 1.345
 _TO_SIGMA = 1.482602218505602  # one over the 3/4 quantile of the normal distribution
-_TOLERANCE = 1e-6  # relative change of delta
-_ROUNDS, _PASSES, _UNDAMPED = 50, 4, 10
-_POOL = 8  # optima that the rounds between start from
-_FLOOR = 1e-8  # of the spread of the targets: below this, residuals are as good as none
+TOLERANCE = 1e-6  # relative change of delta
+ROUNDS, PASSES, UNDAMPED = 50, 4, 10
+POOL = 8  # optima that the rounds between start from
+FLOOR = 1e-8  # of the spread of the targets: below this, residuals are as good as none
 
 
 def weighted_median(values: F64, weights: F64 | None = None) -> float:
@@ -100,14 +112,14 @@ def settle(problem: Problem, points: F64, *, watch: Watch) -> tuple[Problem, Sol
     floor, threads = _floor(problem), watch.threads or None
     solved, settled = without_scale(problem).solve(points, threads=threads), False
     delta = _next(problem, solved, floor)
-    for _ in range(_PASSES):
+    for _ in range(PASSES):
         delta = _rounds(problem, goal, solved, delta, floor, threads)
         problem = replace(problem, objective=replace(goal, delta=delta))
         solved = problem.solve(points, watch=watch)
         if watch.stopped:
             return problem, solved, []
         # The last fit differs from that of the rounds by rounding, unless it found a better basin.
-        settled = abs(_next(problem, solved, floor) - delta) <= 10.0 * _TOLERANCE * delta
+        settled = abs(_next(problem, solved, floor) - delta) <= 10.0 * TOLERANCE * delta
         if settled:
             break
     notices = []
@@ -122,14 +134,14 @@ def settle(problem: Problem, points: F64, *, watch: Watch) -> tuple[Problem, Sol
 
 def _rounds(problem: Problem, goal: Wide, known: Solved, delta: float, floor: float, threads: int | None) -> float:
     """Iterate fit and sigma from the best optima known so far, until delta stands still."""
-    pool = known.params[np.argsort(known.score(), kind="stable")[:_POOL]]
-    for step in range(_ROUNDS):
+    pool = known.params[np.argsort(known.score(), kind="stable")[:POOL]]
+    for step in range(ROUNDS):
         solved = replace(problem, objective=replace(goal, delta=delta)).solve(pool, threads=threads)
         found = _next(problem, solved, floor)
-        if abs(found - delta) <= _TOLERANCE * delta:
+        if abs(found - delta) <= TOLERANCE * delta:
             break
         # The MAD jumps from one pair of residuals to another: a mean of old and new ends a walk to and fro.
-        delta = found if step < _UNDAMPED else math.sqrt(found * delta)
+        delta = found if step < UNDAMPED else math.sqrt(found * delta)
         pool = solved.params
     return delta
 
@@ -139,7 +151,7 @@ def _next(problem: Problem, solved: Solved, floor: float) -> float:
     best = winner(solved)
     residual = problem.objective.residuals(problem.predict(solved.params[best])[0], problem.target)
     sigma = robust_sigma(residual, problem.weights)
-    return max(_EFFICIENT * sigma, floor) if math.isfinite(sigma) else _wide(problem)
+    return max(EFFICIENT * sigma, floor) if math.isfinite(sigma) else _wide(problem)
 
 
 def _wide(problem: Problem) -> float:
@@ -148,8 +160,8 @@ def _wide(problem: Problem) -> float:
     if problem.weights is not None:
         away = away[problem.weights > 0.0]
     sizes = (robust_sigma(away), float(np.ptp(away)), float(np.max(np.abs(away))), 1.0)
-    return _EFFICIENT * next(size for size in sizes if size > 0.0)
+    return EFFICIENT * next(size for size in sizes if size > 0.0)
 
 
 def _floor(problem: Problem) -> float:
-    return _FLOOR * _wide(problem)
+    return FLOOR * _wide(problem)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,9 @@ from isoloss.engine.watch import Progress, Watch
 from isoloss.errors import DataError, LawError, OptionError, did_you_mean
 from isoloss.objective import Objective
 from isoloss.units import parse_number
+
+if TYPE_CHECKING:
+    from isoloss.objective.base import Wide
 
 __all__ = ["F64", "Parameters", "Problem", "Progress", "Solved", "arrange", "seed_number"]
 
@@ -271,6 +274,7 @@ class Problem:
         weight_index: NDArray[np.int64] | None = None,
         target_index: NDArray[np.int64] | None = None,
         offsets: NDArray[np.int64] | None = None,
+        deltas: F64 | None = None,
         max_iterations: int = 0,
         threads: int | None = None,
         progress: Progress | None = None,
@@ -288,6 +292,8 @@ class Problem:
             Which row of the weights and targets each problem takes.
         offsets : (B + 1,) int64, optional
             Panels: problem b owns rows offsets[b] to offsets[b + 1] of the flat columns.
+        deltas : (B,) float64, optional
+            A width for each problem, in place of the objective's.
         threads, progress, watch
             A watch brings its own threads and progress, and learns whether the call was stopped.
         """
@@ -308,7 +314,8 @@ class Problem:
             fixed=own.fixed.tolist(),
             tied=own.tied.tolist(),
             objective=self.objective.kind,
-            delta=self.objective.width,
+            delta=self.objective.width if deltas is None else 1.0,
+            deltas=deltas,
             shape=self.objective.shape,
             space=self.objective.space,
             max_iterations=max_iterations,
@@ -325,7 +332,7 @@ class Problem:
             at_bound=result["at_bound"],
         )
         taken = self.weights if weights is None else weights
-        self._mark_out_of_range(solved, taken, weight_index, target_index, offsets)
+        self._mark_out_of_range(solved, taken, weight_index, target_index, offsets, deltas)
         return solved
 
     def _mark_out_of_range(
@@ -335,6 +342,7 @@ class Problem:
         weight_index: NDArray[np.int64] | None,
         target_index: NDArray[np.int64] | None,
         offsets: NDArray[np.int64] | None,
+        deltas: F64 | None,
     ) -> None:
         """Judge parameters that were clamped to the range of numbers by their own objective, not by the solver's.
 
@@ -350,9 +358,12 @@ class Problem:
             def pick(table: F64, index: NDArray[np.int64] | None, b: int = b, part: slice = part) -> F64:
                 return table[part] if table.ndim == 1 else table[b if index is None else int(index[b])]
 
+            goal = self.objective
+            if deltas is not None:
+                goal = replace(cast("Wide", goal), delta=float(deltas[b]))
             with np.errstate(all="ignore"):
                 prediction = self.expression.evaluate(columns, solved.params[b : b + 1])[0]
-                losses = self.objective.losses(prediction, pick(self.target, target_index))
+                losses = goal.losses(prediction, pick(self.target, target_index))
                 if weights is not None:
                     share = pick(weights, weight_index)
                     losses = np.where(share > 0.0, share * losses, 0.0)

@@ -14,15 +14,18 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isoloss.engine.autodelta import without_scale
 from isoloss.engine.posing import Bounds, as_law
 from isoloss.engine.problem import F64, Solved, seed_number
 from isoloss.engine.status import Status
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import DataError, OptionError, did_you_mean
+from isoloss.fit.many_delta import Rows, Solve, settle
 from isoloss.fit.many_input import Batch, Many, align, given_starts
 from isoloss.fit.many_table import FitTable, optima_by_row
 from isoloss.law.object import Law
 from isoloss.objective import Objective, resolve
+from isoloss.objective.base import AUTO, Delta
 from isoloss.starts import Starts, candidates, project, sums
 
 __all__ = ["FitTable", "fit_many", "fit_many_chunks"]
@@ -56,7 +59,7 @@ def fit_many(
     offsets: ArrayLike | None = None,
     groups: ArrayLike | str | None = None,
     objective: Objective | str | None = None,
-    delta: float | None = None,
+    delta: Delta | None = None,
     fix: Mapping[str, float] | None = None,
     tie: Mapping[str, str] | None = None,
     bounds: Bounds | None = None,
@@ -88,7 +91,7 @@ def fit_many(
         Labels of arrays (n,), or the name of a variable that holds them: the points of equal label are a problem.
         Problems come in the sorted order of their labels, kept in ``FitTable.labels``.
     objective, delta, fix, tie, bounds, seed
-        As for `fit`.
+        As for `fit`. With ``delta="auto"`` every problem gets a width of its own, in ``FitTable.delta``.
     n_threads : int, optional
         The results do not depend on it. By default the environment's ``ISOLOSS_THREADS``, else every core.
     progress : callable, optional
@@ -143,7 +146,7 @@ def fit_many_chunks(
     chunk_size: int = 100_000,
     starts: Starts = None,
     objective: Objective | str | None = None,
-    delta: float | None = None,
+    delta: Delta | None = None,
     fix: Mapping[str, float] | None = None,
     tie: Mapping[str, str] | None = None,
     bounds: Bounds | None = None,
@@ -225,7 +228,7 @@ def fit_many_chunks(
 def _asked(
     law: Law | str,
     objective: Objective | str | None,
-    delta: float | None,
+    delta: Delta | None,
     fix: Mapping[str, float] | None,
     tie: Mapping[str, str] | None,
     bounds: Bounds | None,
@@ -288,6 +291,8 @@ class _Columns:
     optima: NDArray[np.uint32]
     share: F64
     gap: F64
+    delta: F64
+    delta_settled: NDArray[np.bool_]
 
     @classmethod
     def unfinished(cls, size: int, p: int) -> _Columns:
@@ -301,6 +306,8 @@ class _Columns:
             optima=np.zeros(size, dtype=np.uint32),
             share=np.zeros(size),
             gap=np.full(size, np.nan),
+            delta=np.full(size, np.nan),
+            delta_settled=np.zeros(size, dtype=np.bool_),
         )
 
     def put(self, first: int, tries: Solved, rounding: F64) -> None:
@@ -325,7 +332,8 @@ class _Columns:
     def blank(self) -> None:
         """Leave nothing that could be mistaken for a result in rows that are not finished."""
         rows = self.status == _CANCELLED
-        self.params[rows] = self.value[rows] = self.gap[rows] = np.nan
+        self.params[rows] = self.value[rows] = self.gap[rows] = self.delta[rows] = np.nan
+        self.delta_settled[rows] = False
         self.iterations[rows] = self.at_bound[rows] = self.optima[rows] = self.share[rows] = 0
 
 
@@ -356,7 +364,8 @@ def _run(
         starts=starts,
     )
     given = given_starts(batch, starts)
-    points = candidates(batch.problem, starts, seed=question.seed) if given is None else None
+    points = candidates(without_scale(batch.problem), starts, seed=question.seed) if given is None else None
+    auto = batch.problem.objective.delta == AUTO
     count = len(points) if points is not None else _shape(given)[1]
     columns = _Columns.unfinished(batch.size, len(batch.problem.names))
     step = max(1, _AT_ONCE // count)
@@ -368,8 +377,16 @@ def _run(
             last = min(first + step, batch.size)
             inner.before = first * count
             part = batch.part(first, last)
-            tries = _tries(part, points, None if given is None else given[first:last], inner)
-            columns.put(first, tries, _rounding(part, count))
+            here = None if given is None else given[first:last]
+            if auto:
+                found = settle(part, _solver(points, here), inner)
+                tries, delta = found.tries, found.delta
+                columns.delta[first:last], columns.delta_settled[first:last] = delta, found.settled
+                # What absolute errors are worth beyond delta.
+                rounding = _rounding(replace(part, problem=without_scale(part.problem)), count) * delta
+            else:
+                tries, rounding = _tries(part, points, here, inner), _rounding(part, count)
+            columns.put(first, tries, rounding)
             if inner.stopped:
                 break
     except KeyboardInterrupt:
@@ -393,7 +410,21 @@ def _run(
         starts=count,
         law=law,
         labels=batch.labels,
+        delta=columns.delta if auto else None,
+        delta_settled=columns.delta_settled if auto else None,
     )
+
+
+def _solver(points: F64 | None, given: F64 | None) -> Solve:
+    """How some problems are solved for their widths."""
+
+    def solve(batch: Batch, rows: Rows, deltas: F64 | None, starts: F64 | None, watch: Watch) -> Solved:
+        part = batch.pick(rows)
+        if starts is not None:
+            return _tries(part, None, starts, watch, deltas)
+        return _tries(part, points, None if given is None else given[rows], watch, deltas)
+
+    return solve
 
 
 def _shape(points: F64 | None) -> tuple[int, ...]:
@@ -407,8 +438,8 @@ def _by_problem(progress: Progress | None, count: int, first: int, total: int, s
     return lambda done, _: progress(first + done // count, max(total, first + size))
 
 
-def _tries(batch: Batch, points: F64 | None, given: F64 | None, watch: Watch) -> Solved:
-    """All starts of each problem, problem-major; points are (S, p) to project, given ones (B, S, p)."""
+def _tries(batch: Batch, points: F64 | None, given: F64 | None, watch: Watch, deltas: F64 | None = None) -> Solved:
+    """All starts of each problem, problem-major; points are (S, p) to project, given ones (B, S, p); deltas (B,)."""
     problem, size, offsets = batch.problem, batch.size, batch.offsets
     count = len(points) if points is not None else _shape(given)[1]
     if offsets is not None:
@@ -422,7 +453,7 @@ def _tries(batch: Batch, points: F64 | None, given: F64 | None, watch: Watch) ->
                 here = project(problem, row, offsets=offsets, repeats=size, threads=watch.threads or None)
             else:
                 here = _rows_of(given)[:, s, :]
-            tries.append(problem.solve(here, offsets=offsets, watch=watch))
+            tries.append(problem.solve(here, offsets=offsets, deltas=deltas, watch=watch))
             if watch.stopped:
                 break
         while len(tries) < count:
@@ -444,7 +475,8 @@ def _tries(batch: Batch, points: F64 | None, given: F64 | None, watch: Watch) ->
         )
     else:
         flat = _rows_of(given).reshape(size * count, -1)
-    return problem.solve(flat, target_index=target_index, weight_index=weight_index, watch=watch)
+    each = None if deltas is None else np.repeat(deltas, count)
+    return problem.solve(flat, target_index=target_index, weight_index=weight_index, deltas=each, watch=watch)
 
 
 def _rows_of(given: F64 | None) -> F64:

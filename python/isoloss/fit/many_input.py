@@ -72,6 +72,29 @@ class Batch:
         problem = replace(whole, columns=columns, target=rows(whole.target), weights=weights)
         return Batch(problem=problem, size=last - first, offsets=offsets)
 
+    def pick(self, rows: NDArray[np.intp]) -> Batch:
+        """Some of the problems, by their places."""
+        whole = self.problem
+        if len(rows) == self.size:
+            return self
+        if self.offsets is None:
+            offsets, columns = None, whole.columns
+
+            def taken(array: F64) -> F64:
+                return array[rows] if array.ndim == 2 else array
+        else:
+            sizes = np.diff(self.offsets)[rows]
+            offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+            at = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], sizes)
+            columns = tuple(column[at] for column in whole.columns)
+
+            def taken(array: F64) -> F64:
+                return array[at]
+
+        weights = None if whole.weights is None else taken(whole.weights)
+        problem = replace(whole, columns=columns, target=taken(whole.target), weights=weights)
+        return Batch(problem=problem, size=len(rows), offsets=offsets)
+
 
 def align(
     law: Law,

@@ -48,6 +48,10 @@ class FitTable:
     law : Law
     labels : (B,) array or None
         Sorted labels of the problems, where they were given by groups.
+    delta : (B,) float64 or None
+        Width of each problem's objective, where ``delta="auto"`` took it from the problem's data.
+    delta_settled : (B,) bool or None
+        Whether that width is the fixed point of fit and sigma; else it is the last one tried.
     """
 
     params: F64
@@ -62,6 +66,8 @@ class FitTable:
     starts: int
     law: Law
     labels: NDArray[Any] | None = None
+    delta: F64 | None = None
+    delta_settled: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.value)
@@ -115,6 +121,8 @@ class FitTable:
             "share": self.share,
             "gap": self.gap,
         }
+        if self.delta is not None and self.delta_settled is not None:
+            columns |= {"delta": self.delta, "delta_settled": self.delta_settled}
         if backend is None:
             backend = next((name for name in ("polars", "pandas", "pyarrow") if find_spec(name)), "dict")
         return make_frame(columns, backend)
