@@ -66,6 +66,7 @@ __all__ = [
     "Search",
     "SquaredError",
     "__version__",
+    "by_group",
     "compare",
     "config",
     "datasets",
@@ -109,6 +110,7 @@ _LAZY = {
     "gridsearch.grids": ("geomspace", "linspace", "logspace"),
     "gridsearch.search": ("Plateau", "Search", "search"),
     "hparams": ("HParamLaw", "fit_hparams"),
+    "law.groups": ("by_group",),
 }
 _HOME = {name: module for module, names in _LAZY.items() for name in names}
 
