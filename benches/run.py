@@ -29,6 +29,7 @@ NAMES = (
     "tall",
     "growth",
     "user_law",
+    "valleys",
     "curves",
     "search",
     "hparams",
