@@ -113,6 +113,7 @@ fn fit(law: &Expression, columns: &[&[f64]]) {
             starts: &starts,
             constraints: &constraints,
             objective: Objective { loss: Loss::Huber { delta: 1e-3 }, space },
+            deltas: None,
             max_iterations: 4,
         }
         .run(&job, &control);

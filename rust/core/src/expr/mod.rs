@@ -9,6 +9,7 @@ mod graph;
 mod parse;
 mod part;
 mod rewrite;
+mod run;
 mod scope;
 mod stable;
 mod tape;
@@ -21,7 +22,8 @@ pub(crate) use parse::{Symbol, parse};
 use scope::{Scope, Table};
 
 pub(crate) use rewrite::{Columns, Coordinates, Mean, Rewritten, Shift, rewrite};
-pub(crate) use tape::{Block, Inputs, Instr, Registers, Src, Tape, run, run_first};
+pub(crate) use run::{Inputs, Registers, run, run_first};
+pub(crate) use tape::{Block, Instr, Src, Tape};
 
 use std::sync::{Arc, Mutex, PoisonError};
 

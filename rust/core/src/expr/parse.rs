@@ -21,9 +21,13 @@
 //! Limits keep hostile text harmless: [`MAX_LENGTH`] characters, [`MAX_DEPTH`] levels of nesting, [`MAX_CHAIN`] links in
 //! a chain, [`MAX_NODES`] nodes.
 
+mod binders;
+mod tokens;
+
+use self::tokens::{Token, describe, syntax, tokenize};
 use super::graph::{Binary, Graph, Id, Unary};
-use super::scope::{MAX_SCOPES, Scope, Table};
-use crate::error::{Error, Result};
+use super::scope::{Scope, Table};
+use crate::error::Result;
 
 /// Longest text of a law, in characters.
 pub const MAX_LENGTH: usize = 16_384;
@@ -44,14 +48,6 @@ pub(crate) enum Symbol {
     Constant(f64),
     /// A subexpression with a name of its own.
     Node(Id),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Token {
-    Number(f64),
-    Name(String),
-    Punct(&'static str),
-    End,
 }
 
 const FUNCTIONS: [(&str, Unary); 14] = [
@@ -81,87 +77,6 @@ pub const MAX_ROOTS: usize = 2;
 pub(crate) const RANGE: [&str; 2] = ["first", "last"];
 /// Names that are operators.
 const WORDS: [&str; 3] = ["and", "or", "not"];
-
-const PUNCTUATION: [&str; 16] = ["**", "//", "<=", ">=", "==", "!=", "+", "-", "*", "/", "%", "(", ")", ",", "<", ">"];
-
-fn syntax(position: usize, message: impl Into<String>) -> Error {
-    Error::Syntax { message: message.into(), position }
-}
-
-fn tokenize(text: &str) -> Result<Vec<(Token, usize)>> {
-    let chars: Vec<char> = text.chars().collect();
-    if chars.len() > MAX_LENGTH {
-        return Err(syntax(MAX_LENGTH, format!("the text is longer than {MAX_LENGTH} characters")));
-    }
-    let mut tokens = Vec::new();
-    let mut i = 0;
-    while i < chars.len() {
-        let c = chars[i];
-        let start = i;
-        if c.is_whitespace() {
-            i += 1;
-        } else if c.is_ascii_digit() || (c == '.' && chars.get(i + 1).is_some_and(char::is_ascii_digit)) {
-            i = number_end(&chars, i);
-            let literal: String = chars[start..i].iter().filter(|&&c| c != '_').collect();
-            let value = literal.parse::<f64>().map_err(|_| syntax(start, format!("'{literal}' is not a number")))?;
-            if !value.is_finite() {
-                return Err(syntax(start, format!("the number {literal} is too large")));
-            }
-            tokens.push((Token::Number(value), start));
-        } else if c.is_alphabetic() || c == '_' {
-            let inside = |c: char| c.is_alphanumeric() || c == '_';
-            let starts = |c: char| c.is_alphabetic() || c == '_';
-            // One dot stands between an inner table and its column.
-            let mut dots = 0;
-            while let Some(&c) = chars.get(i) {
-                let dot = c == '.' && dots == 0 && chars.get(i + 1).is_some_and(|&next| starts(next));
-                if !inside(c) && !dot {
-                    break;
-                }
-                dots += usize::from(dot);
-                i += 1;
-            }
-            tokens.push((Token::Name(chars[start..i].iter().collect()), start));
-        } else {
-            let rest: String = chars[i..chars.len().min(i + 2)].iter().collect();
-            let Some(punct) = PUNCTUATION.iter().find(|p| rest.starts_with(**p)) else {
-                let hint = match c {
-                    '^' => "; write ** for a power",
-                    '&' => "; write and",
-                    '|' => "; write or",
-                    '~' | '!' => "; write not",
-                    '=' => "; write == for equal",
-                    _ => "",
-                };
-                return Err(syntax(i, format!("unexpected character '{c}'{hint}")));
-            };
-            i += punct.len();
-            tokens.push((Token::Punct(punct), start));
-        }
-    }
-    tokens.push((Token::End, chars.len()));
-    Ok(tokens)
-}
-
-fn number_end(chars: &[char], mut i: usize) -> usize {
-    let digits = |mut i: usize| {
-        while i < chars.len() && (chars[i].is_ascii_digit() || chars[i] == '_') {
-            i += 1;
-        }
-        i
-    };
-    i = digits(i);
-    if chars.get(i) == Some(&'.') {
-        i = digits(i + 1);
-    }
-    if matches!(chars.get(i), Some('e' | 'E')) {
-        let sign = usize::from(matches!(chars.get(i + 1), Some('+' | '-')));
-        if chars.get(i + 1 + sign).is_some_and(char::is_ascii_digit) {
-            i = digits(i + 1 + sign);
-        }
-    }
-    i
-}
 
 /// Where a name first stands in a text that can be read.
 pub(crate) fn position_of(text: &str, name: &str) -> usize {
@@ -211,15 +126,6 @@ pub(crate) fn parse(text: &str, graph: &mut Graph, resolve: &mut dyn FnMut(&str)
         Token::End => Ok(root),
         Token::Punct(")") => Err(syntax(parser.position(), "this ')' closes nothing")),
         other => Err(syntax(parser.position(), format!("expected an operator before {}", describe(other)))),
-    }
-}
-
-fn describe(token: &Token) -> String {
-    match token {
-        Token::Number(value) => format!("{value}"),
-        Token::Name(name) => format!("'{name}'"),
-        Token::Punct(punct) => format!("'{punct}'"),
-        Token::End => "the end".to_owned(),
     }
 }
 
@@ -442,124 +348,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A name that an enclosing root or sum binds.
-    fn local(&mut self, name: &str, position: usize) -> Result<Option<Id>> {
-        let bound = |wanted: &str| self.bound.iter().find(|(known, _)| known == wanted).map(|&(_, scope)| scope);
-        let Some((table, column)) = name.split_once('.') else {
-            return match bound(name) {
-                Some(scope) if matches!(self.graph.scopes[scope as usize], Scope::Table(_)) => {
-                    Err(syntax(position, format!("'{name}' is an inner table: write {name}.column")))
-                }
-                scope => Ok(scope.map(|scope| self.graph.unknown(scope))),
-            };
-        };
-        match bound(table) {
-            Some(scope) if matches!(self.graph.scopes[scope as usize], Scope::Table(_)) => {
-                if RANGE.contains(&column) {
-                    return Err(syntax(
-                        position,
-                        format!("'{name}' says which points a row sums; no column of the table"),
-                    ));
-                }
-                let Table { columns, data, .. } = self.graph.table(scope);
-                if data.is_some() && !columns.iter().any(|known| known == column) {
-                    let known = columns.join(", ");
-                    return Err(syntax(
-                        position,
-                        format!("the table '{table}' has no column '{column}'; it has {known}"),
-                    ));
-                }
-                Ok(Some(self.graph.inner(scope, column)))
-            }
-            _ => Err(syntax(
-                position,
-                format!("'{name}' is a column of an inner table: it stands inside sum_over({table}, ...)"),
-            )),
-        }
-    }
-
-    /// The first argument of a root or sum, and its scope.
-    fn binder(&mut self, function: &str, make: impl FnOnce(String) -> Scope) -> Result<(String, u32)> {
-        let position = self.position();
-        let Token::Name(name) = self.peek() else {
-            let wanted = if function == "root" { "the unknown" } else { "the inner table" };
-            return Err(syntax(position, format!("{function}() begins with the name of {wanted}")));
-        };
-        let reserved = FUNCTIONS.iter().any(|(known, _)| known == name) || FURTHER.contains(&name.as_str());
-        if reserved || WORDS.contains(&name.as_str()) || name.contains('.') {
-            return Err(syntax(
-                position,
-                format!("'{name}' cannot be the first argument of {function}(): it has a meaning"),
-            ));
-        }
-        if self.bound.iter().any(|(known, _)| known == name) {
-            return Err(syntax(position, format!("'{name}' is bound by an enclosing root() or sum_over() already")));
-        }
-        if self.bound.len() == MAX_BOUND {
-            return Err(syntax(position, format!("root() and sum_over() nested more than {MAX_BOUND} levels deep")));
-        }
-        let made = make(name.clone());
-        let is_table = matches!(made, Scope::Table(_));
-        let is_unknown = |&&(_, scope): &&(String, u32)| matches!(self.graph.scopes[scope as usize], Scope::Unknown(_));
-        if !is_table && self.bound.iter().filter(is_unknown).count() == MAX_ROOTS {
-            return Err(syntax(position, format!("root() nested more than {MAX_ROOTS} levels deep")));
-        }
-        let Some(scope) = self.graph.scope(name, || made) else {
-            return Err(syntax(position, format!("more than {MAX_SCOPES} unknowns and inner tables")));
-        };
-        if matches!(self.graph.scopes[scope as usize], Scope::Table(_)) != is_table {
-            return Err(syntax(position, format!("'{name}' is the unknown of a root and an inner table")));
-        }
-        self.at += 1;
-        self.expect(",")?;
-        Ok((name.clone(), scope))
-    }
-
-    fn body(&mut self, bound: (String, u32)) -> Result<Id> {
-        self.bound.push(bound);
-        let body = self.condition();
-        self.bound.pop();
-        body
-    }
-
-    fn root(&mut self, position: usize) -> Result<Id> {
-        let (name, scope) = self.binder("root", Scope::Unknown)?;
-        let body = self.body((name.clone(), scope))?;
-        if !self.graph.within(body, scope) {
-            return Err(syntax(position, format!("root(): the equation does not hold its unknown '{name}'")));
-        }
-        self.expect(",")?;
-        let low = self.condition()?;
-        self.expect(",")?;
-        let high = self.condition()?;
-        self.expect(")")?;
-        let id = self.graph.root(scope, body, low, high);
-        self.check_chain(id)?;
-        Ok(id)
-    }
-
-    fn sum_over(&mut self, position: usize) -> Result<Id> {
-        let table = |name| Scope::Table(Table { name, ..Table::default() });
-        let (name, scope) = self.binder("sum_over", table)?;
-        let mut range = [self.graph.constant(0.0); 2];
-        for (end, which) in range.iter_mut().zip(RANGE) {
-            *end = match (self.resolve)(&format!("{name}.{which}")) {
-                Some(Symbol::Column(index)) => self.graph.column(index),
-                Some(Symbol::Constant(value)) => self.graph.constant(value),
-                _ => return Err(syntax(position, format!("there is no inner table '{name}' here"))),
-            };
-        }
-        let [first, last] = range;
-        let body = self.body((name.clone(), scope))?;
-        if !self.graph.within(body, scope) {
-            return Err(syntax(position, format!("sum_over(): the term holds no column of its table '{name}'")));
-        }
-        self.expect(")")?;
-        let id = self.graph.sum(scope, body, first, last);
-        self.check_chain(id)?;
-        Ok(id)
-    }
-
     fn call(&mut self, name: &str, position: usize) -> Result<Id> {
         self.expect("(")?;
         match name {
@@ -614,6 +402,7 @@ impl<'a> Parser<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     fn value(text: &str) -> f64 {
         let mut graph = Graph::default();

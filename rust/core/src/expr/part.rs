@@ -13,7 +13,8 @@
 
 use std::sync::Arc;
 
-use super::tape::{Block, Inputs, Registers, Src, Tape, run};
+use super::run::{Inputs, Registers, run};
+use super::tape::{Block, Src, Tape};
 use crate::simd::{Kernel, Level, level};
 
 /// Inner points that a pass handles at once.

@@ -1,16 +1,12 @@
-//! Straight-line programs over blocks of numbers, and the interpreter that runs them.
+//! Straight-line programs over blocks of numbers; [`run`](super::run) runs them.
 //!
-//! A [`Tape`] computes a set of graph nodes from inputs that someone else provides. One instruction handles a whole
-//! [`Block`], so the cost of choosing the operation is shared by many elements and every inner loop is a plain loop
-//! that the compiler vectorises for the instruction set it is compiled for ([`crate::simd`]). The destination of an
-//! instruction is taken out of the register file while it runs, which is how Rust can prove that it aliases no
-//! operand; the allocator below therefore never gives an instruction one of its own operands as destination.
+//! A [`Tape`] computes a set of graph nodes from inputs that someone else provides. No instruction writes to one of its
+//! own operands.
 
 use std::collections::{HashMap, HashSet};
 
 use super::graph::{Binary, Graph, Id, Node, Unary};
-use super::part::{Equation, Part, Pass, Work, run_part};
-use crate::simd::math;
+use super::part::{Equation, Part, Pass};
 
 /// `N` numbers, aligned to a cache line.
 #[derive(Debug, Clone, Copy)]
@@ -383,137 +379,6 @@ pub(crate) fn constants_of(graph: &Graph, tape: &Tape, known: usize) -> Vec<f64>
         .iter()
         .map(|&id| graph.constant_value(id).expect("what is not listed as an input is a constant"))
         .collect()
-}
-
-/// The registers of one run. Boxes, so that a destination can be taken out by moving a pointer.
-#[derive(Debug)]
-pub(crate) struct Registers<const N: usize> {
-    blocks: Vec<Option<Box<Block<N>>>>,
-    /// What the parts of the tape work with; each is taken out while it runs.
-    parts: Vec<Option<Box<Work<N>>>>,
-}
-
-impl<const N: usize> Registers<N> {
-    /// Those that a tape needs.
-    pub(crate) fn of(tape: &Tape) -> Self {
-        Self {
-            blocks: (0..tape.registers).map(|_| Some(Box::new(Block::ZERO))).collect(),
-            parts: tape.parts.iter().map(|part| Some(Box::new(Work::new(part)))).collect(),
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn get<'a>(&'a self, inputs: &Inputs<'a, N>, src: Src) -> &'a Block<N> {
-        match src {
-            Src::Input(i) => inputs.get(i),
-            Src::Reg(r) => {
-                self.blocks[r as usize].as_deref().expect("a register is in place except while it is written")
-            }
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn take(&mut self, register: u32) -> Box<Block<N>> {
-        self.blocks[register as usize].take().expect("a register is written by one instruction at a time")
-    }
-
-    #[inline(always)]
-    pub(crate) fn put(&mut self, register: u32, block: Box<Block<N>>) {
-        self.blocks[register as usize] = Some(block);
-    }
-}
-
-/// The inputs of a run, in two stretches: what changes from block to block, then what stays.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Inputs<'a, const N: usize> {
-    pub(crate) moving: &'a [Block<N>],
-    pub(crate) fixed: &'a [Block<N>],
-}
-
-impl<'a, const N: usize> Inputs<'a, N> {
-    #[inline(always)]
-    fn get(&self, index: u32) -> &'a Block<N> {
-        let index = index as usize;
-        if index < self.moving.len() { &self.moving[index] } else { &self.fixed[index - self.moving.len()] }
-    }
-}
-
-/// Runs `instrs` over one block.
-#[inline(always)]
-pub(crate) fn run<const N: usize>(instrs: &[Instr], inputs: &Inputs<'_, N>, registers: &mut Registers<N>) {
-    run_first::<N, N>(instrs, inputs, registers);
-}
-
-/// Runs `instrs` over the first `M` numbers of a block. Inlined into the callers that are compiled once per
-/// instruction set.
-///
-/// The loops are written by macros, not closures: a closure is a function of its own, which the compiler may leave
-/// outside the copy that has the instruction set. Each operation has its own loop, since an operation chosen inside
-/// the loop would keep it from vectorising.
-#[inline(always)]
-pub(crate) fn run_first<const N: usize, const M: usize>(
-    instrs: &[Instr],
-    inputs: &Inputs<'_, N>,
-    registers: &mut Registers<N>,
-) {
-    for instr in instrs {
-        if let Op::Part(index) = instr.op {
-            let mut work = registers.parts[index as usize].take().expect("a part runs once at a time");
-            run_part(&mut work, inputs, registers);
-            registers.parts[index as usize] = Some(work);
-            continue;
-        }
-        let mut to = registers.take(instr.to);
-        macro_rules! each {
-            ($($operand:ident),+ => $value:expr) => {{
-                $(let $operand = registers.get(inputs, $operand);)+
-                for i in 0..M {
-                    $(let $operand = $operand.0[i];)+
-                    to.0[i] = $value;
-                }
-            }};
-        }
-        macro_rules! unary {
-            ($which:expr, $a:ident, $($op:ident),+) => {
-                match $which { $(Unary::$op => each!($a => Unary::$op.apply($a)),)+ }
-            };
-        }
-        macro_rules! binary {
-            ($which:expr, $a:ident, $b:ident, $($op:ident),+) => {
-                match $which { $(Binary::$op => each!($a, $b => Binary::$op.apply($a, $b)),)+ }
-            };
-        }
-        match instr.op {
-            Op::Unary(op, a) => {
-                unary!(
-                    op, a, Neg, Exp, Log, Log2, Log10, Log1p, Expm1, Sqrt, Tanh, Expit, Erf, Abs, Square, Floor,
-                    Softplus, Hold
-                );
-            }
-            Op::Binary(Binary::Mod, a, b) => {
-                each!(a, b => math::modulo(a, b));
-                let (a, b) = (registers.get(inputs, a), registers.get(inputs, b));
-                let mut far = false;
-                for i in 0..M {
-                    far |= math::is_far(a.0[i], b.0[i]);
-                }
-                for i in 0..if far { M } else { 0 } {
-                    if math::is_far(a.0[i], b.0[i]) {
-                        to.0[i] = math::modulo_far(a.0[i], b.0[i]);
-                    }
-                }
-            }
-            Op::Binary(op, a, b) => {
-                binary!(op, a, b, Add, Sub, Mul, Div, Pow, Min, Max, Mod, Lt, Le, Eq);
-            }
-            Op::MulAdd(a, b, c) => each!(a, b, c => a.mul_add(b, c)),
-            Op::MulSub(a, b, c) => each!(a, b, c => a.mul_add(b, -c)),
-            Op::NegMulAdd(a, b, c) => each!(a, b, c => (-a).mul_add(b, c)),
-            Op::Select(a, b, c) => each!(a, b, c => if a == 0.0 { c } else { b }),
-            Op::Part(_) => {}
-        }
-        registers.put(instr.to, to);
-    }
 }
 
 #[cfg(test)]
