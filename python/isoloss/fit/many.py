@@ -17,12 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from isoloss.engine.autodelta import without_scale
 from isoloss.engine.posing import Bounds, as_law
 from isoloss.engine.problem import F64, Solved, seed_number
-from isoloss.engine.status import Status
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import DataError, OptionError, did_you_mean
 from isoloss.fit.many_delta import Rows, Solve, settle
 from isoloss.fit.many_input import Batch, Many, align, given_starts
-from isoloss.fit.many_table import FitTable, optima_by_row
+from isoloss.fit.many_table import CANCELLED, Columns, FitTable
 from isoloss.law.object import Law
 from isoloss.objective import Objective, resolve
 from isoloss.objective.base import AUTO, Delta
@@ -31,7 +30,6 @@ from isoloss.starts import Starts, candidates, project, sums
 __all__ = ["FitTable", "fit_many", "fit_many_chunks"]
 
 _AT_ONCE = 200_000  # rows of starts in one call: bounds the memory of the starts and of the results to choose from
-_CANCELLED = int(Status["CANCELLED"])
 _OF_A_CHUNK = ("variables", "targets", "weights", "starts", "offsets", "groups")
 
 Chunk = Mapping[str, Any]
@@ -279,64 +277,6 @@ def _check_chunk(number: int, chunk: Any) -> None:
             raise DataError(f"chunk {number} has no {name}", code="data-source", chunk=number)
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Results by problem, filled part by part."""
-
-    params: F64
-    value: F64
-    status: NDArray[np.uint8]
-    iterations: NDArray[np.uint32]
-    at_bound: NDArray[np.int8]
-    optima: NDArray[np.uint32]
-    share: F64
-    gap: F64
-    delta: F64
-    delta_settled: NDArray[np.bool_]
-
-    @classmethod
-    def unfinished(cls, size: int, p: int) -> _Columns:
-        """Columns of problems none of which is finished."""
-        return cls(
-            params=np.full((size, p), np.nan),
-            value=np.full(size, np.nan),
-            status=np.full(size, _CANCELLED, dtype=np.uint8),
-            iterations=np.zeros(size, dtype=np.uint32),
-            at_bound=np.zeros((size, p), dtype=np.int8),
-            optima=np.zeros(size, dtype=np.uint32),
-            share=np.zeros(size),
-            gap=np.full(size, np.nan),
-            delta=np.full(size, np.nan),
-            delta_settled=np.zeros(size, dtype=np.bool_),
-        )
-
-    def put(self, first: int, tries: Solved, rounding: F64) -> None:
-        """Write down the best start of each problem from row `first` on; tries are problem-major."""
-        size = len(rounding)
-        count = len(tries.value) // size
-        score = tries.score().reshape(size, count)
-        converged = np.where(tries.ok.reshape(size, count), score, np.inf)
-        # Of the starts that converged, or of all where none did.
-        some = np.isfinite(converged).any(axis=1)
-        best = np.where(some, np.argmin(converged, axis=1), np.argmin(score, axis=1)) + np.arange(size) * count
-        rows = slice(first, first + size)
-        self.params[rows] = tries.params[best]
-        self.value[rows] = tries.value[best]
-        self.iterations[rows] = tries.iterations[best]
-        self.at_bound[rows] = tries.at_bound[best]
-        self.optima[rows], self.share[rows], self.gap[rows] = optima_by_row(converged, rounding)
-        # Last, so that a row which an interrupt cuts short stays unfinished; as does one that lacks a start.
-        cut = (tries.status == _CANCELLED).reshape(size, count).any(axis=1)
-        self.status[rows] = np.where(cut, _CANCELLED, tries.status[best])
-
-    def blank(self) -> None:
-        """Leave nothing that could be mistaken for a result in rows that are not finished."""
-        rows = self.status == _CANCELLED
-        self.params[rows] = self.value[rows] = self.gap[rows] = self.delta[rows] = np.nan
-        self.delta_settled[rows] = False
-        self.iterations[rows] = self.at_bound[rows] = self.optima[rows] = self.share[rows] = 0
-
-
 def _run(
     law: Law,
     variables: Mapping[str, Many],
@@ -367,7 +307,7 @@ def _run(
     points = candidates(without_scale(batch.problem), starts, seed=question.seed) if given is None else None
     auto = batch.problem.objective.delta == AUTO
     count = len(points) if points is not None else _shape(given)[1]
-    columns = _Columns.unfinished(batch.size, len(batch.problem.names))
+    columns = Columns.unfinished(batch.size, len(batch.problem.names))
     step = max(1, _AT_ONCE // count)
     inner = Watch(n_threads=watch.threads or None, on_interrupt="partial" if watch.partial else "raise")
     inner.total = batch.size * count
@@ -458,7 +398,7 @@ def _tries(batch: Batch, points: F64 | None, given: F64 | None, watch: Watch, de
                 break
         while len(tries) < count:
             last = tries[-1]
-            tries.append(replace(last, status=np.full(size, _CANCELLED, dtype=np.uint8)))
+            tries.append(replace(last, status=np.full(size, CANCELLED, dtype=np.uint8)))
         # Start-major to problem-major: row s * B + b becomes b * S + s.
         return _joined(tries) if count == 1 else _rows(_joined(tries), np.arange(count * size).reshape(count, size).T)
     index = np.repeat(np.arange(size, dtype=np.int64), count)

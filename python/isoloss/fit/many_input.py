@@ -81,7 +81,7 @@ class Batch:
             offsets, columns = None, whole.columns
 
             def taken(array: F64) -> F64:
-                return array[rows] if array.ndim == 2 else array
+                return np.asarray(array[rows]) if array.ndim == 2 else array
         else:
             sizes = np.diff(self.offsets)[rows]
             offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -89,7 +89,7 @@ class Batch:
             columns = tuple(column[at] for column in whole.columns)
 
             def taken(array: F64) -> F64:
-                return array[at]
+                return np.asarray(array[at])
 
         weights = None if whole.weights is None else taken(whole.weights)
         problem = replace(whole, columns=columns, target=taken(whole.target), weights=weights)

@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss.engine.basins import SAME
-from isoloss.engine.problem import F64
+from isoloss.engine.problem import F64, Solved
 from isoloss.engine.status import Status, succeeded
 from isoloss.errors import LawError, did_you_mean
 from isoloss.law.object import Law
 from isoloss.runs.table import make_frame
 
-__all__ = ["FitTable", "optima_by_row"]
+__all__ = ["CANCELLED", "Columns", "FitTable", "optima_by_row"]
+
+CANCELLED = int(Status["CANCELLED"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -144,6 +146,64 @@ class FitTable:
         for code, count in zip(*np.unique(self.status, return_counts=True), strict=True):
             lines.append(f"  {count:,} {Status(int(code)).message}")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Results by problem, filled part by part."""
+
+    params: F64
+    value: F64
+    status: NDArray[np.uint8]
+    iterations: NDArray[np.uint32]
+    at_bound: NDArray[np.int8]
+    optima: NDArray[np.uint32]
+    share: F64
+    gap: F64
+    delta: F64
+    delta_settled: NDArray[np.bool_]
+
+    @classmethod
+    def unfinished(cls, size: int, p: int) -> Columns:
+        """Columns of problems none of which is finished."""
+        return cls(
+            params=np.full((size, p), np.nan),
+            value=np.full(size, np.nan),
+            status=np.full(size, CANCELLED, dtype=np.uint8),
+            iterations=np.zeros(size, dtype=np.uint32),
+            at_bound=np.zeros((size, p), dtype=np.int8),
+            optima=np.zeros(size, dtype=np.uint32),
+            share=np.zeros(size),
+            gap=np.full(size, np.nan),
+            delta=np.full(size, np.nan),
+            delta_settled=np.zeros(size, dtype=np.bool_),
+        )
+
+    def put(self, first: int, tries: Solved, rounding: F64) -> None:
+        """Write down the best start of each problem from row `first` on; tries are problem-major."""
+        size = len(rounding)
+        count = len(tries.value) // size
+        score = tries.score().reshape(size, count)
+        converged = np.where(tries.ok.reshape(size, count), score, np.inf)
+        # Of the starts that converged, or of all where none did.
+        some = np.isfinite(converged).any(axis=1)
+        best = np.where(some, np.argmin(converged, axis=1), np.argmin(score, axis=1)) + np.arange(size) * count
+        rows = slice(first, first + size)
+        self.params[rows] = tries.params[best]
+        self.value[rows] = tries.value[best]
+        self.iterations[rows] = tries.iterations[best]
+        self.at_bound[rows] = tries.at_bound[best]
+        self.optima[rows], self.share[rows], self.gap[rows] = optima_by_row(converged, rounding)
+        # Last, so that a row which an interrupt cuts short stays unfinished; as does one that lacks a start.
+        cut = (tries.status == CANCELLED).reshape(size, count).any(axis=1)
+        self.status[rows] = np.where(cut, CANCELLED, tries.status[best])
+
+    def blank(self) -> None:
+        """Leave nothing that could be mistaken for a result in rows that are not finished."""
+        rows = self.status == CANCELLED
+        self.params[rows] = self.value[rows] = self.gap[rows] = self.delta[rows] = np.nan
+        self.delta_settled[rows] = False
+        self.iterations[rows] = self.at_bound[rows] = self.optima[rows] = self.share[rows] = 0
 
 
 def optima_by_row(score: F64, rounding: F64) -> tuple[NDArray[np.uint32], F64, F64]:

@@ -17,7 +17,8 @@ import numpy as np
 from isoloss.errors import LawError, OptionError, did_you_mean
 
 if TYPE_CHECKING:
-    from isoloss.law.object import Law, Starts
+    from isoloss.law.build import Starts
+    from isoloss.law.object import Law
 
 __all__ = ["by_group"]
 
