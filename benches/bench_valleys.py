@@ -1,7 +1,7 @@
 """Poor designs: laws that the data hardly determine, with their best optimum in a curved valley or at its far end.
 
 Few model sizes, few runs and noise leave an offset and an amplitude free to take each other's place, and an exponent
-free to run to zero or away. Every problem is solved from two dozen starts by isoloss and from a dozen by SciPy, which
+free to run to zero or away. Every problem is solved from two dozen starts by isoloss and from four by SciPy, which
 also starts where isoloss ended: any decrease it finds is isoloss's loss. SciPy's methods take turns until none gains.
 """
 
@@ -12,7 +12,7 @@ import isoloss as iso
 from isoloss.objective import AbsoluteError, Quantile
 
 LAW = iso.law("E + A/N**alpha + B/D**beta", vars=["N", "D"], positive=["E", "A", "B"])
-STARTS, THEIRS = 24, 12
+STARTS, THEIRS = 24, 4
 SAME = 1e-7
 OBJECTIVES = {
     "squared, log": "squared_log",
@@ -71,7 +71,7 @@ def scipy_best(goal, N: F64, D: F64, y: F64, starts: F64) -> float:
 def run(quick: bool = False) -> Report:
     from isoloss.objective import resolve
 
-    problems = 6 if quick else 40
+    problems = 1 if quick else 10
     rows = []
     worse = count = 0
     largest = 0.0
@@ -96,7 +96,7 @@ def run(quick: bool = False) -> Report:
         shares = percent(float(np.mean(found))), percent(float(np.mean(ended)))
         rows.append((name, f"{above} of {problems}", f"{max(excess):.0e}", *shares, f"{np.mean(iterations):.0f}"))
     head = ("objective", "SciPy lower", "by at most", "starts at the best", "starts converged", "iterations")
-    work = "poor designs: best of 24 starts above SciPy's best of 13"
+    work = "poor designs: best of 24 starts above SciPy's best of 5"
     bars = [Bar(work, f"{worse} of {count} (by {largest:.0e} at most)", "0", worse == 0)]
     return Report("Poor designs", bars, [Table("Three to six model sizes, 9 to 42 runs, 24 starts each", head, rows)])
 

@@ -29,7 +29,6 @@ NAMES = (
     "tall",
     "growth",
     "user_law",
-    "valleys",
     "curves",
     "search",
     "hparams",

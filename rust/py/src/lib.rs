@@ -40,6 +40,9 @@ mod _core {
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 
+    /// An array of one axis.
+    type Numbers<'py> = Bound<'py, PyArray1<f64>>;
+
     /// Columns by name of inner tables by name.
     type Tables<'py> = HashMap<String, HashMap<String, PyReadonlyArray1<'py, f64>>>;
 
@@ -286,7 +289,7 @@ mod _core {
         offsets: Option<PyReadonlyArray1<'py, i64>>,
         space: &str,
         threads: usize,
-    ) -> Result<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>), Failure> {
+    ) -> Result<(Numbers<'py>, Numbers<'py>), Failure> {
         let columns = slices(&columns)?;
         let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
         let (targets, params) = (dense(&targets)?, dense(&params)?);
