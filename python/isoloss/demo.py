@@ -9,6 +9,7 @@ When the runs are simulated the truth is known and stands beside the estimates.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +21,7 @@ from isoloss import simulate
 from isoloss.fit.object import Fit, fit
 from isoloss.plot import overview, wide_figure
 from isoloss.runs.reading import Runs, read
+from isoloss.store.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -200,7 +202,9 @@ def run(
             title=f"{fitted.law.expr} fitted to {fitted.n} {kind}, 95 % bands from {len(resampled):,} bootstrap draws",
             figure=canvas,
         )
-        canvas.savefig(saved, dpi=160)
+        drawn = io.BytesIO()
+        canvas.savefig(drawn, dpi=160, format=saved.suffix.removeprefix(".") or "png")
+        write_whole(saved, drawn.getvalue())
         lap("plot")
     return Demo(
         source=source,

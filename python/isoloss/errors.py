@@ -9,11 +9,12 @@ The exceptions derive from the matching builtin as well, so ``except ValueError`
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
     "CODES",
@@ -25,8 +26,11 @@ __all__ = [
     "MissingExtraError",
     "Notice",
     "OptionError",
+    "OutOfMemoryError",
+    "OutputError",
     "did_you_mean",
     "missing_extra",
+    "out_of_memory",
 ]
 
 Severity = Literal["info", "warning", "serious"]
@@ -132,6 +136,8 @@ CODES: dict[str, str] = {
     "search-nonfinite": "Look at the law outside its range, or exclude the cells by a condition.",
     "search-edge": "Widen the axis unless its end is a bound of its own.",
     "search-unused-axis": "Leave the axis out, or see whether an expression should name one of its columns.",
+    "file-unwritable": "Free space, or name another place; a file that stood there before is untouched.",
+    "out-of-memory": "Ask for fewer fits, draws or cells at once; fit_many_chunks() streams fits.",
     "file-schema": "The file is truncated, altered or from another version; write it again.",
 }
 """Every stable code and, in one line, what to do about it."""
@@ -203,6 +209,43 @@ class MissingExtraError(IsolossError, ImportError):
     """An optional dependency is not installed."""
 
     default_code = "missing-extra"
+
+
+class OutputError(IsolossError, OSError):
+    """A result cannot be written; what stood in its place is untouched."""
+
+    default_code = "file-unwritable"
+
+
+class OutOfMemoryError(IsolossError, MemoryError):
+    """A call asks for more than memory holds."""
+
+    default_code = "out-of-memory"
+
+
+@contextmanager
+def out_of_memory(what: str) -> Iterator[None]:
+    """Give a MemoryError of NumPy or of the core the code ``out-of-memory``; as a decorator too.
+
+    Parameters
+    ----------
+    what : str
+        The call, for the message.
+
+    Examples
+    --------
+    >>> from isoloss.errors import out_of_memory
+    >>> with out_of_memory("fit_many"):
+    ...     raise MemoryError("Unable to allocate 8.00 EiB")
+    Traceback (most recent call last):
+    isoloss.errors.OutOfMemoryError: fit_many: Unable to allocate 8.00 EiB
+    """
+    try:
+        yield
+    except OutOfMemoryError:
+        raise
+    except MemoryError as error:
+        raise OutOfMemoryError(f"{what}: {str(error) or 'memory is used up'}") from error
 
 
 class FitWarning(UserWarning):

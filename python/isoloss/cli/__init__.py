@@ -1,8 +1,8 @@
 """The command line ``isoloss``: exit codes, error lines and the check for the extra ``cli``.
 
 Exit codes: 0 done, 1 the fit did not converge or the data were refused, 2 wrong usage (unknown
-option, law or parameter, missing file, missing extra), 130 interrupted. Errors are one line on
-standard error with their stable code; results go to standard output.
+option, law or parameter, missing file, missing extra), 130 interrupted, 143 terminated. Errors are one
+line on standard error with their stable code; results go to standard output.
 """
 
 import sys
@@ -41,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     from isoloss.cli import _hparams  # noqa: F401 - adds its command
-    from isoloss.cli._app import run
+    from isoloss.cli._app import end_on_sigterm, run
 
+    if arguments is None:  # the process is ours
+        end_on_sigterm()
     return run(sys.argv[1:] if arguments is None else list(arguments))
 
 

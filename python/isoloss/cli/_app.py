@@ -4,7 +4,9 @@
 import json
 import math
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, is_dataclass
@@ -19,14 +21,14 @@ from cyclopts import App, Parameter
 import isoloss as iso
 from isoloss.cli import _parse, _render
 from isoloss.cli._parse import UsageError
-from isoloss.errors import DataError, FitError, IsolossError
+from isoloss.errors import DataError, FitError, IsolossError, OutOfMemoryError, OutputError
 from isoloss.laws._markdown import markdown, papers
 from isoloss.plan.predict import describe_decades
 from isoloss.progress import bar
 
 __all__ = ["app", "run"]
 
-DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, REFUSED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 app = App(
     name="isoloss",
@@ -41,6 +43,20 @@ Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)
 NO_WORDS: list[str] = []
 
 
+class TerminatedError(BaseException):
+    """SIGTERM, as an exception: work ends as it does on Ctrl-C, and files stay whole."""
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM raise `TerminatedError`; the library itself leaves signals alone."""
+
+    def raise_it(_number: int, _frame: object) -> None:
+        raise TerminatedError
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, raise_it)
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; nothing escapes but bugs."""
     as_json = "--json" in arguments
@@ -53,7 +69,7 @@ def run(arguments: list[str]) -> int:
         return _refuse("option", str(error), USAGE, as_json=as_json)
     except UsageError as error:
         return _refuse("option", str(error), USAGE, as_json=as_json)
-    except (DataError, FitError) as error:
+    except (DataError, FitError, OutputError, OutOfMemoryError) as error:
         return _refuse(error.code, str(error), REFUSED, as_json=as_json)
     except IsolossError as error:
         return _refuse(error.code, str(error), USAGE, as_json=as_json)
@@ -68,6 +84,9 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("isoloss: interrupted\n")
         return INTERRUPTED
+    except TerminatedError:
+        sys.stderr.write("isoloss: terminated\n")
+        return TERMINATED
     return code if isinstance(code, int) else DONE
 
 

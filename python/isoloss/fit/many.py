@@ -18,7 +18,7 @@ from isoloss.engine.autodelta import without_scale
 from isoloss.engine.posing import Bounds, as_law
 from isoloss.engine.problem import F64, Solved, seed_number
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
-from isoloss.errors import DataError, OptionError, did_you_mean
+from isoloss.errors import DataError, OptionError, did_you_mean, out_of_memory
 from isoloss.fit.many_delta import Rows, Solve, settle
 from isoloss.fit.many_input import Batch, Many, align, given_starts
 from isoloss.fit.many_table import CANCELLED, Columns, FitTable
@@ -47,6 +47,7 @@ class _Question:
     seed: int
 
 
+@out_of_memory("fit_many")
 def fit_many(
     law: Law | str,
     variables: Mapping[str, Many],

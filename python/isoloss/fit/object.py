@@ -20,6 +20,7 @@ from isoloss.engine.posing import Bounds, Settings, as_law, frozen_starts, given
 from isoloss.engine.problem import seed_number
 from isoloss.engine.run import run
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
+from isoloss.errors import out_of_memory
 from isoloss.fit.summary import summarise
 from isoloss.fit.uncertainty import Uncertainty
 from isoloss.law.object import Law
@@ -326,7 +327,10 @@ def fit(
     progress: Progress | None = None,
     on_interrupt: OnInterrupt = "raise",
 ) -> Fit: ...
-def fit(  # type: ignore[misc]  # the options of the first overload are those of the second
+
+
+@out_of_memory("fit")  # type: ignore[misc]  # the options of the first overload are those of the second
+def fit(
     law: Law | str,
     runs: Any,
     *,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isoloss.engine.watch import OnInterrupt, Progress
+from isoloss.errors import out_of_memory
 from isoloss.fit.data import FitData
 from isoloss.stats.bootstrap import bootstrap
 from isoloss.stats.coverage import Coverage
@@ -31,6 +32,7 @@ __all__ = ["Uncertainty"]
 class Uncertainty(FitData):
     """How sure a fit is; see `isoloss.fit.object.Fit`."""
 
+    @out_of_memory("bootstrap")
     def bootstrap(
         self,
         n: int = 4000,

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
-from isoloss.errors import OptionError
+from isoloss.errors import OptionError, out_of_memory
 from isoloss.gridsearch.args import read_axes, read_by, read_condition, read_pareto, read_tolerance, read_top, run
 from isoloss.gridsearch.asked import Asked
 from isoloss.gridsearch.draws import SearchDraws, make_draws, run_draws
@@ -34,6 +34,7 @@ from isoloss.gridsearch.result import Search
 __all__ = ["Front", "Plateau", "Refined", "Search", "SearchDraws", "Top", "answer", "search"]
 
 
+@out_of_memory("search")
 def search(
     target: Any,
     axes: Mapping[str, Any],

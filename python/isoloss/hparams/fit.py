@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.engine.problem import seed_number
-from isoloss.errors import OptionError, did_you_mean
+from isoloss.errors import OptionError, did_you_mean, out_of_memory
 from isoloss.hparams.between import between_of, own_optima
 from isoloss.hparams.digest import notices
 from isoloss.hparams.joint import fit_joint
@@ -26,6 +26,7 @@ __all__ = ["fit_hparams", "fit_settings", "fit_sweep"]
 _BATCH_LAWS = {"D": "D", "N,D": "N, D", "D,N": "N, D"}
 
 
+@out_of_memory("fit_hparams")
 def fit_hparams(
     runs: Any,
     *,

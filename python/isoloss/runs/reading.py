@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.errors import DataError, Notice, OptionError, did_you_mean
+from isoloss.errors import DataError, Notice, OptionError, did_you_mean, out_of_memory
 from isoloss.runs.build import (
     Cells,
     batch_in_tokens,
@@ -35,6 +35,7 @@ F64 = NDArray[np.float64]
 BatchUnit = Literal["tokens", "sequences"]
 
 
+@out_of_memory("read")
 def read(
     source: Any,
     *,

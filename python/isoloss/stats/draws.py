@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss.engine.problem import F64
-from isoloss.errors import Notice, OptionError, did_you_mean
+from isoloss.errors import Notice, OptionError, did_you_mean, out_of_memory
 from isoloss.objective import Objective, SquaredError
 from isoloss.plan.predict import Band, band
 from isoloss.stats.intervals import check_interval, ends, jackknife_error, least_draws
@@ -279,6 +279,7 @@ class Draws:
             spread = np.std(self.params, axis=0, ddof=1)
         return dict(zip(self.names, spread.tolist(), strict=True))
 
+    @out_of_memory("predict")
     def predict(
         self, *, level: float = 0.95, kind: str = "mean", interval: str | None = None, **columns: ArrayLike | str
     ) -> Band:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isoloss import _core
-from isoloss.errors import DataError, IsolossError
+from isoloss.errors import DataError, IsolossError, OutputError
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -51,8 +51,8 @@ def save(result: Any, schema: str, path: str | PathLike[str]) -> None:
 
     Raises
     ------
-    OSError
-        The file cannot be written.
+    OutputError
+        Code ``file-unwritable``: the file cannot be written; it is an OSError too.
 
     Examples
     --------
@@ -169,29 +169,33 @@ def _no_constant(token: str) -> float:
     raise ValueError(f"it holds {token}, which is no JSON")
 
 
-def write_whole(path: str | PathLike[str], text: str) -> None:
-    """Write a text file beside its target and move it over it: a reader never sees half a file."""
+def write_whole(path: str | PathLike[str], content: str | bytes) -> None:
+    """Write a file beside its target and move it over it: a reader never sees half a file.
+
+    Raises
+    ------
+    OutputError
+        Code ``file-unwritable``: the disk is full, say. A file that stood there is untouched.
+    """
     target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.part"
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        # A new file gets the permissions that any new file gets; one that is replaced keeps its own.
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).chmod(_mode(target))
-        Path(temporary).replace(target)
+        if target.exists():
+            temporary.chmod(target.stat().st_mode & 0o777)
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        message = f"{target} cannot be written: {error.strerror or error}"
+        raise OutputError(message, code="file-unwritable", path=str(target)) from error
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-
-
-def _mode(target: Path) -> int:
-    """Permissions of the file that is replaced, else those a new file gets."""
-    if target.exists():
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _plain(value: Any) -> Any:

@@ -37,6 +37,9 @@ pub enum Error {
     /// An option that contradicts another or does not exist.
     #[error("{0}")]
     Option(String),
+    /// A result that memory does not hold.
+    #[error("{0}")]
+    Memory(String),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -44,7 +47,7 @@ pub enum Error {
 
 /// `rows × columns` zeros, or an error where that is more than memory holds.
 pub(crate) fn zeros(what: &str, rows: usize, columns: usize) -> Result<Vec<f64>> {
-    let refuse = || Error::Option(format!("{what}: {rows} × {columns} numbers are more than memory holds"));
+    let refuse = || Error::Memory(format!("{what}: {rows} × {columns} numbers are more than memory holds"));
     let count = rows.checked_mul(columns).ok_or_else(refuse)?;
     Vec::<f64>::new().try_reserve_exact(count).map_err(|_| refuse())?;
     // Memory that the system hands out as zeros is touched by whoever writes to it, in workers that can be stopped;

@@ -1,7 +1,7 @@
 //! Errors of the core as Python exceptions.
 
 use isoloss_core::Error;
-use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 
 pyo3::create_exception!(
@@ -24,6 +24,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self(match error {
             Error::Syntax { message, position } => ExpressionError::new_err((message, position)),
+            Error::Memory(message) => PyMemoryError::new_err(message),
             Error::Interrupted => PyKeyboardInterrupt::new_err(()),
             other => PyValueError::new_err(other.to_string()),
         })
