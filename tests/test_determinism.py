@@ -49,7 +49,7 @@ for shape, n, draws in (("wide", 60, 100), ("tall", 40_000, 2)):
     found = iso.search(fit, axes, where="6*N*D <= 1e23", by=[] if shape == "tall" else ["N"], within=0.01)
     made[shape, "search"] = digest(found.best, found.count)
     if shape == "wide":
-        board = iso.compare(iso.read(table), ["chinchilla", "power_law_N"])
+        board = iso.compare(iso.read(table), ["chinchilla", "power_law_N"], draws=10, starts=1)
         made[shape, "compare"] = hashlib.sha256(str(board).encode()).hexdigest()
         sweep = iso.simulate.sweep(N=[1e8, 3e8, 1e9], tokens_per_parameter=[10, 40, 160])
         hp = iso.fit_hparams(iso.read(sweep), draws=50)
