@@ -61,10 +61,10 @@ def report(files: dict[str, dict[str, dict[str, float]]]) -> None:
                 total = parts.setdefault(part, {}).setdefault(kind, [0, 0])
                 total[0] += summary[kind]["covered"]
                 total[1] += summary[kind]["count"]
-    sys.stdout.write(f"{'':12}" + "".join(f"{kind:>24}" for kind in kinds) + "\n")
+    sys.stdout.write(f"{'':12}" + "".join(f"{kind:>28}" for kind in kinds) + "\n")
     for part in [*sorted(parts.keys() - {"core"}), "core"]:
         shown = (f"{c:,.0f} of {n:,.0f} {c / max(n, 1):7.1%}" for c, n in parts[part].values())
-        sys.stdout.write(f"{part:12}" + "".join(f"{text:>24}" for text in shown) + "\n")
+        sys.stdout.write(f"{part:12}" + "".join(f"{text:>28}" for text in shown) + "\n")
 
 
 def main() -> None:
