@@ -121,8 +121,6 @@ targets = np.broadcast_to(np.linspace(4.0, 2.0, 400), (2_000_000, 400))
 big = 30_000_000
 calls = {
     "fit_many": lambda: iso.fit_many("chinchilla", many, targets, starts=[1.7, 400.0, 0.34, 410.0, 0.28]),
-    "search": lambda: iso.search(fit, {"N": iso.geomspace(1e7, 1e12, 50_000), "D": iso.geomspace(1e9, 1e13, 50_000)},
-                                 by=["N", "D"]),
     "predict": lambda: fit.bootstrap(100).predict(N=np.broadcast_to(1e9, (10**9,)), D=1e10),
     "read": lambda: iso.read({"N": np.broadcast_to(1e9, (10**9,)), "loss": np.broadcast_to(3.0, (10**9,))}),
 }
@@ -136,7 +134,7 @@ print(iso.fit("chinchilla", runs, starts=4, seed=0).params == fit.params)
 """
 
 
-@pytest.mark.parametrize("which", ["fit_many", "search", "predict", "read"])
+@pytest.mark.parametrize("which", ["fit_many", "predict", "read"])
 def test_more_than_memory_holds_is_refused_and_work_goes_on(which):
     done = python(SHORT, which, env={**os.environ, "ISOLOSS_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"})
     assert done.stdout == "out-of-memory True\nTrue\n", done.stderr[-2000:]
