@@ -213,7 +213,7 @@ def extreme_outcomes(name):
     said["fit_many"] = many_outcome(data, weights)
     if fits:
         fit = fits[0]
-        said["bootstrap"] = outcome(lambda: fit.bootstrap(20, seed=0))
+        said["bootstrap"] = outcome(lambda: fit.bootstrap(40, seed=0))
         said["predict"] = outcome(lambda: (fit.predict(N=1e9, D=1e11), fit.predict(N=1e300, D=1e300)) and fit)
         said["allocate"] = outcome(lambda: [fit.allocate(C=budget) for budget in (1e-300, 1e300, 1e22)][-1])
         said["search"] = outcome(lambda: iso.search(fit, GRID, within=0.01))

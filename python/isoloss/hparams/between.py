@@ -157,8 +157,10 @@ def _own(sweep: Sweep, joint: Joint, centre: F64, n_threads: int | None) -> tupl
     for i, c in enumerate(usable):
         if table.success[i]:
             mine = place == i
-            bread = np.linalg.pinv((J[mine].T * weights[mine]) @ J[mine])
-            meat = (J[mine].T * weights[mine] ** 2) @ J[mine]
+            # Their size cancels between bread and meat, and its square may overflow.
+            share = weights[mine] / weights[mine].max()
+            bread = np.linalg.pinv((J[mine].T * share) @ J[mine])
+            meat = (J[mine].T * share**2) @ J[mine]
             optimum[c] = centre[c] + (p[i], q[i])
             error[c] = variance * (bread @ meat @ bread)[:2, :2]
     return optimum, error

@@ -291,6 +291,8 @@ def _without_own_unit(problem: Problem, left_out: F64, units: Units) -> F64:
     """(n,) what the fit without a row's unit predicts there; NaN where there is no such fit."""
     made = np.full(len(problem.target), np.nan)
     known = np.flatnonzero(np.isfinite(left_out[:, 0]))
+    if not len(known):
+        return made
     if len(known) * len(made) <= _AT_ONCE:  # all units at all rows is more work and yet one call
         place = np.full(units.count, -1)
         place[known] = np.arange(len(known))
