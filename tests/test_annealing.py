@@ -179,7 +179,7 @@ def test_bands_come_from_stretches_of_few_curves_and_from_runs_of_many(simulated
             }
         )
     )
-    whole = iso.fit("annealing", many).bootstrap(20)
+    whole = iso.fit("annealing", many).bootstrap(40)
     assert (whole.by, whole.units) == ("group", 8)
     assert whole.warnings == ()
     wsd = S.wsd(steps=8_000, peak=PEAK, warmup=500)
