@@ -17,14 +17,14 @@ def run(quick: bool = False) -> Report:
         "registered: chinchilla": iso.laws.get("chinchilla"),
         "the same text": iso.law("E + A / N**alpha + B / D**beta", positive=["E", "A", "B"], bounds=bounds),
         "other names and spelling": iso.law(
-            "B2 * n**(-b2) + (B1 * d**(-b1) + floor)",
+            "B2 * n**(-b2) + (B1 * d**(-b1) + least)",
             vars=["n", "d"],
-            positive=["floor", "B1", "B2"],
+            positive=["least", "B1", "B2"],
             bounds={"b1": (0.0, 2.0), "b2": (0.0, 2.0)},
         ),
     }
     starts = hoffmann_starts()[:: 9 if quick else 3]
-    order = {"floor": 0, "B2": 1, "b2": 2, "B1": 3, "b1": 4}
+    order = {"least": 0, "B2": 1, "b2": 2, "B1": 3, "b1": 4}
 
     def work(law: iso.Law):
         own = [order.get(name, j) for j, name in enumerate(law.parameters)]

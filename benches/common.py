@@ -312,7 +312,8 @@ class Ledger:
             while left or running:
                 now = time.perf_counter()
                 while left and len(running) < (os.cpu_count() or 1) and now - began + slowest < seconds:
-                    running[pool.submit(jobs[left[0]])] = (left.pop(0), now)
+                    name = left.pop(0)
+                    running[pool.submit(jobs[name])] = (name, now)
                 if not running:
                     break
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
