@@ -218,7 +218,7 @@ class CurveFit(Fit):
 
 def fit_curves(law: Law, curves: Curves, settings: Settings, watch: Watch) -> CurveFit:
     """Fit a law to curves as the settings say; see `isoloss.fit`."""
-    from isoloss.engine.run import run
+    from isoloss.fit.run import run
 
     return with_curves(run(law, curve_runs(law, curves), settings, watch), curves)
 

@@ -18,9 +18,9 @@ from isoloss.curves.object import Curves
 from isoloss.curves.rows import curve_runs
 from isoloss.engine.posing import Bounds, Settings, as_law, frozen_starts, given_weights
 from isoloss.engine.problem import seed_number
-from isoloss.engine.run import run
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import out_of_memory
+from isoloss.fit.run import run
 from isoloss.fit.summary import summarise
 from isoloss.fit.uncertainty import Uncertainty
 from isoloss.law.object import Law
