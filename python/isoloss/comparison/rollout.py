@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.errors import DataError, OptionError, did_you_mean
+from isoloss.runs.rungs import by_value
 from isoloss.units import format_si
 
 if TYPE_CHECKING:
     from isoloss.engine.problem import F64
     from isoloss.runs.reading import Runs
 
-__all__ = ["Rollout", "Split", "by_value"]
+__all__ = ["Rollout", "Split"]
 
-_SAME = 0.02  # decades: values closer than this belong to one rung
 _MOST_RUNGS = 8
 
 
@@ -160,20 +160,6 @@ class Rollout:
         if self.kind == "leave-one-out":
             return f"every rung of {self.by} left out in turn"
         return f"rollout by {self.by}, at least {self.min_groups} rungs fitted"
-
-
-def by_value(values: F64) -> NDArray[np.int64]:
-    """Rungs of values that nearly agree."""
-    logs = np.log10(values)
-    order = np.argsort(logs, kind="stable")
-    number = np.concatenate([[0], np.cumsum(np.diff(logs[order]) > _SAME)])
-    rungs = np.empty(len(values), dtype=np.int64)
-    rungs[order] = number
-    # A chain of close values may have crept far: then it is no rung, and each step of 2 % of a decade is its own.
-    spans = [np.ptp(logs[rungs == k]) for k in range(int(number[-1]) + 1)]
-    if max(spans) > 5.0 * _SAME:
-        _, rungs = np.unique(np.round(logs / _SAME), return_inverse=True)
-    return np.asarray(rungs, dtype=np.int64)
 
 
 def _of_equal_size(rungs: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:

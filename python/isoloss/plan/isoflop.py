@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isoloss.comparison.rollout import by_value
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError
+from isoloss.runs.rungs import by_value
 from isoloss.runs.table import make_frame
 from isoloss.units import format_number, format_si
 
