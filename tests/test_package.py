@@ -45,6 +45,14 @@ def test_import_leaves_optional_and_slow_packages_alone() -> None:
     assert told == "[]"
 
 
+def test_import_leaves_alone_what_only_some_programs_ask_for() -> None:
+    rooms = ("comparison", "gridsearch", "hparams", "plan", "store", "fit.many", "stats.bootstrap", "stats.profiles")
+    code = "import sys, isoloss; print([name for name in sys.modules if name.startswith('isoloss.')])"
+    loaded = in_fresh_python(code)
+    assert "'isoloss.fit.object'" in loaded
+    assert [room for room in rooms if f"'isoloss.{room}" in loaded] == []
+
+
 def test_version_is_the_workspace_s() -> None:
     stated = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE)
     assert stated is not None

@@ -22,15 +22,11 @@ from isoloss import laws, objective, starts
 from isoloss._core import __version__
 from isoloss.config import show_config
 from isoloss.errors import DataError, FitError, FitWarning, IsolossError, LawError, Notice
-from isoloss.fit.many import FitTable, fit_many, fit_many_chunks
 from isoloss.fit.object import Fit, fit
 from isoloss.law.object import Law, law
 from isoloss.laws import register
 from isoloss.objective import AbsoluteError, Huber, SquaredError
-from isoloss.plan.allocation import Allocation
 from isoloss.runs.reading import Runs, read
-from isoloss.stats.draws import Draws
-from isoloss.store import load
 
 if TYPE_CHECKING:
     from isoloss import config, datasets, demo, diagnostics, errors, hparams, plot, rules, schedules, simulate, units
@@ -38,9 +34,14 @@ if TYPE_CHECKING:
     from isoloss.comparison.multiverse import Multiverse, multiverse
     from isoloss.comparison.rollout import Rollout
     from isoloss.curves.reading import Curves, read_curves
+    from isoloss.fit.many import FitTable, fit_many, fit_many_chunks
     from isoloss.gridsearch.grids import geomspace, linspace, logspace
     from isoloss.gridsearch.search import Plateau, Search, search
     from isoloss.hparams import HParamLaw, fit_hparams
+    from isoloss.law.groups import by_group
+    from isoloss.plan.allocation import Allocation
+    from isoloss.stats.draws import Draws
+    from isoloss.store import load
 
 __all__ = [
     "AbsoluteError",
@@ -107,10 +108,14 @@ _LAZY = {
     "comparison.multiverse": ("Multiverse", "multiverse"),
     "comparison.rollout": ("Rollout",),
     "curves.reading": ("Curves", "read_curves"),
+    "fit.many": ("FitTable", "fit_many", "fit_many_chunks"),
     "gridsearch.grids": ("geomspace", "linspace", "logspace"),
     "gridsearch.search": ("Plateau", "Search", "search"),
     "hparams": ("HParamLaw", "fit_hparams"),
     "law.groups": ("by_group",),
+    "plan.allocation": ("Allocation",),
+    "stats.draws": ("Draws",),
+    "store": ("load",),
 }
 _HOME = {name: module for module, names in _LAZY.items() for name in names}
 

@@ -15,12 +15,12 @@ from isoloss.engine.status import Status
 from isoloss.law.object import BoundLaw, Law
 from isoloss.objective import Objective
 from isoloss.runs.reading import Runs
-from isoloss.stats.draws import Draws
-from isoloss.stats.identifiability import Sloppiness, sloppiness
 from isoloss.stats.inference import Covariance, correlation
 
 if TYPE_CHECKING:
     from isoloss.errors import Notice
+    from isoloss.stats.draws import Draws
+    from isoloss.stats.identifiability import Sloppiness
 
 __all__ = ["FitData"]
 
@@ -106,6 +106,8 @@ class FitData:
 
         None with fewer than two parameters free to move, or where a derivative is not finite.
         """
+        from isoloss.stats.identifiability import sloppiness
+
         held = np.array([name in self.at_bound for name in self.names], dtype=np.bool_)
         return sloppiness(self.problem, self.vector, held)
 

@@ -21,23 +21,21 @@ from isoloss.engine.problem import seed_number
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import out_of_memory
 from isoloss.fit.run import run
-from isoloss.fit.summary import summarise
 from isoloss.fit.uncertainty import Uncertainty
 from isoloss.law.object import Law
 from isoloss.objective import Objective, resolve
 from isoloss.objective.base import Delta
-from isoloss.plan.allocation import Allocation, allocate
-from isoloss.plan.decisions import Decisions, decide
-from isoloss.plan.isoflop import IsoFlop, isoflop
-from isoloss.plan.predict import predict
 from isoloss.runs.reading import as_runs
 from isoloss.starts import AnyStarts
-from isoloss.stats.draws import Draws
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from isoloss.curves.fit import CurveFit
+    from isoloss.plan.allocation import Allocation
+    from isoloss.plan.decisions import Decisions
+    from isoloss.plan.isoflop import IsoFlop
+    from isoloss.stats.draws import Draws
 
 
 __all__ = ["Fit", "fit"]
@@ -91,6 +89,8 @@ class Fit(Uncertainty):
         chinchilla: L = E + A / N**alpha + B / D**beta
         ...
         """
+        from isoloss.fit.summary import summarise
+
         return summarise(self, level=level, width=width)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -164,6 +164,8 @@ class Fit(Uncertainty):
         >>> print(fit.with_draws(fit.bootstrap(500)).predict(N="70B", D="1.4T", level=0.95))
         1.979 [1.97..., 1.98...], beyond the runs by 1.2 decades of N, 1.3 of C
         """
+        from isoloss.plan.predict import predict
+
         return predict(self, frame, columns, level, kind, interval)
 
     def allocate(
@@ -214,6 +216,8 @@ class Fit(Uncertainty):
         """
         used = self.draws if draws is None else draws
         options: dict[str, Any] = {"interval": interval, "inference_tokens": inference_tokens}
+        from isoloss.plan.allocation import allocate
+
         return allocate(self, C, flops=flops, draws=used, level=level, fixed=fixed, **options)
 
     def isoflop(self, *, within: float = 3.0) -> IsoFlop:
@@ -249,6 +253,8 @@ class Fit(Uncertainty):
         C 1e21: parabola 2.78B, law 2.78B, ratio 1.00
         exponents: parabolas 0.513, law 0.513
         """
+        from isoloss.plan.isoflop import isoflop
+
         return isoflop(self, within)
 
     def decisions(self, C: float | str | None = None, **columns: ArrayLike | str) -> Decisions:
@@ -281,6 +287,8 @@ class Fit(Uncertainty):
         compute-optimal at C = 1e+24
           best, 100 % of starts: N 96.0B, D 1.74T, tokens_per_parameter 18.08, loss 1.959
         """
+        from isoloss.plan.decisions import decide
+
         return decide(self, C, columns)
 
     def rerun(self, *, n_threads: int | None = None) -> Fit:

@@ -1,13 +1,14 @@
 """What can be asked about the uncertainty of a fit: draws, intervals, profiles, posterior, measured coverage.
 
-The methods of `isoloss.Fit` that `isoloss.stats` answers; here they have their signatures and their documentation.
+The methods of `isoloss.Fit` that `isoloss.stats` answers; here they have their signatures and their documentation. Each
+imports its answer when it is first asked, so that a program that only fits does not wait for all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,15 +16,14 @@ from numpy.typing import ArrayLike
 from isoloss.engine.watch import OnInterrupt, Progress
 from isoloss.errors import out_of_memory
 from isoloss.fit.data import FitData
-from isoloss.stats.bootstrap import bootstrap
-from isoloss.stats.coverage import Coverage
-from isoloss.stats.draws import Draws
-from isoloss.stats.identifiability import Identifiability, identify
-from isoloss.stats.posterior import Posterior, posterior
-from isoloss.stats.profiles import Profile, profile
-from isoloss.stats.studies import coverage
-from isoloss.stats.surfaces import Surface, surface
-from isoloss.stats.wald import conf_int
+
+if TYPE_CHECKING:
+    from isoloss.stats.coverage import Coverage
+    from isoloss.stats.draws import Draws
+    from isoloss.stats.identifiability import Identifiability
+    from isoloss.stats.posterior import Posterior
+    from isoloss.stats.profiles import Profile
+    from isoloss.stats.surfaces import Surface
 
 __all__ = ["Uncertainty"]
 
@@ -105,6 +105,8 @@ class Uncertainty(FitData):
         >>> draws.method, draws.params.shape
         ('wild', (200, 5))
         """
+        from isoloss.stats.bootstrap import bootstrap
+
         return bootstrap(
             self,
             n,
@@ -156,6 +158,8 @@ class Uncertainty(FitData):
         Traceback (most recent call last):
         isoloss.errors.FitError: no Wald intervals: absolute error has no curvature in its residuals; use bootstrap()
         """
+        from isoloss.stats.wald import conf_int
+
         return conf_int(self, level, method, n_threads=n_threads)
 
     def coverage(
@@ -211,6 +215,8 @@ class Uncertainty(FitData):
         >>> made.default, bool(made["expanded"].covered["alpha"] > 0.8)
         ('expanded', True)
         """
+        from isoloss.stats.studies import coverage
+
         return coverage(
             self,
             studies,
@@ -264,6 +270,8 @@ class Uncertainty(FitData):
         >>> print(iso.fit("chinchilla", runs, objective="squared_log").profile("alpha"))
         alpha 0.350437, 95 % profile interval [0.3436, 0.3573]
         """
+        from isoloss.stats.profiles import profile
+
         return profile(self, name, values, level=level, n_threads=n_threads)
 
     def profile2(
@@ -305,6 +313,8 @@ class Uncertainty(FitData):
         >>> made.objective.shape, made.open
         ((25, 25), False)
         """
+        from isoloss.stats.surfaces import surface
+
         return surface(self, (first, second), values, level=level, n_threads=n_threads)
 
     def identify(self, *, level: float = 0.95, n_threads: int | None = None) -> Identifiability:
@@ -331,6 +341,8 @@ class Uncertainty(FitData):
         >>> print(made.sloppiness)
         230, sloppiest along A +1.00, B -0.22, alpha +0.17
         """
+        from isoloss.stats.identifiability import identify
+
         return identify(self, level=level, n_threads=n_threads)
 
     def posterior(
@@ -377,4 +389,6 @@ class Uncertainty(FitData):
         >>> made.params.shape, made.r_hat["alpha"] < 1.02
         ((4, 250, 5), True)
         """
+        from isoloss.stats.posterior import posterior
+
         return posterior(self, n, method=method, prior=prior, seed=seed, n_threads=n_threads)
