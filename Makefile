@@ -162,8 +162,8 @@ coverage: setup ## Lines and branches of the Python package that its tests reach
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-coverage-rust: rust-present $(MEASURE)/.deps ## Lines, regions and branches of the core that its tests reach
-	@$(MEASURE)/bin/python scripts/coverage_rust.py
+coverage-rust: setup $(MEASURE)/.deps ## Lines, regions and branches of the core that its tests, then those of Python too, reach
+	@$(MEASURE)/bin/python scripts/coverage_rust.py $(BIN)/python
 
 SHARD ?= 0/60
 mutants: rust-present ## Change the solver and the parser in small ways, each of which a test must notice (SHARD=0/60)

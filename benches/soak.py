@@ -3,14 +3,18 @@
 ``python benches/soak.py --minutes 30`` draws one task after another (a fit, many fits, a bootstrap, a search, a saved
 file, a table with a fault in it, an interrupt, a callback that raises) on two Python threads, each with its own stream
 of random numbers. Results are checked as they come: fits against SciPy's minimiser from the same optimum, rows of a
-batch against the same row alone, searches against a plain loop of NumPy, refusals by their codes. Memory is the
-resident set, by fifths of the time: caches and the allocator's pools fill in the first. Exit code 1 if anything was
-wrong, a thread is left over, or the last fifth is more than 5 % above the most of the middle three.
+batch against the same row alone, searches against a plain loop of NumPy, refusals by their codes. Memory is told by
+fifths of the time: caches and the allocator's pools fill in the first. The resident set also holds what was freed and
+the allocator keeps, one pool for each thread; on Linux what is in use (malloc's own count, and Python's of its blocks)
+is told beside it, and what stays resident when the allocator is told to give back what it can. Exit code 1 if anything
+was wrong, a thread is left over, or the last fifth of what is in use (of the resident set, where that is not known) is
+more than 5 % above the most of the middle three.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import os
 import sys
@@ -182,10 +186,56 @@ TASKS = {"fit": fit, "fit_many": many, "bootstrap": bootstrap, "search": search,
 # The run --------------------------------------------------------------------------------------------------------------
 
 
+MEGA = 2.0**20
+
+
+class Mallinfo(ctypes.Structure):
+    """What glibc's mallinfo2 counts, in bytes, over the pools of all threads."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        )
+    )
+
+
+def glibc() -> ctypes.CDLL | None:
+    """The C library, where it is one that counts."""
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if library is None or not hasattr(library, "mallinfo2"):
+        return None
+    library.mallinfo2.restype = Mallinfo
+    return library
+
+
 def resident() -> float:
     """Resident memory in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return pages * os.sysconf("SC_PAGE_SIZE") / MEGA
+
+
+def sample(library: ctypes.CDLL | None) -> tuple[float, float, float]:
+    """Resident memory and what malloc has handed out, in MB; Python's own blocks, in thousands."""
+    counted = library.mallinfo2() if library else None
+    used = (counted.uordblks + counted.hblkhd) / MEGA if counted else np.nan
+    return resident(), used, sys.getallocatedblocks() / 1000.0
+
+
+def by_fifths(samples: list[float]) -> tuple[str, float]:
+    """Medians of five parts of the time, and the growth of the last over the most of the middle three."""
+    fifths = [float(np.median(part)) for part in np.array_split(np.array(samples), 5)]
+    growth = fifths[-1] / max(fifths[1:-1]) - 1.0
+    return ", ".join(f"{size:.0f}" for size in fifths), growth
 
 
 def work(seed: int, until: float, folder: Path, done: Counter[str], wrong: list[str]) -> None:
@@ -211,7 +261,8 @@ def main() -> int:
     until = begun + 60.0 * asked.minutes
     done: Counter[str] = Counter()
     wrong: list[str] = []
-    samples: list[float] = []
+    samples: list[tuple[float, float, float]] = []
+    library = glibc()
     with tempfile.TemporaryDirectory() as name:
         threads = [
             threading.Thread(target=work, args=(asked.seed + k, until, Path(name), done, wrong))
@@ -221,25 +272,30 @@ def main() -> int:
             thread.start()
         while any(thread.is_alive() for thread in threads):
             time.sleep(min(5.0, 0.6 * asked.minutes))
-            samples.append(resident())
+            samples.append(sample(library))
         left = [path.name for path in Path(name).iterdir() if path.suffix == ".part"]
     gc.collect()
-    fifths = [float(np.median(part)) for part in np.array_split(np.array(samples), 5)]
-    growth = fifths[-1] / max(fifths[1:-1]) - 1.0
     print(
         f"time           {(time.monotonic() - begun) / 60.0:.1f} min, {asked.threads} Python threads, seed {asked.seed}"
     )
     for task, count in sorted(done.items()):
         print(f"{task:14s} {count:,}")
     print(f"in all         {sum(done.values()):,} tasks, {len(wrong)} wrong")
-    listed = ", ".join(f"{size:.0f}" for size in fifths)
-    print(
-        f"memory         {listed} MB by fifths of the time; the last {growth:+.1%} against the most of the middle three"
-    )
+    growths: list[float] = []
+    series = zip(("resident", "in use", "blocks"), ("MB", "MB", "thousand"), zip(*samples, strict=True), strict=True)
+    for label, unit, values in series:
+        listed, growth = by_fifths(list(values))
+        growths.append(growth)
+        print(f"{label:14s} {listed} {unit} by fifths of the time; the last {growth:+.1%} against the middle three")
+    if library is not None:
+        before = resident()
+        library.malloc_trim(0)
+        print(f"given back     {before:.0f} -> {resident():.0f} MB resident, when the allocator is asked to")
     print(f"threads left   {threading.active_count() - 1} of Python, files left {len(left)}")
     for message in wrong[:20]:
         print(f"WRONG {message}")
-    return int(bool(wrong) or bool(left) or growth > 0.05 or threading.active_count() > 1)
+    grown = max(growths[1:]) if library else growths[0]
+    return int(bool(wrong) or bool(left) or grown > 0.05 or threading.active_count() > 1)
 
 
 if __name__ == "__main__":
