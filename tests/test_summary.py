@@ -42,6 +42,7 @@ def test_no_line_is_wider_than_asked(width):
 
 def test_remarks_on_single_parameters():
     fit = iso.fit("chinchilla", runs(), fix={"E": 1.69}, tie={"beta": "alpha"}, objective="squared_log")
+    assert "alpha, beta" not in str(fit)  # one number under two names, not two that are correlated
     rows = {line.split()[0]: line for line in fit.summary().splitlines() if line.split()}
     assert rows["E"].endswith("fixed")
     assert rows["beta"].endswith("= alpha")

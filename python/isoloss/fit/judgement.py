@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.engine.basins import Basins
-from isoloss.engine.problem import Problem
+from isoloss.engine.problem import Parameters, Problem
 from isoloss.engine.status import Status
 from isoloss.errors import Notice
 from isoloss.runs.checkpoints import checkpoints_notice, looks_like_checkpoints
@@ -75,7 +75,7 @@ def notices(
             )
         )
     else:
-        pairs = strong_correlations(problem.names, spread)
+        pairs = strong_correlations(problem.parameters, spread)
         if pairs:
             shown = ", ".join(f"{a} and {b} {rho:+.3f}" for a, b, rho in pairs[:3])
             more = f", and {len(pairs) - 3} more" if len(pairs) > 3 else ""
@@ -157,12 +157,14 @@ def _null_names(
     return np.asarray(np.flatnonzero(np.abs(directions[rank:]).max(axis=0, initial=0.0) > 1e-6))
 
 
-def strong_correlations(names: tuple[str, ...], spread: Covariance) -> list[tuple[str, str, float]]:
-    """Pairs of parameters correlated above `CORRELATED` in size, the strongest first."""
+def strong_correlations(parameters: Parameters, spread: Covariance) -> list[tuple[str, str, float]]:
+    """Pairs of free parameters correlated above `CORRELATED` in size, the strongest first; a tied one is no second."""
     if spread.cov is None:
         return []
     with np.errstate(invalid="ignore"):
         rho = correlation(spread.cov)
-        rows, columns = np.nonzero(np.triu(np.abs(rho) > CORRELATED, k=1))
+        strong = (np.abs(rho) > CORRELATED) & np.outer(parameters.free, parameters.free)
+    rows, columns = np.nonzero(np.triu(strong, k=1))
+    names = parameters.names
     pairs = [(names[i], names[j], float(rho[i, j])) for i, j in zip(rows, columns, strict=True)]
     return sorted(pairs, key=lambda pair: -abs(pair[2]))

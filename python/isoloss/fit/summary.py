@@ -145,7 +145,7 @@ def _judgement(fit: Fit) -> list[tuple[str, str]]:
     else:
         note = f" ({fit.covariance.note})" if fit.covariance.note else ""
         entries.append(("std errors", fit.covariance.kind + note))
-        pairs = strong_correlations(fit.names, fit.covariance)
+        pairs = strong_correlations(fit.problem.parameters, fit.covariance)
         shown = ", ".join(f"{a}, {b} {rho:+.4f}" for a, b, rho in pairs)
         entries.append(("correlated", shown or f"no pair above {CORRELATED}"))
     if fit.success and (sloppy := fit.sloppiness) is not None:
