@@ -133,6 +133,7 @@ manylinux: $(DEPS) $(AUDIT)/.deps | rust-present ## Build a wheel for glibc 2.17
 	@rm -rf dist/manylinux
 	@PATH="$(AUDIT)/bin:$$PATH" $(BIN)/maturin build --release --locked --quiet --zig --compatibility manylinux_2_17 --out dist/manylinux
 	@$(AUDIT)/bin/python scripts/audit_wheel.py dist/manylinux/*.whl
+	@$(BIN)/python scripts/try_wheel.py dist/manylinux/*.whl
 
 # --- looking into it: slower or rarer checks, each with its figures in docs/promises.md ----------
 

@@ -1,9 +1,10 @@
-"""Ctrl-C at random moments of every long call: seconds from the signal to the exception, and what is left behind.
+"""Signals at random moments of every long call: seconds from the signal to the exception, and what is left behind.
 
 ``python benches/interrupts.py --signals 200`` spreads the signals over the calls below, and prints for each the median
-and the largest delay. A call is made again and again until the signal comes, so that the signal hits all of its phases:
-validation, starts, the engine, what NumPy does with the results. Exit code 1 if any delay is beyond ``--limit``, or a
-thread is left over that was not there after the first call.
+and the largest delay. SIGINT (Ctrl-C) and SIGTERM take turns; the latter has a handler that raises, as the command line
+installs one: without it the system ends the process at once. A call is made again and again until the signal comes, so
+that the signal hits all of its phases: validation, starts, the engine, what NumPy does with the results. Exit code 1 if
+any delay is beyond ``--limit``, or a thread is left over that was not there after the first call.
 """
 
 from __future__ import annotations
@@ -100,6 +101,14 @@ def compare() -> Callable[[], object]:
 CALLS = (tall, many, panel, bootstrap, cases, band, allocate, evaluate, counts, search, hparams, compare)
 
 
+class Terminated(BaseException):
+    """What the handler of SIGTERM raises."""
+
+
+def terminate(_number: int, _frame: object) -> None:
+    raise Terminated
+
+
 def threads() -> int:
     """Of the process, those of the core included."""
     return len(list(Path("/proc/self/task").iterdir()))
@@ -108,20 +117,21 @@ def threads() -> int:
 def delays(call: Callable[[], object], count: int, rng: np.random.Generator) -> list[float]:
     """Seconds from each of `count` signals to the exception in the main thread."""
     found: list[float] = []
-    for wait in rng.uniform(0.0, 0.8, count):
+    for turn, wait in enumerate(rng.uniform(0.0, 0.8, count)):
         sent: list[float] = []
+        number = (signal.SIGINT, signal.SIGTERM)[turn % 2]
 
-        def kick(wait: float = float(wait), sent: list[float] = sent) -> None:
+        def kick(wait: float = float(wait), sent: list[float] = sent, number: signal.Signals = number) -> None:
             time.sleep(wait)
             sent.append(time.perf_counter())
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
         kicker = threading.Thread(target=kick)
         try:
             kicker.start()
             while True:
                 call()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Terminated):
             found.append(time.perf_counter() - sent[0])
         kicker.join()
     return found
@@ -133,6 +143,7 @@ def main() -> int:
     parser.add_argument("--only", choices=[make.__name__ for make in CALLS])
     parser.add_argument("--limit", type=float, default=0.5, help="seconds")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, terminate)
     chosen = [make for make in CALLS if asked.only in (None, make.__name__)]
     rng = np.random.default_rng()
     late, left = 0, 0

@@ -24,7 +24,7 @@ def main(dist: Path) -> None:
     """Pack, unpack, vendor, build offline, try."""
     for old in dist.glob("*.tar.gz"):
         old.unlink()
-    subprocess.run([MATURIN, "sdist", "--quiet", "--out", dist], cwd=ROOT, check=True)
+    subprocess.run([MATURIN, "sdist", "--out", dist], cwd=ROOT, check=True)
     (archive,) = dist.glob("isoloss-*.tar.gz")
     with tempfile.TemporaryDirectory(prefix="isoloss-sdist-") as name:
         home = Path(name)
@@ -33,7 +33,7 @@ def main(dist: Path) -> None:
         (tree,) = home.iterdir()
         assert (tree / "Cargo.lock").is_file(), "the archive has no Cargo.lock"
         said = subprocess.run(
-            ["cargo", "vendor", "--locked", "--quiet", "vendor"], cwd=tree, check=True, capture_output=True, text=True
+            ["cargo", "vendor", "--locked", "vendor"], cwd=tree, check=True, capture_output=True, text=True
         )
         (tree / ".cargo").mkdir(exist_ok=True)
         (tree / ".cargo" / "config.toml").write_text(said.stdout, encoding="utf-8")
