@@ -98,7 +98,42 @@ def compare() -> Callable[[], object]:
     return lambda: iso.compare(data, ["chinchilla", "power_law_N"])
 
 
-CALLS = (tall, many, panel, bootstrap, cases, band, allocate, evaluate, counts, search, hparams, compare)
+def auto() -> Callable[[], object]:
+    few = runs(240)
+    targets = np.tile(few["loss"], (2_000, 1))
+    return lambda: iso.fit_many(LAW, {"N": few["N"], "D": few["D"]}, targets, delta="auto")
+
+
+def studies() -> Callable[[], object]:
+    fit = iso.fit(LAW, runs(240))
+    return lambda: fit.coverage(500)
+
+
+def surface() -> Callable[[], object]:
+    fit = iso.fit(LAW, runs(2_400))
+    return lambda: fit.profile2("alpha", "beta")
+
+
+def posterior() -> Callable[[], object]:
+    fit = iso.fit(LAW, runs(2_400), objective="squared_log")
+    return lambda: fit.posterior(100_000, method="ensemble")
+
+
+def multiverse() -> Callable[[], object]:
+    fit = iso.fit(LAW, runs(2_400))
+    return lambda: iso.multiverse(fit)
+
+
+def refined() -> Callable[[], object]:
+    fit = iso.fit(LAW, runs(240))
+    axes = {"N": iso.geomspace(1e8, 1e12, 400), "D": iso.geomspace(1e9, 1e13, 400)}
+    return lambda: iso.search(fit, axes, where="6*N*D <= 1e24", by=["N"], refine=True)
+
+
+CALLS = (
+    *(tall, many, panel, auto, bootstrap, cases, studies, surface, posterior, band, allocate),
+    *(evaluate, counts, search, refined, hparams, compare, multiverse),
+)
 
 
 class Terminated(BaseException):
