@@ -152,6 +152,9 @@ def test_case_and_run_resample_different_things(runs_csv):
     }
     assert by["case"]["draws"] == by["run"]["draws"] == 300
     assert by["case"]["intervals"] != by["run"]["intervals"]
+    alone = iso.fit("chinchilla", iso.read(runs_csv, N="params", D="tokens", loss="val_loss"))
+    same = alone.bootstrap(300, method="case", by="row", seed=0).conf_int(0.95)
+    assert by["case"]["intervals"] == {name: list(ends) for name, ends in same.items()}
 
 
 def test_refused_data_is_exit_1_with_its_code(tmp_path):

@@ -11,6 +11,7 @@ import isoloss
 from isoloss import errors
 from isoloss.errors import CODES, DataError, FitError, IsolossError, LawError, Notice, OptionError, did_you_mean
 
+REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 SOURCES = sorted(Path(isoloss.__file__).parent.rglob("*.py"))
 
 
@@ -51,6 +52,12 @@ def test_codes_are_kebab_case_and_say_what_to_do():
         assert code == code.lower().replace("_", "-").strip("-")
         assert advice.endswith("."), code
         assert "\n" not in advice
+
+
+def test_every_error_is_a_public_name():
+    kinds = {name for name in errors.__all__ if name.endswith("Error")}
+    assert kinds <= set(isoloss.__all__)
+    assert all(f"autoexception:: {name}" in REFERENCE.read_text(encoding="utf-8") for name in kinds)
 
 
 def test_default_codes_are_in_the_table():

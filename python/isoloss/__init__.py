@@ -21,7 +21,17 @@ from typing import TYPE_CHECKING, Any
 from isoloss import laws, objective, starts
 from isoloss._core import __version__
 from isoloss.config import show_config
-from isoloss.errors import DataError, FitError, FitWarning, IsolossError, LawError, Notice
+from isoloss.errors import (
+    DataError,
+    FitError,
+    IsolossError,
+    LawError,
+    MissingExtraError,
+    Notice,
+    OptionError,
+    OutOfMemoryError,
+    OutputError,
+)
 from isoloss.fit.object import Fit, fit
 from isoloss.law.object import Law, law
 from isoloss.laws import register
@@ -53,14 +63,17 @@ __all__ = [
     "Fit",
     "FitError",
     "FitTable",
-    "FitWarning",
     "HParamLaw",
     "Huber",
     "IsolossError",
     "Law",
     "LawError",
+    "MissingExtraError",
     "Multiverse",
     "Notice",
+    "OptionError",
+    "OutOfMemoryError",
+    "OutputError",
     "Plateau",
     "Rollout",
     "Runs",

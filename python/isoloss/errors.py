@@ -20,7 +20,6 @@ __all__ = [
     "CODES",
     "DataError",
     "FitError",
-    "FitWarning",
     "IsolossError",
     "LawError",
     "MissingExtraError",
@@ -246,10 +245,6 @@ def out_of_memory(what: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise OutOfMemoryError(f"{what}: {str(error) or 'memory is used up'}") from error
-
-
-class FitWarning(UserWarning):
-    """Category of Python warnings about fits that are usable but doubtful."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

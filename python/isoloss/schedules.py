@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isoloss.checks import whole
 from isoloss.curves.schedule import LAMBDA, Schedule
 from isoloss.errors import DataError, OptionError
 
@@ -371,9 +372,7 @@ def _made(
 def _check(arguments: Mapping[str, Any]) -> None:
     """Refuse lengths that are no whole numbers in range and a peak that is not above zero."""
     for name, least in (("steps", 1), ("warmup", 0)):
-        value = arguments[name]
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-            raise OptionError(f"{name}={value!r} is not a whole number from {least} up", argument=name)
+        whole(name, arguments[name], least)
     if arguments["warmup"] >= arguments["steps"]:
         message = f"warmup={arguments['warmup']!r} leaves none of the {arguments['steps']} steps"
         raise OptionError(message, argument="warmup")

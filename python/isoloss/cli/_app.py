@@ -204,7 +204,7 @@ def fit(
     delta
         Width of the objective, where it has one; auto takes it from the residuals.
     bootstrap
-        Draws for intervals, as 4000; case:4000 resamples rows, run:4000 whole groups.
+        Draws for intervals, as 4000; case:4000 draws rows with replacement, run:4000 resamples whole groups.
     level
         Confidence level of the intervals.
     seed
@@ -245,7 +245,12 @@ def fit(
         )
         if resampling is not None and fitted.success:
             draws = fitted.bootstrap(
-                resampling.draws, by=resampling.by, seed=seed, n_threads=threads, progress=bars("bootstrap")
+                resampling.draws,
+                method=resampling.method,
+                by=resampling.by,
+                seed=seed,
+                n_threads=threads,
+                progress=bars("bootstrap"),
             )
             fitted = fitted.with_draws(draws)
     if output is not None:

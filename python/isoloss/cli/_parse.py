@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from isoloss.checks import level_between
+from isoloss.errors import OptionError
 from isoloss.gridsearch.grids import geomspace, linspace
 from isoloss.units import parse_number
 
@@ -31,6 +33,8 @@ class Resampling(NamedTuple):
     """How many bootstrap draws, and of what."""
 
     draws: int
+    method: str
+    """As `isoloss.Fit.bootstrap` takes it."""
     by: str | None
     """``"group"`` or ``"row"``; None leaves it to the runs: groups where they have them."""
 
@@ -134,20 +138,23 @@ def definitions(items: Iterable[str]) -> dict[str, str]:
 
 
 def bootstrap(text: str) -> Resampling:
-    """Read ``4000``, ``case:4000`` (rows) or ``run:4000`` (groups)."""
+    """Read ``4000``, ``case:4000`` (rows drawn with replacement) or ``run:4000`` (whole groups)."""
     kind, colon, count = text.rpartition(":")
     if colon and kind not in {"case", "run"}:
         raise UsageError(f"--bootstrap: expected N, case:N or run:N, not {text!r}")
     draws = number(count, "--bootstrap")
     if draws < 1 or draws != int(draws):
         raise UsageError(f"--bootstrap: the number of draws must be 1 or more, not {count!r}")
-    return Resampling(int(draws), {"run": "group", "case": "row", "": None}[kind])
+    method, by = {"run": ("auto", "group"), "case": ("case", "row"), "": ("auto", None)}[kind]
+    return Resampling(int(draws), method, by)
 
 
 def check_level(level: float) -> None:
     """Refuse a confidence level that is a percentage, or none at all."""
-    if not 0.0 < level < 1.0:
-        raise UsageError(f"--level: a number between 0 and 1 such as 0.95, not {level:g}")
+    try:
+        level_between(level)
+    except OptionError as error:
+        raise UsageError(f"--{error}") from error
 
 
 def words(items: Iterable[str]) -> list[str]:

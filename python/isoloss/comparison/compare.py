@@ -22,15 +22,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isoloss import laws as registry
+from isoloss.checks import whole
 from isoloss.comparison.contest import NEAREST, Trial, nearest, trial
 from isoloss.comparison.rollout import Rollout, Split
 from isoloss.comparison.scores import Score, notices, plain, ranked, table_of
 from isoloss.comparison.stacking import Ensemble, ensemble
+from isoloss.engine.posing import as_law
 from isoloss.engine.problem import seed_number
 from isoloss.engine.watch import Progress, Watch
 from isoloss.errors import DataError, FitError, OptionError
 from isoloss.fit.object import Fit, fit
-from isoloss.law.object import Law, law
+from isoloss.law.object import Law
 from isoloss.objective import Objective, resolve
 from isoloss.runs.reading import Runs, as_runs
 from isoloss.runs.table import make_frame
@@ -206,10 +208,7 @@ def compare(
     >>> made.best, sorted(score.law for score in made.scores if score.baseline)
     ('chinchilla', ['log_linear', 'nearest run'])
     """
-    count: Any = draws
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        message = f"draws={draws!r} is not a whole number from 0 up"
-        raise OptionError(message, argument="draws")
+    draws = whole("draws", draws)
     split = Rollout() if split is None else split
     chosen = _chosen(laws)
     number = seed_number(seed)
@@ -261,9 +260,9 @@ def _chosen(laws: Sequence[str | Law] | Mapping[str, str | Law]) -> dict[str, La
     if isinstance(laws, (str, Law)):
         laws = [laws]
     if isinstance(laws, Mapping):
-        made = {name: _law(one) for name, one in laws.items()}
+        made = {name: as_law(one) for name, one in laws.items()}
     else:
-        listed = [_law(one) for one in laws]
+        listed = [as_law(one) for one in laws]
         made = {one.name: one for one in listed}
         if len(made) < len(listed):
             names = [one.name for one in listed]
@@ -274,12 +273,6 @@ def _chosen(laws: Sequence[str | Law] | Mapping[str, str | Law]) -> dict[str, La
         message = f"laws={laws!r}: name at least one law, and none {NEAREST!r}"
         raise OptionError(message, argument="laws")
     return made
-
-
-def _law(one: str | Law) -> Law:
-    if isinstance(one, Law):
-        return one
-    return registry.get(one) if one.isidentifier() or one in registry.names() else law(one)
 
 
 def _baseline(variables: Sequence[str], by: str, chosen: Mapping[str, Law]) -> dict[str, Law]:

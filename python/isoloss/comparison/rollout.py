@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.checks import whole
 from isoloss.errors import DataError, OptionError, did_you_mean
 from isoloss.runs.rungs import by_value
 from isoloss.units import format_si
@@ -81,9 +82,8 @@ class Rollout:
             raise OptionError(message, argument="kind")
         counts: tuple[tuple[str, Any, int], ...] = (("min_groups", self.min_groups, 1), ("groups", self.groups, 2))
         for name, value, least in counts:
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                message = f"{name}={value!r} is not a whole number from {least} up"
-                raise OptionError(message, argument=name)
+            if value is not None:
+                whole(name, value, least)
 
     def rungs(self, runs: Runs) -> NDArray[np.int64]:
         """(n,) number of the rung of each run, from the smallest value up.

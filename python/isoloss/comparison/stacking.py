@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isoloss.errors import FitError, Notice, OptionError
+from isoloss.checks import level_between
+from isoloss.errors import FitError, Notice
 from isoloss.fit.object import Fit, fit
 from isoloss.law.object import law
 from isoloss.objective import SquaredError
@@ -132,9 +133,7 @@ class Ensemble:
         LawError, DataError
             A variable is missing, unknown, or cannot take the value.
         """
-        if not 0.0 < level < 1.0:
-            message = f"level={level!r} is not between 0 and 1"
-            raise OptionError(message, argument="level")
+        level = level_between(level)
         given = {
             name: np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
             for name, value in columns.items()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.checks import whole
 from isoloss.curves.schedule import Schedule
 from isoloss.errors import DataError, Notice, OptionError, did_you_mean
 from isoloss.runs.object import Dropped
@@ -240,8 +241,8 @@ class Curves:
         if (every is None) == (points is None):
             raise OptionError("give one of every and points", argument="every")
         for name, number in (("every", every), ("points", points)):
-            if number is not None and not _whole(number):
-                raise OptionError(f"{name}={number!r} is not a whole number from 1 up", argument=name)
+            if number is not None:
+                whole(name, number, 1)
         if spacing not in ("linear", "log"):
             raise OptionError(f"spacing={spacing!r} is neither 'linear' nor 'log'", argument="spacing")
         thinner = []
@@ -355,10 +356,6 @@ def _about(notice: Notice, runs: Collection[str]) -> Notice | None:
 
 def _restored(data: Mapping[str, Any]) -> Curve:
     return Curve.from_dict(data)
-
-
-def _whole(number: object) -> bool:
-    return isinstance(number, (int, np.integer)) and not isinstance(number, bool) and int(number) >= 1
 
 
 def _spread(step: NDArray[np.int64], points: int, spacing: Spacing) -> NDArray[np.intp]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.checks import whole
 from isoloss.errors import LawError, OptionError
 from isoloss.units import parse_number
 
@@ -67,10 +68,7 @@ class Box:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        count: object = self.n
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-            message = f"n={count!r} is not a number of starts from one up"
-            raise OptionError(message, argument="n")
+        whole("n", self.n, 1)
         if self.sequence not in ("halton", "sobol"):
             message = f"sequence={self.sequence!r} is neither 'halton' nor 'sobol'"
             raise OptionError(message, argument="sequence")

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-import numpy as np
-
+from isoloss.checks import whole
 from isoloss.errors import OptionError
 
 __all__ = ["OnInterrupt", "Progress", "Watch", "thread_number"]
@@ -38,11 +37,7 @@ def thread_number(n_threads: Any) -> int:
     """
     if n_threads is None:
         return 0
-    whole = isinstance(n_threads, (int, np.integer)) and not isinstance(n_threads, bool)
-    if whole and 1 <= n_threads <= _MOST_THREADS:
-        return int(n_threads)
-    message = f"n_threads={n_threads!r} is not a whole number from 1 to {_MOST_THREADS:,}"
-    raise OptionError(message, argument="n_threads")
+    return whole("n_threads", n_threads, 1, _MOST_THREADS)
 
 
 class Watch:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isoloss.checks import whole
 from isoloss.engine.autodelta import without_scale
 from isoloss.engine.posing import Bounds, as_law
 from isoloss.engine.problem import F64, Solved, seed_number
@@ -204,11 +205,9 @@ def fit_many_chunks(
     >>> [len(table) for table in tables]
     [100, 100, 50]
     """
-    for name, number in (("size", size), ("chunk_size", chunk_size)):
-        whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-        if not (whole and cast(int, number) >= 1) and not (name == "size" and number is None):
-            message = f"{name}={number!r} is not a whole number from one up"
-            raise OptionError(message, argument=name)
+    whole("chunk_size", chunk_size, 1)
+    if size is not None:
+        whole("size", size, 1)
     watch = Watch(progress, on_interrupt, n_threads)
     chosen, question = _asked(law, objective, delta, fix, tie, bounds, seed)
     if callable(chunks):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss import _core
+from isoloss.checks import whole
 from isoloss.engine.watch import Watch
 from isoloss.errors import LawError, OptionError, did_you_mean
 from isoloss.gridsearch.grids import Axis, read_axis
@@ -129,8 +130,7 @@ def read_top(top: Any) -> int:
     """How many of the best cells to list; 0 for none."""
     if top is None:
         return 0
-    if isinstance(top, bool) or not isinstance(top, (int, np.integer)) or not 1 <= top <= 1_000_000:
-        raise OptionError(f"top={top!r} is not a whole number from 1 to 1,000,000", argument="top")
+    whole("top", top, 1, 1_000_000)
     return int(top)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.checks import level_between
 from isoloss.engine.watch import Watch
 from isoloss.errors import OptionError
 from isoloss.gridsearch.args import run
@@ -93,8 +94,7 @@ class SearchDraws:
         -------
         dict of str to (low, high)
         """
-        if not 0.0 < level < 1.0:
-            raise OptionError(f"level={level!r} is not between 0 and 1", argument="level")
+        level = level_between(level)
         sides = self.quantile([0.5 * (1.0 - level), 0.5 * (1.0 + level)])
         return {name: (item(np.asarray(v[0])), item(np.asarray(v[1]))) for name, v in sides.items()}
 

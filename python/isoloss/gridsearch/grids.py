@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.checks import whole
 from isoloss.errors import DataError, OptionError
 from isoloss.runs.table import as_numbers, open_table
 from isoloss.units import parse_number
@@ -174,9 +175,7 @@ def _ends(start: float | str, stop: float | str, num: Any) -> tuple[float, float
     low, high = parse_number(start), parse_number(stop)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise OptionError(f"a range from {start!r} to {stop!r} has an end that is not finite", argument="start")
-    if isinstance(num, bool) or not isinstance(num, (int, np.integer)) or num < 1:
-        raise OptionError(f"num={num!r} is not a whole number from 1 up", argument="num")
-    return low, high, int(num)
+    return low, high, whole("num", num, 1)
 
 
 def read_axis(name: str, given: Any) -> Axis:

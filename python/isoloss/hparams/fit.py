@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from isoloss.checks import whole
 from isoloss.engine.problem import seed_number
 from isoloss.errors import OptionError, did_you_mean, out_of_memory
 from isoloss.hparams.between import between_of, own_optima
@@ -98,9 +99,7 @@ def fit_hparams(
     if recipe not in RECIPES:
         message = f"recipe={recipe!r} is none of {', '.join(RECIPES)}{did_you_mean(str(recipe), RECIPES)}"
         raise OptionError(message, argument="recipe")
-    count: Any = draws
-    if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 0:
-        raise OptionError(f"draws={draws!r} is not a whole number from 0 up", argument="draws")
+    draws = whole("draws", draws)
     chosen = _BATCH_LAWS.get(str(batch_on).replace(" ", ""))
     if chosen is None:
         raise OptionError(f"batch_on={batch_on!r} is neither 'D' nor 'N,D'", argument="batch_on")

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from isoloss import laws
-from isoloss.errors import LawError, OptionError, did_you_mean
+from isoloss.checks import level_between
+from isoloss.errors import LawError, did_you_mean
 from isoloss.hparams.predictions import HParams
 from isoloss.law.object import Law
 from isoloss.units import FLOPS_PER_PARAMETER_TOKEN
@@ -163,8 +164,7 @@ def predict_published(
     >>> print(predict_published("porian", N=1e9, D=20e9))
     lr 2.13e-3   batch 1.61M tok
     """
-    if not 0.0 < level < 1.0:
-        raise OptionError(f"level={level!r} is not between 0 and 1", argument="level")
+    level = level_between(level)
     law = published_named(name)
     lr, batch = law.at(N, D, L)
     none: tuple[float, float] = (float("nan"), float("nan"))

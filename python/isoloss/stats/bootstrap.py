@@ -9,11 +9,12 @@ failed rather than taken from the worse basin.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.checks import whole
 from isoloss.engine.problem import F64, Problem, Solved, seed_number
 from isoloss.engine.status import Status
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
@@ -76,11 +77,7 @@ def bootstrap(
 ) -> Draws:
     """Refit to resampled runs; see `isoloss.Fit.bootstrap`."""
     watch = Watch(progress, on_interrupt, n_threads)
-    asked: tuple[tuple[str, Any, int, int], ...] = (("n", n, 1, _MOST_DRAWS), ("starts", starts, 0, 1000))
-    for name, value, least, most in asked:
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not least <= value <= most:
-            message = f"{name}={value!r} is not a whole number from {least} to {most:,}"
-            raise OptionError(message, argument=name)
+    n, starts = whole("n", n, 1, _MOST_DRAWS), whole("starts", starts, 0, 1000)
     if not np.isfinite(fit.value):
         message = f"there is no optimum to resample around: {fit.status.message}"
         raise FitError(message, code="fit-failed")

@@ -33,12 +33,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.checks import level_between
 from isoloss.errors import OptionError, did_you_mean
 
 __all__ = [
     "INTERVALS",
     "check_interval",
-    "check_level",
     "ends",
     "jackknife_error",
     "least_draws",
@@ -49,14 +49,6 @@ __all__ = [
 F64 = NDArray[np.float64]
 INTERVALS = ("percentile", "expanded", "bca", "studentized", "jackknife")
 _NORMAL = NormalDist()
-
-
-def check_level(level: float) -> float:
-    """A level between 0 and 1, or an error with code ``option``."""
-    if not 0.0 < level < 1.0:
-        message = f"level={level!r} is not between 0 and 1"
-        raise OptionError(message, argument="level")
-    return float(level)
 
 
 def least_draws(level: float) -> int:
@@ -70,7 +62,7 @@ def least_draws(level: float) -> int:
     >>> least_draws(0.95), least_draws(0.99)
     (39, 199)
     """
-    return math.ceil(2.0 / (1.0 - check_level(level)) - 1e-9) - 1
+    return math.ceil(2.0 / (1.0 - level_between(level)) - 1e-9) - 1
 
 
 def check_interval(name: str) -> str:
@@ -152,7 +144,7 @@ def t_quantile(p: float, df: float) -> float:
 
 def percentiles(samples: F64, level: float) -> tuple[F64, F64]:
     """Percentiles that leave (1 - level)/2 on either side, over the first axis; NaN where there is no sample."""
-    return _central(samples, 0.5 * (1.0 - check_level(level)))
+    return _central(samples, 0.5 * (1.0 - level_between(level)))
 
 
 def _central(samples: F64, tail: float) -> tuple[F64, F64]:
@@ -204,7 +196,7 @@ def ends(
     OptionError
         Code ``option``: the draws lack what this kind needs.
     """
-    tail = 0.5 * (1.0 - check_level(level))
+    tail = 0.5 * (1.0 - level_between(level))
     estimate = np.asarray(estimate, dtype=np.float64)
     if interval == "percentile" or len(samples) == 0:
         return _central(samples, tail)

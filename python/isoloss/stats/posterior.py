@@ -32,12 +32,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from isoloss.checks import level_between, whole
 from isoloss.engine.problem import F64, Problem, seed_number
 from isoloss.engine.watch import thread_number
 from isoloss.errors import FitError, Notice, OptionError, did_you_mean, missing_extra
 from isoloss.plan.predict import Band
 from isoloss.stats.draws import Basis, Draws
-from isoloss.stats.intervals import check_level, percentiles
+from isoloss.stats.intervals import percentiles
 from isoloss.units import format_number
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Posterior:
 
     def conf_int(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
         """Credible intervals with equal tails."""
-        low, high = percentiles(self.flat, check_level(level))
+        low, high = percentiles(self.flat, level_between(level))
         return {name: (float(a), float(b)) for name, a, b in zip(self.names, low, high, strict=True)}
 
     def std(self) -> dict[str, float]:
@@ -285,10 +286,7 @@ def posterior(
     if method not in METHODS:
         message = f"method={method!r} is not a sampler{did_you_mean(str(method), METHODS)}; known: {', '.join(METHODS)}"
         raise OptionError(message, argument="method")
-    asked: Any = n
-    if not isinstance(asked, (int, np.integer)) or isinstance(asked, bool) or not 100 <= asked <= 1_000_000:
-        message = f"n={n!r} is not a whole number from 100 to 1,000,000"
-        raise OptionError(message, argument="n")
+    n = whole("n", n, 100, 1_000_000)
     kind = fit.objective.kind
     if kind not in (*_KINDS, "binomial") or fit.runs.group is not None or not fit.value > 0.0:
         reason = f"{fit.objective.name} is no likelihood: fit with squared or absolute errors"

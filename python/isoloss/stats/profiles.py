@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from isoloss.checks import level_between
 from isoloss.engine.problem import F64, Problem, Solved
 from isoloss.errors import LawError, OptionError
 from isoloss.starts import project
@@ -173,8 +174,7 @@ class Profile:
 
 def profile(fit: FitData, name: str, values: ArrayLike | None, *, level: float, n_threads: int | None) -> Profile:
     """Hold one parameter at many values; see `isoloss.Fit.profile`."""
-    if not 0.0 < level < 1.0:
-        raise OptionError(f"level={level!r} does not lie between 0 and 1", argument="level")
+    level = level_between(level)
     own = fit.problem.parameters
     j = int(own.tied[own.index(name, "profile")])
     if own.fixed[j]:

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from isoloss.checks import level_between, whole
 from isoloss.engine.problem import F64, Problem, seed_number
 from isoloss.engine.watch import Progress, Watch
 from isoloss.errors import DataError, FitError, OptionError
 from isoloss.stats.coverage import Coverage
-from isoloss.stats.intervals import check_level
 from isoloss.stats.noise import NoiseModel
 from isoloss.stats.rank import rank_deficient
 from isoloss.stats.resampling import (
@@ -67,11 +67,7 @@ def coverage(
     progress: Progress | None,
 ) -> Coverage:
     """Simulate the design of a fit; see `isoloss.Fit.coverage`."""
-    asked: tuple[tuple[str, Any], ...] = (("studies", studies), ("draws", draws))
-    for name, value in asked:
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not 2 <= value <= 1_000_000:
-            message = f"{name}={value!r} is not a whole number from 2 to 1,000,000"
-            raise OptionError(message, argument=name)
+    studies, draws = whole("studies", studies, 2, 1_000_000), whole("draws", draws, 2, 1_000_000)
     if not np.isfinite(fit.value):
         message = f"there is no optimum to simulate from: {fit.status.message}"
         raise FitError(message, code="fit-failed")
@@ -97,7 +93,7 @@ def coverage(
         simulate,
         studies=int(studies),
         draws=int(draws),
-        level=check_level(level),
+        level=level_between(level),
         method=method,
         place=place,
         seed=seed_number(seed),

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isoloss.checks import level_between
 from isoloss.engine.problem import F64, Solved
 from isoloss.errors import LawError, OptionError
-from isoloss.stats.intervals import check_level
 from isoloss.stats.profiles import best_of, likelihood_limit, profile, ratio_of, why_no_likelihood
 from isoloss.units import format_number
 
@@ -142,7 +142,7 @@ def surface(
     n_threads: int | None,
 ) -> Surface:
     """Hold two parameters on a grid; see `isoloss.Fit.profile2`."""
-    check_level(level)
+    level_between(level)
     own = fit.problem.parameters
     index = [int(own.tied[own.index(name, "profile2")]) for name in names]
     if index[0] == index[1]:

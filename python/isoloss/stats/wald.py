@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isoloss.checks import level_between
 from isoloss.errors import FitError, OptionError, did_you_mean
 from isoloss.stats.inference import covariance
-from isoloss.stats.intervals import check_level, t_quantile
+from isoloss.stats.intervals import t_quantile
 from isoloss.stats.profiles import profile, why_no_likelihood
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ METHODS = ("auto", "draws", "profile", "wald")
 
 def conf_int(fit: FitData, level: float, method: str, *, n_threads: int | None) -> dict[str, tuple[float, float]]:
     """Intervals of the parameters; see `isoloss.Fit.conf_int`."""
-    check_level(level)
+    level_between(level)
     if method not in METHODS:
         message = f"method={method!r} is not a way to an interval{did_you_mean(str(method), METHODS)}"
         raise OptionError(f"{message}; known: {', '.join(METHODS)}", argument="method")

@@ -1,0 +1,52 @@
+"""Checks of arguments that many calls take: a level of confidence, a whole number within limits.
+
+A wrong argument gives `isoloss.errors.OptionError` that names it, its value and what it may be, whatever its type.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from isoloss.errors import OptionError
+
+__all__ = ["level_between", "whole"]
+
+
+def whole(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
+    """An argument that counts something.
+
+    Raises
+    ------
+    OptionError
+        Code ``option``: no integer, or below `least`, or above `most`.
+
+    Examples
+    --------
+    >>> from isoloss.checks import whole
+    >>> whole("draws", 100)
+    100
+    >>> whole("draws", 0.5)
+    Traceback (most recent call last):
+    isoloss.errors.OptionError: draws=0.5 is not a whole number from 0 up
+    """
+    integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if integer and least <= value and (most is None or value <= most):
+        return int(value)
+    end = "up" if most is None else f"to {most:,}"
+    message = f"{name}={value!r} is not a whole number from {least} {end}"
+    raise OptionError(message, argument=name)
+
+
+def level_between(level: Any) -> float:
+    """A level of confidence, such as 0.95.
+
+    Raises
+    ------
+    OptionError
+        Code ``option``: not a number between 0 and 1.
+    """
+    if isinstance(level, (int, float, np.number)) and not isinstance(level, bool) and 0.0 < level < 1.0:
+        return float(level)
+    raise OptionError(f"level={level!r} is not a number between 0 and 1, such as 0.95", argument="level")
