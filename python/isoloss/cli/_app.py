@@ -2,15 +2,12 @@
 
 # No `from __future__ import annotations` here: cyclopts reads the annotations at run time.
 import json
-import math
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, is_dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +20,7 @@ from isoloss.cli import _parse, _render
 from isoloss.cli._parse import UsageError
 from isoloss.errors import DataError, FitError, IsolossError, OutOfMemoryError, OutputError
 from isoloss.laws._markdown import markdown, papers
+from isoloss.plain import plain
 from isoloss.plan.predict import describe_decades
 from isoloss.progress import bar
 
@@ -545,25 +543,4 @@ def _unexpected(words: list[str]) -> str:
 
 
 def _print_json(record: Any) -> None:
-    sys.stdout.write(json.dumps(_plain(record), indent=2, allow_nan=False) + "\n")
-
-
-def _plain(value: Any) -> Any:
-    """Reduce to what JSON has: no NumPy, no NaN or infinity (null), no tuples or paths."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, Enum):
-        return value.name.lower()
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    if isinstance(value, (int, np.integer)):
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        return float(value) if math.isfinite(value) else None
-    return value if value is None or isinstance(value, str) else str(value)
+    sys.stdout.write(json.dumps(plain(record), indent=2, allow_nan=False) + "\n")

@@ -25,7 +25,7 @@ from isoloss import laws as registry
 from isoloss.checks import whole
 from isoloss.comparison.contest import NEAREST, Trial, nearest, trial
 from isoloss.comparison.rollout import Rollout, Split
-from isoloss.comparison.scores import Score, notices, plain, ranked, table_of
+from isoloss.comparison.scores import Score, notices, ranked, table_of
 from isoloss.comparison.stacking import Ensemble, ensemble
 from isoloss.engine.posing import as_law
 from isoloss.engine.problem import seed_number
@@ -34,6 +34,7 @@ from isoloss.errors import DataError, FitError, OptionError
 from isoloss.fit.object import Fit, fit
 from isoloss.law.object import Law
 from isoloss.objective import Objective, resolve
+from isoloss.plain import plain_dict
 from isoloss.runs.reading import Runs, as_runs
 from isoloss.runs.table import make_frame
 
@@ -132,19 +133,21 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON: the table and how it was made."""
-        rows = [{name: plain(getattr(score, name)) for name in Score.__dataclass_fields__} for score in self.scores]
-        return {
-            "best": self.best,
-            "tied": self.tied,
-            "scores": rows,
-            "splits": [split.label for split in self.splits],
-            "rollout": {name: getattr(self.rollout, name) for name in Rollout.__dataclass_fields__},
-            "tried": self.tried,
-            "seed": self.seed,
-            "draws": self.draws,
-            "data": self.runs.source.sha256,
-            "warnings": [notice.to_dict() for notice in self.warnings],
-        }
+        rows = [{name: getattr(score, name) for name in Score.__dataclass_fields__} for score in self.scores]
+        return plain_dict(
+            {
+                "best": self.best,
+                "tied": self.tied,
+                "scores": rows,
+                "splits": [split.label for split in self.splits],
+                "rollout": {name: getattr(self.rollout, name) for name in Rollout.__dataclass_fields__},
+                "tried": self.tried,
+                "seed": self.seed,
+                "draws": self.draws,
+                "data": self.runs.source.sha256,
+                "warnings": [notice.to_dict() for notice in self.warnings],
+            }
+        )
 
     def __str__(self) -> str:
         return _report(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from isoloss.fit.object import Fit
     from isoloss.runs.reading import Runs
 
-__all__ = ["Score", "errors_of", "notices", "plain", "ranked", "table_of"]
+__all__ = ["Score", "errors_of", "notices", "ranked", "table_of"]
 
 _DECADE = (0.5, 1.5)  # distances that count as about a decade
 _LEVEL = 0.95
@@ -219,11 +219,6 @@ def notices(scores: Sequence[Score]) -> tuple[Notice, ...]:
             Notice(code="undercoverage", severity="warning", message=message, details={"coverage": best.coverage})
         )
     return tuple(found)
-
-
-def plain(value: Any) -> Any:
-    """NaN as None, for JSON."""
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def table_of(scores: Sequence[Score]) -> list[str]:

@@ -14,6 +14,7 @@ from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import DataError, Notice, OptionError
 from isoloss.gridsearch.grids import Axis
 from isoloss.gridsearch.parts import Front, Plateau, Top, show
+from isoloss.plain import plain
 from isoloss.runs.table import make_frame
 from isoloss.units import format_number, parse_number
 
@@ -260,41 +261,41 @@ class Search:
             "axes": {axis.name: len(axis) for axis in self.axes},
             "by": list(self.by),
             "cells": self.cells,
-            "best": _plain(self.best),
-            "argbest": {name: _plain(values) for name, values in self.argbest.items()},
-            "count": _plain(self.count),
-            "feasible": _plain(self.feasible),
-            "nonfinite": _plain(self.nonfinite),
-            "visited": _plain(self.visited),
+            "best": plain(self.best),
+            "argbest": {name: plain(values) for name, values in self.argbest.items()},
+            "count": plain(self.count),
+            "feasible": plain(self.feasible),
+            "nonfinite": plain(self.nonfinite),
+            "visited": plain(self.visited),
         }
         if self.plateau is not None:
             made["plateau"] = {
-                name: {key: _plain(value) for key, value in part.items()} if isinstance(part, Mapping) else _plain(part)
+                name: {key: plain(value) for key, value in part.items()} if isinstance(part, Mapping) else plain(part)
                 for name in Plateau.__dataclass_fields__
                 for part in [getattr(self.plateau, name)]
             }
         if self.top is not None:
             made["top"] = {
-                "value": _plain(self.top.value),
-                "at": {name: _plain(values) for name, values in self.top.at.items()},
+                "value": plain(self.top.value),
+                "at": {name: plain(values) for name, values in self.top.at.items()},
             }
         if self.front is not None:
             fronts = (self.front,) if isinstance(self.front, Front) else self.front
             made["fronts"] = [
-                {name: _plain(np.asarray(column)) for name, column in front.to_frame().items()} for front in fronts
+                {name: plain(np.asarray(column)) for name, column in front.to_frame().items()} for front in fronts
             ]
         if self.refined is not None:
             made["refined"] = {
-                "best": _plain(self.refined.best),
-                "at": {name: _plain(values) for name, values in self.refined.at.items()},
-                "gap": _plain(self.refined.gap),
-                "bound": _plain(self.refined.bound),
-                "step": _plain(dict(self.refined.step)),
+                "best": plain(self.refined.best),
+                "at": {name: plain(values) for name, values in self.refined.at.items()},
+                "gap": plain(self.refined.gap),
+                "bound": plain(self.refined.bound),
+                "step": plain(dict(self.refined.step)),
             }
         if self.draws is not None:
             made["draws"] = {
                 "count": len(self.draws),
-                "interval": {name: [_plain(low), _plain(high)] for name, (low, high) in self.draws.conf_int().items()},
+                "interval": {name: [plain(low), plain(high)] for name, (low, high) in self.draws.conf_int().items()},
             }
         made["warnings"] = [notice.to_dict() for notice in self.warnings]
         return made
@@ -373,16 +374,3 @@ def _steps_at(axis: Axis, value: Any) -> NDArray[Any]:
 def _columns(axes: tuple[Axis, ...], by: tuple[str, ...]) -> list[str]:
     named = {axis.name: axis for axis in axes}
     return [column for name in by for column in named[name].names]
-
-
-def _plain(value: Any) -> Any:
-    """Numbers and lists as JSON has them: null for NaN."""
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

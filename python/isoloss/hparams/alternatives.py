@@ -14,6 +14,7 @@ from isoloss.hparams.powers import RECIPES, from_joint, from_recipe
 from isoloss.hparams.predictions import HParams, predict_at, scientific, share
 from isoloss.hparams.published import published
 from isoloss.hparams.surface import Cost, cost
+from isoloss.plain import plain_dict
 from isoloss.units import format_si
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Alternatives:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         rows = [{"name": name, **found.to_dict(), "excess": self.excess[name]} for name, found in self.answers.items()]
-        return {"N": self.N, "D": self.D, "answers": rows, "notes": dict(self.notes)}
+        return plain_dict({"N": self.N, "D": self.D, "answers": rows, "notes": self.notes})
 
     def __str__(self) -> str:
         lines = [
@@ -181,7 +182,7 @@ class Comparison:
             }
             for row in self.rows
         ]
-        return {"cells": self.cells, "rows": rows}
+        return plain_dict({"cells": self.cells, "rows": rows})
 
     def __str__(self) -> str:
         head = f"excess loss on {self.cells} cells: mean at the nearest run (largest), interpolated, on the own surface"

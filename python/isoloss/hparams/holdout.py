@@ -20,6 +20,7 @@ from isoloss.hparams.powers import RECIPES
 from isoloss.hparams.predictions import scientific, share
 from isoloss.hparams.surface import Cost, cost
 from isoloss.hparams.sweep import Sweep
+from isoloss.plain import plain_dict
 from isoloss.runs.reading import Runs
 from isoloss.units import format_si
 
@@ -155,37 +156,39 @@ class Holdout:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         predicted, measured = self.widths
-        return {
-            "by": self.by,
-            "recipe": self.recipe,
-            "within": self.within,
-            "reference": self.reference,
-            "level": self.level,
-            "cost": self.cost._asdict(),
-            "median": self.median._asdict(),
-            "worst": self.worst._asdict(),
-            "best_inside": self.best_inside,
-            "widths_predicted": list(predicted),
-            "widths_measured": list(measured),
-            "areas": list(self.areas),
-            "covered": list(self.covered),
-            "rows": [
-                {
-                    "cell": row.cell,
-                    "N": row.N,
-                    "D": row.D,
-                    "lr": row.lr,
-                    "batch": row.batch,
-                    "lr_interval": list(row.lr_interval),
-                    "batch_interval": list(row.batch_interval),
-                    "own": [row.own_lr, row.own_batch],
-                    "cost": row.cost._asdict(),
-                    "threshold": row.threshold,
-                    "best_inside": row.best_inside,
-                }
-                for row in self.rows
-            ],
-        }
+        return plain_dict(
+            {
+                "by": self.by,
+                "recipe": self.recipe,
+                "within": self.within,
+                "reference": self.reference,
+                "level": self.level,
+                "cost": self.cost._asdict(),
+                "median": self.median._asdict(),
+                "worst": self.worst._asdict(),
+                "best_inside": self.best_inside,
+                "widths_predicted": list(predicted),
+                "widths_measured": list(measured),
+                "areas": list(self.areas),
+                "covered": list(self.covered),
+                "rows": [
+                    {
+                        "cell": row.cell,
+                        "N": row.N,
+                        "D": row.D,
+                        "lr": row.lr,
+                        "batch": row.batch,
+                        "lr_interval": list(row.lr_interval),
+                        "batch_interval": list(row.batch_interval),
+                        "own": [row.own_lr, row.own_batch],
+                        "cost": row.cost._asdict(),
+                        "threshold": row.threshold,
+                        "best_inside": row.best_inside,
+                    }
+                    for row in self.rows
+                ],
+            }
+        )
 
     def __str__(self) -> str:
         predicted, measured = self.widths

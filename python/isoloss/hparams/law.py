@@ -17,6 +17,7 @@ from isoloss.hparams.shape import SHARED, Choice, Joint, Shape
 from isoloss.hparams.surface import Convexity, Surface, cost, surfaces
 from isoloss.hparams.sweep import Sweep
 from isoloss.objective import Objective
+from isoloss.plain import plain_dict
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -344,29 +345,33 @@ class HParamLaw:
         """The law as plain data, ready for JSON; without runs and draws."""
         joint, powers = self.joint, self.powers
         low, high = self.between.interval(powers.draws, powers.values, 0.95)
-        return {
-            "recipe": powers.recipe,
-            "lr": {"c": powers.c, "N": float(powers.values[1]), "D": float(powers.values[2])},
-            "batch": {"d": powers.d, "N": float(powers.values[4]), "D": float(powers.values[5])},
-            "intervals": {
-                name: [float(low[j]), float(high[j])] for j, name in enumerate(NAMES) if name not in ("lr_c", "batch_d")
-            },
-            "shape": dict(zip(SHARED[6:], joint.shape.values[6:].tolist(), strict=True)),
-            "threshold": joint.choice.threshold,
-            "batch_on": joint.choice.batch_size_law,
-            "runs": self.sweep.runs.n,
-            "cells": self.sweep.cells,
-            "fitted": len(joint.kept),
-            "diverged": int(self.sweep.diverged.sum()),
-            "residual": joint.rms,
-            "luck": self.luck,
-            "between_octaves": dict(zip(("lr", "batch"), self.between.octaves, strict=True)),
-            "draws": len(powers.draws),
-            "seed": self.settings.seed,
-            "sha256": self.sweep.runs.source.sha256,
-            "seconds": self.seconds,
-            "warnings": [notice.to_dict() for notice in self.warnings],
-        }
+        return plain_dict(
+            {
+                "recipe": powers.recipe,
+                "lr": {"c": powers.c, "N": float(powers.values[1]), "D": float(powers.values[2])},
+                "batch": {"d": powers.d, "N": float(powers.values[4]), "D": float(powers.values[5])},
+                "intervals": {
+                    name: [float(low[j]), float(high[j])]
+                    for j, name in enumerate(NAMES)
+                    if name not in ("lr_c", "batch_d")
+                },
+                "shape": dict(zip(SHARED[6:], joint.shape.values[6:].tolist(), strict=True)),
+                "threshold": joint.choice.threshold,
+                "batch_on": joint.choice.batch_size_law,
+                "runs": self.sweep.runs.n,
+                "cells": self.sweep.cells,
+                "fitted": len(joint.kept),
+                "diverged": int(self.sweep.diverged.sum()),
+                "residual": joint.rms,
+                "luck": self.luck,
+                "between_octaves": dict(zip(("lr", "batch"), self.between.octaves, strict=True)),
+                "draws": len(powers.draws),
+                "seed": self.settings.seed,
+                "sha256": self.sweep.runs.source.sha256,
+                "seconds": self.seconds,
+                "warnings": [notice.to_dict() for notice in self.warnings],
+            }
+        )
 
     # Display ---------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from isoloss.engine.problem import F64
 from isoloss.errors import DataError, Notice, OptionError
 from isoloss.hparams.between import Between
 from isoloss.hparams.shape import Shape
+from isoloss.plain import plain_dict
 from isoloss.units import format_number, format_si, real_numbers
 
 __all__ = ["Box", "HParamPlateau", "plateau_of", "positive", "relative"]
@@ -167,22 +168,24 @@ class HParamPlateau:
             name: {"lr": list(box.lr), "batch": list(box.batch), "octaves": list(box.octaves)}
             for name, box in (("box", self.box), ("safe_box", self.safe_box))
         }
-        return {
-            "N": self.N,
-            "D": self.D,
-            "within": self.within,
-            "reference": self.reference,
-            "lr": self.lr,
-            "batch": self.batch,
-            **boxes,
-            "area_octaves2": self.area,
-            "area_interval": list(self.area_interval),
-            "ridge": self.ridge,
-            "ridge_interval": list(self.ridge_interval),
-            "level": self.level,
-            "probability_of_best": self.probability_of_best,
-            "warnings": [notice.to_dict() for notice in self.warnings],
-        }
+        return plain_dict(
+            {
+                "N": self.N,
+                "D": self.D,
+                "within": self.within,
+                "reference": self.reference,
+                "lr": self.lr,
+                "batch": self.batch,
+                **boxes,
+                "area_octaves2": self.area,
+                "area_interval": list(self.area_interval),
+                "ridge": self.ridge,
+                "ridge_interval": list(self.ridge_interval),
+                "level": self.level,
+                "probability_of_best": self.probability_of_best,
+                "warnings": [notice.to_dict() for notice in self.warnings],
+            }
+        )
 
     def __repr__(self) -> str:
         return f"HParamPlateau(N={self.N:g}, D={self.D:g}, within={self.within:g}: {self.box})"

@@ -12,6 +12,7 @@ from isoloss.hparams.between import Between
 from isoloss.hparams.powers import Powers
 from isoloss.hparams.surface import Cost
 from isoloss.hparams.sweep import Sweep, free_powers
+from isoloss.plain import plain_dict
 from isoloss.units import format_si
 
 __all__ = ["KINDS", "HParams", "Regret", "check_identified", "outside", "predict_at", "scientific", "share"]
@@ -98,20 +99,18 @@ class HParams:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-
-        def plain(value: Any) -> Any:
-            return value.tolist() if isinstance(value, np.ndarray) else value
-
-        return {
-            **{name: plain(getattr(self, name)) for name in ("N", "D", "lr", "batch", "sequences", "steps")},
-            "lr_interval": [plain(side) for side in self.lr_interval],
-            "batch_interval": [plain(side) for side in self.batch_interval],
-            "level": self.level,
-            "draws": self.draws,
-            "recipe": self.recipe,
-            "kind": self.kind,
-            "warnings": [notice.to_dict() for notice in self.warnings],
-        }
+        return plain_dict(
+            {
+                **{name: getattr(self, name) for name in ("N", "D", "lr", "batch", "sequences", "steps")},
+                "lr_interval": self.lr_interval,
+                "batch_interval": self.batch_interval,
+                "level": self.level,
+                "draws": self.draws,
+                "recipe": self.recipe,
+                "kind": self.kind,
+                "warnings": [notice.to_dict() for notice in self.warnings],
+            }
+        )
 
     def __str__(self) -> str:
         shape = np.shape(self.lr)

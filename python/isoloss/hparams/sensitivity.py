@@ -15,6 +15,7 @@ from isoloss.hparams.holdout import rest_of
 from isoloss.hparams.predictions import scientific, share
 from isoloss.hparams.sweep import sweep_of
 from isoloss.objective import AbsoluteError, Huber, SquaredError
+from isoloss.plain import plain_dict
 from isoloss.runs.table import make_frame
 from isoloss.units import format_si
 
@@ -90,7 +91,7 @@ class Sensitivity:
         """Plain data, ready for JSON."""
         names = ("choice", "value", "used", "lr", "batch", "excess", "note")
         rows = [{name: getattr(row, name) for name in names} for row in self.rows]
-        return {"N": self.N, "D": self.D, "rows": rows}
+        return plain_dict({"N": self.N, "D": self.D, "rows": rows})
 
     def __str__(self) -> str:
         lines = [

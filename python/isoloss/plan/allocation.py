@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, LawError, Notice, OptionError, did_you_mean
+from isoloss.plain import plain_dict
 from isoloss.plan.optimum import Plan, Split
 from isoloss.plan.regret import Regret, regret
 from isoloss.stats.design import refuse_ray
@@ -135,19 +136,17 @@ class Allocation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-
-        def plain(value: Any) -> Any:
-            return value.tolist() if isinstance(value, np.ndarray) else value
-
-        return {
-            **{name: plain(getattr(self, name)) for name in ("C", *_QUANTITIES)},
-            "intervals": {name: [plain(low), plain(high)] for name, (low, high) in self.intervals.items()},
-            "level": self.level,
-            "calibrated": self.calibrated,
-            "flops": self.flops,
-            "inference_tokens": self.inference_tokens,
-            "warnings": [notice.to_dict() for notice in self.warnings],
-        }
+        return plain_dict(
+            {
+                **{name: getattr(self, name) for name in ("C", *_QUANTITIES)},
+                "intervals": self.intervals,
+                "level": self.level,
+                "calibrated": self.calibrated,
+                "flops": self.flops,
+                "inference_tokens": self.inference_tokens,
+                "warnings": [notice.to_dict() for notice in self.warnings],
+            }
+        )
 
 
 def _item(value: Any, k: int) -> float:

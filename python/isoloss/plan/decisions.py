@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from isoloss.engine.problem import F64
 from isoloss.errors import OptionError
+from isoloss.plain import plain_dict
 from isoloss.plan.allocation import allocate
 from isoloss.units import format_number, format_si, parse_number
 
@@ -59,12 +60,14 @@ class Decisions:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         quantities = {name: column.tolist() for name, column in self.quantities.items()}
-        return {
-            "question": self.question,
-            "quantities": quantities,
-            "gap": self.gap.tolist(),
-            "share": self.share.tolist(),
-        }
+        return plain_dict(
+            {
+                "question": self.question,
+                "quantities": quantities,
+                "gap": self.gap.tolist(),
+                "share": self.share.tolist(),
+            }
+        )
 
 
 def _shown(name: str, value: float) -> str:

@@ -14,6 +14,7 @@ from isoloss import _core
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError, did_you_mean
 from isoloss.inner import ground
+from isoloss.plain import plain_dict
 from isoloss.runs.reading import Runs
 from isoloss.runs.table import add_columns, as_numbers, open_table
 from isoloss.units import complete_compute, format_number, parse_number
@@ -78,16 +79,14 @@ class Band:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-
-        def plain(value: Any) -> Any:
-            return value.tolist() if isinstance(value, np.ndarray) else value
-
         names = ("level", "draws", "kind", "interval", "calibrated")
-        return {
-            **{name: plain(getattr(self, name)) for name in ("estimate", "low", "high")},
-            **{name: getattr(self, name) for name in names},
-            "decades": {name: plain(values) for name, values in self.decades.items()},
-        }
+        return plain_dict(
+            {
+                **{name: getattr(self, name) for name in ("estimate", "low", "high")},
+                **{name: getattr(self, name) for name in names},
+                "decades": self.decades,
+            }
+        )
 
 
 def describe_decades(far: Mapping[str, float]) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError
+from isoloss.plain import plain_dict
 from isoloss.units import format_number, format_si, real_numbers
 
 if TYPE_CHECKING:
@@ -73,15 +74,13 @@ class Regret:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-
-        def plain(value: Any) -> Any:
-            return value.tolist() if isinstance(value, np.ndarray) else value
-
-        return {
-            **{name: plain(getattr(self, name)) for name in ("N", "D", "C", "loss", "penalty", "worth")},
-            "intervals": {name: [plain(low), plain(high)] for name, (low, high) in self.intervals.items()},
-            "level": self.level,
-        }
+        return plain_dict(
+            {
+                **{name: getattr(self, name) for name in ("N", "D", "C", "loss", "penalty", "worth")},
+                "intervals": self.intervals,
+                "level": self.level,
+            }
+        )
 
 
 def regret(plan: Allocation, N: ArrayLike | str, level: float | None) -> Regret:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isoloss.errors import OptionError
+from isoloss.plain import plain_dict
 
 __all__ = ["Coverage", "Row"]
 
@@ -107,22 +108,21 @@ class Coverage:
         """Plain data, ready for JSON."""
         names = ("level", "method", "by", "default", "studies", "draws", "failed")
 
-        def plain(values: Mapping[str, float]) -> dict[str, float | None]:
-            return {name: None if math.isnan(value) else value for name, value in values.items()}
-
-        return {
-            **{name: getattr(self, name) for name in names},
-            "truth": dict(self.truth),
-            "rows": [
-                {
-                    "interval": row.interval,
-                    "covered": plain(row.covered),
-                    "width": plain(row.width),
-                    "studies": row.studies,
-                }
-                for row in self.rows
-            ],
-        }
+        return plain_dict(
+            {
+                **{name: getattr(self, name) for name in names},
+                "truth": dict(self.truth),
+                "rows": [
+                    {
+                        "interval": row.interval,
+                        "covered": row.covered,
+                        "width": row.width,
+                        "studies": row.studies,
+                    }
+                    for row in self.rows
+                ],
+            }
+        )
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Coverage:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from isoloss.engine.problem import F64, Problem
 from isoloss.errors import Notice
+from isoloss.plain import plain_dict
 from isoloss.stats.inference import transform_slopes
 from isoloss.stats.profiles import Profile, profile
 from isoloss.units import format_number
@@ -136,14 +137,16 @@ class Identifiability:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         sloppy = self.sloppiness
-        return {
-            "condition": None if sloppy is None else sloppy.condition,
-            "direction": None if sloppy is None else dict(sloppy.direction),
-            "profiles": {name: made.to_dict() for name, made in self.profiles.items()},
-            "level": self.level,
-            "ridges": list(self.ridges),
-            "warnings": [notice.to_dict() for notice in self.warnings],
-        }
+        return plain_dict(
+            {
+                "condition": None if sloppy is None else sloppy.condition,
+                "direction": None if sloppy is None else dict(sloppy.direction),
+                "profiles": {name: made.to_dict() for name, made in self.profiles.items()},
+                "level": self.level,
+                "ridges": list(self.ridges),
+                "warnings": [notice.to_dict() for notice in self.warnings],
+            }
+        )
 
 
 def identify(fit: FitData, *, level: float, n_threads: int | None) -> Identifiability:

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 from isoloss.checks import level_between
 from isoloss.engine.problem import F64, Problem, Solved
 from isoloss.errors import LawError, OptionError
+from isoloss.plain import plain_dict
 from isoloss.starts import project
 from isoloss.stats.intervals import t_quantile
 from isoloss.units import format_number
@@ -127,19 +128,21 @@ class Profile:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-        return {
-            "name": self.name,
-            "estimate": self.estimate,
-            "values": self.values.tolist(),
-            "objective": self.objective.tolist(),
-            "params": self.params.tolist(),
-            "best": self.best,
-            "interval": None if self.interval is None else list(self.interval),
-            "reason": self.reason,
-            "level": self.level,
-            "support": list(self.support),
-            "ridge": self.ridge,
-        }
+        return plain_dict(
+            {
+                "name": self.name,
+                "estimate": self.estimate,
+                "values": self.values.tolist(),
+                "objective": self.objective.tolist(),
+                "params": self.params.tolist(),
+                "best": self.best,
+                "interval": None if self.interval is None else list(self.interval),
+                "reason": self.reason,
+                "level": self.level,
+                "support": list(self.support),
+                "ridge": self.ridge,
+            }
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the profile, its estimate and its interval.

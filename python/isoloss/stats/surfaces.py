@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from isoloss.checks import level_between
 from isoloss.engine.problem import F64, Solved
 from isoloss.errors import LawError, OptionError
+from isoloss.plain import plain_dict
 from isoloss.stats.profiles import best_of, likelihood_limit, profile, ratio_of, why_no_likelihood
 from isoloss.units import format_number
 
@@ -87,21 +88,19 @@ class Surface:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-
-        def plain(array: F64) -> Any:
-            return [plain(row) if row.ndim else (float(row) if np.isfinite(row) else None) for row in array]
-
-        return {
-            "names": list(self.names),
-            "estimate": list(self.estimate),
-            "values": [axis.tolist() for axis in self.values],
-            "objective": plain(self.objective),
-            "params": plain(self.params),
-            "inside": self.inside.tolist(),
-            "best": self.best,
-            "level": self.level,
-            "reason": self.reason,
-        }
+        return plain_dict(
+            {
+                "names": list(self.names),
+                "estimate": list(self.estimate),
+                "values": [axis.tolist() for axis in self.values],
+                "objective": self.objective,
+                "params": self.params,
+                "inside": self.inside.tolist(),
+                "best": self.best,
+                "level": self.level,
+                "reason": self.reason,
+            }
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw contours of the objective, the region and the estimate.
