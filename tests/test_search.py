@@ -533,6 +533,13 @@ def test_ranges_are_checked(ends):
 # Printing -------------------------------------------------------------------------------------------------------
 
 
+def test_results_turn_into_frames():
+    pytest.importorskip("polars")  # absent where a free-threaded Python runs this file
+    frame = iso.search(BOUND, AXES, by=["N"], within=0.001, top=2).to_frame("polars")
+    assert frame.columns[:2] == ["N", "best"]
+    assert len(frame) == 5
+
+
 def test_results_print_and_turn_into_plain_data():
     found = iso.search(BOUND, AXES, by=["N"], within=0.001, top=2)
     text = str(found)
@@ -541,9 +548,6 @@ def test_results_print_and_turn_into_plain_data():
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert plain["best"] == found.best.tolist()
     assert plain["plateau"]["count"] == found.count.tolist()
-    frame = found.to_frame("polars")
-    assert frame.columns[:2] == ["N", "best"]
-    assert len(frame) == 5
     single = iso.search(BOUND, AXES, within=0.001, top=2)
     assert "connected part" in str(single)
     assert "longest along" in str(single)
