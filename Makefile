@@ -163,7 +163,7 @@ coverage: setup ## Lines and branches of the Python package that its tests reach
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-coverage-rust: setup $(MEASURE)/.deps ## Lines, regions and branches of the core that its tests, then those of Python too, reach
+coverage-rust: rust-present $(DEPS) $(MEASURE)/.deps ## Lines, regions and branches of the core that its tests, then those of Python too, reach
 	@$(MEASURE)/bin/python scripts/coverage_rust.py $(BIN)/python
 
 SHARD ?= 0/60
