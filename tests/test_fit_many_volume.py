@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import isoloss as iso
+from isoloss.engine.basins import optima_by_row
 from isoloss.engine.status import Status
 from isoloss.errors import DataError, OptionError
-from isoloss.fit.many_table import optima_by_row
 
 LAW = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
 N = np.geomspace(1e7, 1e10, 12)
@@ -87,26 +87,44 @@ def test_a_panel_with_too_few_rows_is_a_status(starts):
     assert np.delete(table.value, empty) == pytest.approx(full.value, rel=1e-9)
 
 
+# Two valleys, near a = -1 and a = +1, of unequal depth.
+VALLEYS = iso.law("(a**2 - 1)**2 + 0.1 * a + 0 * x", vars=["x"])
+
+
 def test_the_census_of_starts_in_every_row():
-    # Two valleys, near a = -1 and a = +1, of unequal depth.
-    law = iso.law("(a**2 - 1)**2 + 0.1 * a + 0 * x", vars=["x"])
     x = np.zeros(4)
     starts = np.array([[[-1.2], [1.2], [1.1], [0.9]], [[-1.0], [-1.1], [-0.9], [-1.2]]])
-    table = iso.fit_many(law, {"x": x}, np.full(4, -1.0), starts=starts, objective="squared_raw")
+    table = iso.fit_many(VALLEYS, {"x": x}, np.full(4, -1.0), starts=starts, objective="squared_raw")
     assert table.optima.tolist() == [2, 1]
     assert table.share.tolist() == [0.25, 1.0]
     assert table["a"] == pytest.approx(-1.0124, abs=1e-3)
-    other = iso.fit_many(law, {"x": x}, np.full(4, -1.0), starts=[1.1], objective="squared_raw")
+    other = iso.fit_many(VALLEYS, {"x": x}, np.full(4, -1.0), starts=[1.1], objective="squared_raw")
     assert table.gap[0] == pytest.approx(other.value[0] / table.value[0] - 1.0)
     assert np.isnan(table.gap[1])
 
 
-def test_optima_are_counted_as_the_single_fit_counts_them():
-    table = iso.fit_many(LAW, FLAT, LOSSES, offsets=OFFSETS, starts=8)
-    for b, (x, y) in enumerate(CURVES):
-        basins = iso.fit(LAW, {"N": x, "D": x, "loss": y}, starts=8).basins
-        assert table.share[b] == pytest.approx(1.0 if basins.distinct == 1 else basins.share, abs=0.5)
-        assert table.optima[b] >= 1
+@pytest.mark.parametrize("delta", [None, 0.3, "auto"])
+@pytest.mark.parametrize("panel", [False, True])
+def test_optima_are_counted_as_the_single_fit_counts_them(panel, delta):
+    x = np.linspace(0.0, 1.0, 6)
+    targets = np.array([[-1.0, -1.1, -1.0, -0.9, -1.05, -1.0], [-0.9, -0.95, -1.2, -1.0, -1.0, -1.1]])
+    starts = [[-1.2], [1.2], [1.1], [0.9], [-0.8]]
+    options = {"objective": "squared_raw"} if delta is None else {"objective": "huber_raw", "delta": delta}
+    data = ({"x": np.tile(x, 2)}, targets.ravel()) if panel else ({"x": x}, targets)
+    offsets = [0, 6, 12] if panel else None
+    given = np.broadcast_to(starts, (2, 5, 1))
+    table = iso.fit_many(VALLEYS, *data, offsets=offsets, starts=given, **options)
+    for b, y in enumerate(targets):
+        fit = iso.fit(VALLEYS, {"x": x, "loss": y}, starts=starts, **options)
+        assert table.optima[b] == fit.basins.distinct == 2
+        assert table.share[b] == fit.basins.share == 0.4
+        assert table.gap[b] == fit.basins.gap
+        assert table["a"][b] == fit.params["a"]
+        if delta == "auto":
+            assert table.delta[b] == fit.objective.delta
+
+
+def test_rows_of_scores_are_sorted_into_optima():
     score = np.array([[1.0, 1.0 + 5e-7, np.inf, 3.0, 2.0, 1.0 + 2e-6], [np.inf] * 6])
     optima, share, gap = optima_by_row(score, np.zeros(2))
     assert optima.tolist() == [4, 0]

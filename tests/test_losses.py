@@ -8,7 +8,7 @@ import pytest
 from scipy import optimize, special
 
 import isoloss as iso
-from isoloss.engine.autodelta import robust_sigma, weighted_median
+from isoloss.engine.autodelta import robust_sigma
 from isoloss.errors import DataError, OptionError
 from isoloss.objective import (
     AsymmetricHuber,
@@ -310,15 +310,18 @@ def test_auto_delta_has_no_value_before_a_fit():
         iso.fit("E + A / N**alpha", {"N": [1.0, 2, 3, 4], "loss": [4.0, 3, 2, 1]}, objective="squared", delta="auto")
 
 
-def test_weighted_median_counts_repeats():
+def test_robust_sigma_is_the_scaled_mad_and_weights_count_repeats():
     rng = np.random.default_rng(0)
     for n in range(1, 30):
         values, counts = rng.integers(0, 9, n).astype(float), rng.integers(0, 4, n)
         counts[0] += 1
         repeated = np.repeat(values, counts)
-        present = counts > 0
-        assert weighted_median(values[present], counts[present].astype(float)) == np.median(repeated)
+        spread = np.median(np.abs(repeated - np.median(repeated)))
+        assert robust_sigma(repeated) == pytest.approx(
+            spread / 0.6744897501960817, rel=1e-14
+        )  # the normal 3/4 quantile
         assert robust_sigma(values, counts.astype(float)) == robust_sigma(repeated)
+    assert np.isnan(robust_sigma(np.array([1.0, np.inf, 2.0])))
 
 
 def test_losses_and_auto_delta_from_the_command_line(tmp_path, capsys):

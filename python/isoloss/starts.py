@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss.engine.boxes import Box, halton, sobol
+from isoloss.engine.panels import means
 from isoloss.engine.problem import F64, Parameters, Problem
 from isoloss.errors import LawError, OptionError
 from isoloss.objective import SquaredError
@@ -360,31 +361,17 @@ def _unit_terms(problem: Problem, points: F64, fill: NDArray[np.bool_], offsets:
             one = nothing.copy()
             one[:, j] = 1.0
             term = np.abs(problem.expression.evaluate(columns, np.ascontiguousarray(one[:, own.tied])) - base)
-            share = np.mean(term, axis=1) if offsets is None else _panel_means(term[0], offsets)
+            share = np.mean(term, axis=1) if offsets is None else means(term[0], offsets)
             usable = np.isfinite(share) & (share > _VANISHING)
             unit[:, j] = np.where(usable, 1.0 / np.where(usable, share, 1.0), 1.0)
     return unit
-
-
-def sums(values: F64, offsets: NDArray[np.int64]) -> F64:
-    """(B,) the sum of each panel's rows; zero where it has none."""
-    some = np.diff(offsets) > 0
-    total = np.zeros(len(some))
-    if some.any():  # an empty panel ends where the next begins, so leaving it out moves no edge
-        total[some] = np.add.reduceat(values, offsets[:-1][some])
-    return total
-
-
-def _panel_means(values: F64, offsets: NDArray[np.int64]) -> F64:
-    """(B,) the mean of each panel's rows."""
-    return np.asarray(sums(values, offsets) / np.maximum(np.diff(offsets), 1))
 
 
 def _typical(problem: Problem, target_index: NDArray[np.int64] | None, offsets: NDArray[np.int64] | None) -> F64:
     """(B, 1) or (1, 1) mean size of the target: each problem's own, so that its starts depend on no other."""
     size = np.abs(problem.target)
     if offsets is not None:
-        typical = _panel_means(size, offsets)
+        typical = means(size, offsets)
     else:
         typical = np.atleast_1d(size.mean(axis=-1))
         if target_index is not None:

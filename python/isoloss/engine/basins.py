@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from isoloss.engine.panels import means, sums
 from isoloss.engine.problem import F64, Problem, Solved
 from isoloss.engine.status import Status
 
-__all__ = ["Basins", "Optimum", "census", "noise", "winner"]
+__all__ = ["SAME", "Basins", "Optimum", "census", "optima_by_row", "rounding", "winner"]
 
 SAME = 1e-6  # relative difference of objective values below which two optima count as one
 _MOST_LISTED = 20
@@ -163,56 +165,118 @@ def winner(solved: Solved) -> int:
     return int(pool[np.argmin(score[pool])])
 
 
-def noise(problem: Problem) -> float:
-    """Differences of the objective below this are rounding, judged by the objective of a constant."""
-    weights = 1.0 if problem.weights is None else problem.weights
-    # Pass fractions may have the median 0 or 1, which no law can predict.
-    middle = np.mean(problem.target) if problem.objective.kind == "binomial" else np.median(problem.target)
-    losses = problem.objective.losses(middle, problem.target)
-    return 1e-14 * float(np.sum(np.where(np.isfinite(losses), weights * losses, 0.0)))
+def rounding(problem: Problem, offsets: NDArray[np.int64] | None = None, deltas: F64 | None = None) -> F64:
+    """Differences of the objective below this are rounding, judged by the objective of a constant.
+
+    Parameters
+    ----------
+    problem : Problem
+        With one row of targets and weights or several; or flat ones, with offsets.
+    offsets : (B + 1,) int64, optional
+        Which rows are whose.
+    deltas : (B,) float64, optional
+        A width for each problem, where the objective's own is one.
+
+    Returns
+    -------
+    (B,) float64
+        Or (1,), where all problems have the same targets, weights and width.
+    """
+    goal, target, weights = problem.objective, problem.target, problem.weights
+    if offsets is None:
+        middle = target.mean(axis=-1, keepdims=True)
+        each = None if deltas is None else deltas[:, None]
+    else:
+        sizes = np.diff(offsets)
+        middle = np.repeat(means(target, offsets), sizes)
+        each = None if deltas is None else np.repeat(deltas, sizes)
+    if each is None:
+        losses = goal.losses(middle, target)
+    else:  # a loss with a width is the width's square times one of the residual in widths
+        losses = each**2 * goal.rho(goal.residuals(middle, target) / each)
+    counted = np.where(np.isfinite(losses), losses if weights is None else weights * losses, 0.0)
+    return 1e-14 * np.atleast_1d(counted.sum(axis=-1) if offsets is None else sums(counted, offsets))
 
 
-def census(solved: Solved, names: tuple[str, ...], rounding: float, screened: int = 0) -> Basins:
+def census(solved: Solved, problem: Problem, screened: int = 0) -> Basins:
     """Sort the starts of one problem into optima.
 
     Parameters
     ----------
     solved : Solved
         A row for each start.
-    names : tuple of str
-        Parameters.
-    rounding : float
-        Objective values below this are rounding error, and all the same.
+    problem : Problem
+        With one target row.
     screened : int
         Points set aside before.
     """
     ok = np.flatnonzero(solved.ok)
     order = ok[np.argsort(solved.value[ok], kind="stable")]
     value = solved.value[order]
-    edges = _edges(value, rounding)
+    ends = _ends(value[None, :], rounding(problem))[0].tolist()
+    edges = [0, *ends]
     listed = [
         Optimum(
             value=float(value[first]),
             count=int(last - first),
-            params=dict(zip(names, solved.params[order[first]].tolist(), strict=True)),
+            params=dict(zip(problem.names, solved.params[order[first]].tolist(), strict=True)),
         )
         for first, last in zip(edges[:-1][:_MOST_LISTED], edges[1:][:_MOST_LISTED], strict=True)
     ]
     return Basins(
         starts=len(solved.value),
         optima=tuple(listed),
-        distinct=len(edges) - 1,
+        distinct=len(ends),
         failed=len(solved.value) - len(ok),
         hopeless=int(np.count_nonzero(solved.status == Status["NON_FINITE_START"])),
         screened=screened,
     )
 
 
-def _edges(value: F64, rounding: float) -> list[int]:
-    """Where each group of equal values begins in the sorted values, and the end."""
-    edges = [0]
-    while edges[-1] < len(value):
-        first = float(value[edges[-1]])
-        limit = first + max(SAME * abs(first), rounding)
-        edges.append(max(int(np.searchsorted(value, limit, side="right")), edges[-1] + 1))
-    return edges
+def optima_by_row(score: F64, rounding: F64) -> tuple[NDArray[np.uint32], F64, F64]:
+    """The census of many problems in numbers: optima, share of the starts at the best, and gap to the runner-up.
+
+    Parameters
+    ----------
+    score : (B, S) float64
+        Objective of each start; infinite where it did not converge.
+    rounding : (B,) float64
+        Differences below this are rounding error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isoloss.engine.basins import optima_by_row
+    >>> optima_by_row(np.array([[1.0, 2.0, 1.0, np.inf]]), np.zeros(1))
+    (array([2], dtype=uint32), array([0.5]), array([1.]))
+    """
+    ordered = np.sort(score, axis=1)
+    size, starts = ordered.shape
+    ends = _ends(ordered, rounding)
+    optima = np.count_nonzero(np.diff(ends, axis=1, prepend=0), axis=1)
+    at_best = ends[:, 0] if ends.shape[1] else np.zeros(size, dtype=np.intp)
+    best, second = ordered[:, 0], ordered[np.arange(size), np.minimum(at_best, starts - 1)]
+    with np.errstate(all="ignore"):  # a best of zero, or next to it; none at all
+        excess = np.where(best == 0.0, np.inf, (second - best) / np.abs(best))
+    return optima.astype(np.uint32), at_best / starts, np.where(optima > 1, excess, np.nan)
+
+
+def _ends(ordered: F64, rounding: F64) -> NDArray[np.intp]:
+    """(B, G) where each optimum's starts end in rows of sorted values (B, S), infinite where one did not converge.
+
+    A row with fewer optima than another repeats its last end.
+    """
+    finite = np.count_nonzero(np.isfinite(ordered), axis=1)
+    rows = np.arange(len(ordered))
+    end = np.zeros(len(ordered), dtype=np.intp)
+    ends: list[NDArray[np.intp]] = []
+    while (end < finite).any():
+        first = ordered[rows, np.minimum(end, ordered.shape[1] - 1)]
+        limit = first + np.maximum(SAME * np.abs(first), rounding)
+        if len(ordered) == 1:  # of one problem there may be very many starts
+            alike = np.searchsorted(ordered[0], limit, side="right")
+        else:
+            alike = np.count_nonzero(ordered <= limit[:, None], axis=1)
+        end = np.where(end < finite, np.clip(alike, end + 1, finite), end)
+        ends.append(end)
+    return np.stack(ends, axis=1) if ends else np.zeros((len(ordered), 0), dtype=np.intp)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isoloss.engine.basins import SAME, noise
+from isoloss.engine.basins import SAME, rounding
 from isoloss.engine.problem import F64, Problem, Solved
 from isoloss.engine.watch import Watch
 from isoloss.starts import default_count, project, spread_parameters, start_points, thinned
@@ -114,13 +114,13 @@ def _lowest(problem: Problem, small: Problem, best: Solved, points: F64, watch: 
     first = next(iter(_ranked(solved)), None)
     if first is None or watch.stopped:
         return None
-    row = solved.row(first)
-    return row if _below(row.score()[0], best.score()[0], noise(problem)) else None
+    row = solved.take([first])
+    return row if _below(row.score()[0], best.score()[0], float(rounding(problem)[0])) else None
 
 
 def _solve(problem: Problem, points: F64, watch: Watch) -> Solved:
     # The progress of the starts is what the caller sees; that of the challengers would run past its end.
-    quiet = Watch(None, "partial" if watch.partial else "raise", _threads(watch))
+    quiet = watch.silent()
     solved = problem.solve(points, watch=quiet)
     watch.stopped |= quiet.stopped
     return solved

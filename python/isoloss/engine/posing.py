@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from isoloss import laws
 from isoloss.engine.problem import F64, Problem, arrange, check_target
 from isoloss.errors import DataError, OptionError
-from isoloss.inner import check_columns
+from isoloss.inner import Table, check_columns
 from isoloss.law.object import Law
 from isoloss.law.object import law as make_law
 from isoloss.objective import Objective
@@ -20,7 +20,7 @@ from isoloss.runs.reading import Runs
 from isoloss.starts import AnyStarts, Box
 from isoloss.units import real_numbers
 
-__all__ = ["Bounds", "Settings", "as_law", "frozen_starts", "given_weights", "pose"]
+__all__ = ["Bounds", "Settings", "as_law", "frozen_starts", "given_weights", "pose", "problem_of"]
 
 Bounds = Mapping[str, tuple[float | str | None, float | str | None]]
 
@@ -84,33 +84,65 @@ def pose(law: Law, runs: Runs, settings: Settings) -> Problem:
             )
             raise DataError(message, code="data-inner", table=name)
         check_columns(law, name, runs.inner[name])
-    expression = law.core(law.resolve_constants(runs.columns), {name: runs.inner[name] for name in law.inner})
-    loss = np.ascontiguousarray(runs.columns["loss"], dtype=np.float64)
-    check_target(loss, settings.objective, runs.column_of.get("loss", "loss"))
-    lower, upper = law.resolve_bounds(loss, settings.bounds)
-    parameters = arrange(
-        expression.parameters,
-        [law.parameters[name].positive for name in expression.parameters],
-        lower,
-        upper,
-        fix=settings.fix,
-        tie=settings.tie,
-    )
     weights = settings.weights
     if "weight" in runs.columns:
         weights = runs.columns["weight"] * (1.0 if weights is None else weights)
     if settings.objective.kind == "binomial" and "trials" in runs.columns:
         weights = given_weights(runs, "trials") * (1.0 if weights is None else weights)
-    problem = Problem(
-        expression=expression,
-        columns=tuple(np.ascontiguousarray(runs.columns[name], dtype=np.float64) for name in expression.variables),
-        target=loss,
-        weights=None if weights is None else np.ascontiguousarray(weights, dtype=np.float64),
-        objective=settings.objective,
-        parameters=parameters,
+    problem = problem_of(
+        law,
+        runs.columns,
+        np.ascontiguousarray(runs.columns["loss"], dtype=np.float64),
+        None if weights is None else np.ascontiguousarray(weights, dtype=np.float64),
+        {name: runs.inner[name] for name in law.inner},
+        settings,
+        target_name=runs.column_of.get("loss", "loss"),
     )
     _enough_points(problem, law)
     return problem
+
+
+def problem_of(
+    law: Law,
+    columns: Mapping[str, F64],
+    target: F64,
+    weights: F64 | None,
+    tables: Mapping[str, Table],
+    settings: Settings,
+    *,
+    target_name: str,
+) -> Problem:
+    """The problem, or the batch of them, that a law and aligned data make.
+
+    Parameters
+    ----------
+    columns : mapping of str to (n,) float64
+        What the law reads; flat, where problems own their rows.
+    target, weights : (n,) or (B, n) float64
+        The weights may be None; they are these, not those of the settings.
+    tables : mapping of str to Table
+        Inner tables that the law sums over.
+    settings : Settings
+    target_name : str
+        What a user calls the target.
+
+    Raises
+    ------
+    DataError, LawError
+        As `fit`.
+    """
+    expression = law.core(law.resolve_constants(columns), tables)
+    check_target(target, settings.objective, target_name)
+    lower, upper = law.resolve_bounds(target.reshape(-1), settings.bounds)
+    positive = [law.parameters[name].positive for name in expression.parameters]
+    return Problem(
+        expression=expression,
+        columns=tuple(np.ascontiguousarray(columns[name], dtype=np.float64) for name in expression.variables),
+        target=target,
+        weights=weights,
+        objective=settings.objective,
+        parameters=arrange(expression.parameters, positive, lower, upper, fix=settings.fix, tie=settings.tie),
+    )
 
 
 def _enough_points(problem: Problem, law: Law) -> None:

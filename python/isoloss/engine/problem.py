@@ -227,16 +227,24 @@ class Solved:
         """(B,) the objective for choosing a winner: infinite where it is not a number."""
         return np.where(np.isfinite(self.value), self.value, np.inf)
 
-    def row(self, row: int) -> Solved:
-        """One row, as a result of its own."""
-        return Solved(**{name: getattr(self, name)[row : row + 1].copy() for name in self.__dataclass_fields__})
+    def take(self, rows: NDArray[np.intp] | list[int]) -> Solved:
+        """Some rows, as a result of their own."""
+        return Solved(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
 
-    def with_row(self, row: int, other: Solved) -> Solved:
-        """A copy in which one row comes from the first of another result."""
+    def put(self, rows: NDArray[np.intp] | list[int], other: Solved) -> Solved:
+        """A copy in which some rows are those of another result."""
         copies = {name: getattr(self, name).copy() for name in self.__dataclass_fields__}
         for name, array in copies.items():
-            array[row] = getattr(other, name)[0]
+            array[rows] = getattr(other, name)
         return Solved(**copies)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Solved]) -> Solved:
+        """The rows of several results, one after another."""
+        if len(parts) == 1:
+            return parts[0]
+        fields = cls.__dataclass_fields__
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

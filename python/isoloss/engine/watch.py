@@ -88,3 +88,7 @@ class Watch:
         """What the engine calls with the progress of one call; None where nobody asked."""
         progress = self.progress
         return None if progress is None else lambda done, total: progress(self.before + done, self.total or total)
+
+    def silent(self) -> Watch:
+        """The same threads and the same answer to an interrupt, without progress: for calls that nobody counts."""
+        return Watch(None, "partial" if self.partial else "raise", self.threads or None)

@@ -12,21 +12,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from isoloss.checks import whole
-from isoloss.engine.autodelta import without_scale
-from isoloss.engine.posing import Bounds, as_law
-from isoloss.engine.problem import F64, Solved, seed_number
+from isoloss.engine.autodelta import of_width, settle
+from isoloss.engine.basins import rounding
+from isoloss.engine.batch import Batch
+from isoloss.engine.posing import Bounds, Settings, as_law
+from isoloss.engine.problem import F64, seed_number
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import DataError, OptionError, did_you_mean, out_of_memory
-from isoloss.fit.many_delta import Rows, Solve, settle
-from isoloss.fit.many_input import Batch, Many, align, given_starts
-from isoloss.fit.many_table import CANCELLED, Columns, FitTable
+from isoloss.fit.many_input import Many, align, batch_starts
+from isoloss.fit.many_table import Columns, FitTable
 from isoloss.law.object import Law
 from isoloss.objective import Objective, resolve
 from isoloss.objective.base import AUTO, Delta
-from isoloss.starts import Starts, candidates, project, sums
+from isoloss.starts import Starts
 
 __all__ = ["FitTable", "fit_many", "fit_many_chunks"]
 
@@ -39,13 +40,11 @@ Chunk = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """What is asked of every problem."""
+    """What is asked of every problem of a call, or of a stream."""
 
-    objective: Objective
-    fix: Mapping[str, float] | None
-    tie: Mapping[str, str] | None
-    bounds: Bounds | None
-    seed: int
+    law: Law
+    settings: Settings
+    watch: Watch
 
 
 @out_of_memory("fit_many")
@@ -133,9 +132,9 @@ def fit_many(
     (['large', 'small'], [1.98, 1.8])
     """
     watch = Watch(progress, on_interrupt, n_threads)
-    chosen, question = _asked(law, objective, delta, fix, tie, bounds, seed)
-    rule = chosen.starts if starts is None else starts
-    return _run(chosen, variables, targets, weights, rule, offsets, groups, question, watch, None)
+    question = _asked(law, starts, objective, delta, fix, tie, bounds, seed, watch)
+    chunk = {"variables": variables, "targets": targets, "weights": weights, "offsets": offsets, "groups": groups}
+    return _run(question, chunk, None)
 
 
 def fit_many_chunks(
@@ -209,7 +208,7 @@ def fit_many_chunks(
     if size is not None:
         whole("size", size, 1)
     watch = Watch(progress, on_interrupt, n_threads)
-    chosen, question = _asked(law, objective, delta, fix, tie, bounds, seed)
+    question = _asked(law, starts, objective, delta, fix, tie, bounds, seed, watch)
     if callable(chunks):
         if size is None:
             raise OptionError("chunks is a function: size says how many problems there are in all", argument="size")
@@ -220,44 +219,41 @@ def fit_many_chunks(
         raise OptionError(message, argument="chunks")
     else:
         source = chunks
-    return _stream(chosen, source, chosen.starts if starts is None else starts, question, watch, size or 0)
+    return _stream(question, source, size or 0)
 
 
 def _asked(
     law: Law | str,
+    starts: Starts,
     objective: Objective | str | None,
     delta: Delta | None,
     fix: Mapping[str, float] | None,
     tie: Mapping[str, str] | None,
     bounds: Bounds | None,
     seed: int | np.random.Generator,
-) -> tuple[Law, _Question]:
+    watch: Watch,
+) -> _Question:
+    """The arguments that `fit_many` and `fit_many_chunks` share, understood."""
     chosen = as_law(law)
-    goal = resolve(chosen.recipe.objective if objective is None else objective, delta)
-    return chosen, _Question(objective=goal, fix=fix, tie=tie, bounds=bounds, seed=seed_number(seed))
+    settings = Settings(
+        objective=resolve(chosen.recipe.objective if objective is None else objective, delta),
+        starts=chosen.starts if starts is None else starts,
+        fix=fix or {},
+        tie=tie or {},
+        bounds=bounds or {},
+        seed=seed_number(seed),
+    )
+    return _Question(law=chosen, settings=settings, watch=watch)
 
 
-def _stream(
-    law: Law, chunks: Iterable[Chunk], starts: Starts, question: _Question, watch: Watch, size: int
-) -> Iterator[FitTable]:
+def _stream(question: _Question, chunks: Iterable[Chunk], size: int) -> Iterator[FitTable]:
     done = 0
     for number, chunk in enumerate(chunks):
         _check_chunk(number, chunk)
-        table = _run(
-            law,
-            chunk["variables"],
-            chunk["targets"],
-            chunk.get("weights"),
-            chunk.get("starts", starts),
-            chunk.get("offsets"),
-            chunk.get("groups"),
-            question,
-            watch,
-            (done, size),
-        )
+        table = _run(question, chunk, (done, size))
         done += len(table)
         yield table
-        if watch.stopped:
+        if question.watch.stopped:
             return
         del table, chunk  # not held while the next chunk is made
 
@@ -277,56 +273,41 @@ def _check_chunk(number: int, chunk: Any) -> None:
             raise DataError(f"chunk {number} has no {name}", code="data-source", chunk=number)
 
 
-def _run(
-    law: Law,
-    variables: Mapping[str, Many],
-    targets: Many,
-    weights: Many | None,
-    starts: Starts,
-    offsets: ArrayLike | None,
-    groups: ArrayLike | str | None,
-    question: _Question,
-    watch: Watch,
-    stretch: tuple[int, int] | None,
-) -> FitTable:
+def _run(question: _Question, chunk: Chunk, stretch: tuple[int, int] | None) -> FitTable:
     """One table; progress counts starts, or with a stretch (first problem, all problems) problems of a stream."""
+    watch, settings = question.watch, question.settings
+    if "starts" in chunk:
+        settings = replace(settings, starts=chunk["starts"])
     batch = align(
-        law,
-        variables,
-        targets,
-        weights,
-        offsets=offsets,
-        groups=groups,
-        objective=question.objective,
-        fix=question.fix,
-        tie=question.tie,
-        bounds=question.bounds,
-        starts=starts,
+        question.law,
+        chunk["variables"],
+        chunk["targets"],
+        chunk.get("weights"),
+        offsets=chunk.get("offsets"),
+        groups=chunk.get("groups"),
+        settings=settings,
     )
-    given = given_starts(batch, starts)
-    points = candidates(without_scale(batch.problem), starts, seed=question.seed) if given is None else None
+    starts = batch_starts(batch, settings.starts, settings.seed)
     auto = batch.problem.objective.delta == AUTO
-    count = len(points) if points is not None else _shape(given)[1]
+    count = starts.count
     columns = Columns.unfinished(batch.size, len(batch.problem.names))
     step = max(1, _AT_ONCE // count)
-    inner = Watch(n_threads=watch.threads or None, on_interrupt="partial" if watch.partial else "raise")
+    inner = watch.silent()
     inner.total = batch.size * count
     inner.progress = watch.progress if stretch is None else _by_problem(watch.progress, count, *stretch, batch.size)
     try:
         for first in range(0, batch.size, step):
             last = min(first + step, batch.size)
             inner.before = first * count
-            part = batch.part(first, last)
-            here = None if given is None else given[first:last]
+            part, here = batch.part(first, last), starts.pick(slice(first, last))
+            deltas = None
             if auto:
-                found = settle(part, _solver(points, here), inner)
-                tries, delta = found.tries, found.delta
-                columns.delta[first:last], columns.delta_settled[first:last] = delta, found.settled
-                # What absolute errors are worth beyond delta.
-                rounding = _rounding(replace(part, problem=without_scale(part.problem)), count) * delta
+                found = settle(part, here, inner)
+                tries, deltas = found.tries, found.delta
+                columns.delta[first:last], columns.delta_settled[first:last] = deltas, found.settled
             else:
-                tries, rounding = _tries(part, points, here, inner), _rounding(part, count)
-            columns.put(first, tries, rounding)
+                tries = part.solve(here, inner)
+            columns.put(first, tries, _rounding(part, deltas, count))
             if inner.stopped:
                 break
     except KeyboardInterrupt:
@@ -348,27 +329,11 @@ def _run(
         share=columns.share,
         gap=columns.gap,
         starts=count,
-        law=law,
+        law=question.law,
         labels=batch.labels,
         delta=columns.delta if auto else None,
         delta_settled=columns.delta_settled if auto else None,
     )
-
-
-def _solver(points: F64 | None, given: F64 | None) -> Solve:
-    """How some problems are solved for their widths."""
-
-    def solve(batch: Batch, rows: Rows, deltas: F64 | None, starts: F64 | None, watch: Watch) -> Solved:
-        part = batch.pick(rows)
-        if starts is not None:
-            return _tries(part, None, starts, watch, deltas)
-        return _tries(part, points, None if given is None else given[rows], watch, deltas)
-
-    return solve
-
-
-def _shape(points: F64 | None) -> tuple[int, ...]:
-    return (0, 0, 0) if points is None else points.shape
 
 
 def _by_problem(progress: Progress | None, count: int, first: int, total: int, size: int) -> Progress | None:
@@ -378,73 +343,9 @@ def _by_problem(progress: Progress | None, count: int, first: int, total: int, s
     return lambda done, _: progress(first + done // count, max(total, first + size))
 
 
-def _tries(batch: Batch, points: F64 | None, given: F64 | None, watch: Watch, deltas: F64 | None = None) -> Solved:
-    """All starts of each problem, problem-major; points are (S, p) to project, given ones (B, S, p); deltas (B,)."""
-    problem, size, offsets = batch.problem, batch.size, batch.offsets
-    count = len(points) if points is not None else _shape(given)[1]
-    if offsets is not None:
-        # Every problem owns its rows, so each start is a batch of its own.
-        tries = []
-        before = watch.before
-        for s in range(count):
-            watch.before = before + s * size
-            if points is not None:
-                row = points[s : s + 1]
-                here = project(problem, row, offsets=offsets, repeats=size, threads=watch.threads or None)
-            else:
-                here = _rows_of(given)[:, s, :]
-            tries.append(problem.solve(here, offsets=offsets, deltas=deltas, watch=watch))
-            if watch.stopped:
-                break
-        while len(tries) < count:
-            last = tries[-1]
-            tries.append(replace(last, status=np.full(size, CANCELLED, dtype=np.uint8)))
-        # Start-major to problem-major: row s * B + b becomes b * S + s.
-        return _joined(tries) if count == 1 else _rows(_joined(tries), np.arange(count * size).reshape(count, size).T)
-    index = np.repeat(np.arange(size, dtype=np.int64), count)
-    target_index = index if problem.target.ndim == 2 else None
-    weight_index = index if problem.weights is not None and problem.weights.ndim == 2 else None
-    if points is not None:
-        flat = project(
-            problem,
-            points,
-            target_index=target_index,
-            weight_index=weight_index,
-            repeats=size,
-            threads=watch.threads or None,
-        )
-    else:
-        flat = _rows_of(given).reshape(size * count, -1)
-    each = None if deltas is None else np.repeat(deltas, count)
-    return problem.solve(flat, target_index=target_index, weight_index=weight_index, deltas=each, watch=watch)
-
-
-def _rows_of(given: F64 | None) -> F64:
-    return np.empty((0, 0, 0)) if given is None else given
-
-
-def _rounding(batch: Batch, count: int) -> F64:
-    """(B,) differences of the objective that are rounding, judged by that of a constant; zeros for a single start."""
+def _rounding(batch: Batch, deltas: F64 | None, count: int) -> F64:
+    """(B,) differences of the objective that are rounding; zeros for a single start, which differs from none."""
     if count == 1:
         return np.zeros(batch.size)
-    problem, offsets = batch.problem, batch.offsets
-    target, weights = problem.target, problem.weights
-    if offsets is not None:
-        sizes = np.diff(offsets)
-        middle = np.repeat(sums(target, offsets) / np.maximum(sizes, 1), sizes)
-        losses = problem.objective.losses(middle, target)
-        return 1e-14 * sums(losses if weights is None else losses * weights, offsets)
-    losses = problem.objective.losses(target.mean(axis=-1, keepdims=True), target)
-    total = losses.sum(axis=-1) if weights is None else np.einsum("...n,...n->...", losses, weights)
-    return 1e-14 * np.broadcast_to(total, batch.size)
-
-
-def _joined(parts: list[Solved]) -> Solved:
-    if len(parts) == 1:
-        return parts[0]
-    fields = Solved.__dataclass_fields__
-    return Solved(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
-
-
-def _rows(solved: Solved, at: NDArray[np.intp]) -> Solved:
-    return Solved(**{name: getattr(solved, name)[at.ravel()] for name in Solved.__dataclass_fields__})
+    problem = batch.problem if deltas is None else of_width(batch.problem, 1.0)
+    return np.broadcast_to(rounding(problem, batch.offsets, deltas), batch.size)

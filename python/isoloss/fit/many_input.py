@@ -7,93 +7,26 @@ lists. Matrices of variables, lists of arrays and a column of groups all become 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from isoloss.engine.autodelta import without_scale
+from isoloss.engine.batch import Batch, BatchStarts, Given, Projected
 from isoloss.engine.boxes import Box
-from isoloss.engine.posing import Bounds
-from isoloss.engine.problem import F64, Problem, arrange, check_target
+from isoloss.engine.posing import Settings, problem_of
+from isoloss.engine.problem import F64
 from isoloss.errors import DataError, LawError, OptionError, did_you_mean
 from isoloss.inner import needs
 from isoloss.law.object import Law
-from isoloss.objective import Objective
-from isoloss.starts import Starts, candidates
+from isoloss.starts import AnyStarts, candidates
 from isoloss.units import real_numbers
 
-__all__ = ["Batch", "Many", "align", "given_starts"]
+__all__ = ["Many", "align", "batch_starts"]
 
 Many = ArrayLike | Sequence[ArrayLike]
 """An array, or an array for each problem."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """Aligned inputs of B problems.
-
-    Attributes
-    ----------
-    problem : Problem
-        Shared columns; or, with offsets, flat ones of which each problem owns a stretch.
-    size : int
-        B.
-    offsets : (B + 1,) int64 or None
-    labels : (B,) array or None
-        What the user calls the problems.
-    """
-
-    problem: Problem
-    size: int
-    offsets: NDArray[np.int64] | None = None
-    labels: NDArray[Any] | None = None
-
-    def part(self, first: int, last: int) -> Batch:
-        """Some of the problems."""
-        whole = self.problem
-        if first == 0 and last == self.size:
-            return self
-        if self.offsets is None:
-
-            def rows(array: F64) -> F64:
-                return array[first:last] if array.ndim == 2 else array
-
-            offsets, columns = None, whole.columns
-        else:
-            begin, end = (int(self.offsets[at]) for at in (first, last))
-
-            def rows(array: F64) -> F64:
-                return array[begin:end]
-
-            offsets = self.offsets[first : last + 1] - begin
-            columns = tuple(rows(column) for column in whole.columns)
-        weights = None if whole.weights is None else rows(whole.weights)
-        problem = replace(whole, columns=columns, target=rows(whole.target), weights=weights)
-        return Batch(problem=problem, size=last - first, offsets=offsets)
-
-    def pick(self, rows: NDArray[np.intp]) -> Batch:
-        """Some of the problems, by their places."""
-        whole = self.problem
-        if len(rows) == self.size:
-            return self
-        if self.offsets is None:
-            offsets, columns = None, whole.columns
-
-            def taken(array: F64) -> F64:
-                return np.asarray(array[rows]) if array.ndim == 2 else array
-        else:
-            sizes = np.diff(self.offsets)[rows]
-            offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-            at = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], sizes)
-            columns = tuple(column[at] for column in whole.columns)
-
-            def taken(array: F64) -> F64:
-                return np.asarray(array[at])
-
-        weights = None if whole.weights is None else taken(whole.weights)
-        problem = replace(whole, columns=columns, target=taken(whole.target), weights=weights)
-        return Batch(problem=problem, size=len(rows), offsets=offsets)
 
 
 def align(
@@ -104,11 +37,7 @@ def align(
     *,
     offsets: ArrayLike | None,
     groups: ArrayLike | str | None,
-    objective: Objective,
-    fix: Mapping[str, float] | None,
-    tie: Mapping[str, str] | None,
-    bounds: Bounds | None,
-    starts: Starts,
+    settings: Settings,
 ) -> Batch:
     """The batch that a user's arrays make; see `isoloss.fit_many` for the shapes and errors."""
     if not isinstance(variables, Mapping):
@@ -136,7 +65,9 @@ def align(
     columns = {name: arrays[f"variables[{name!r}]"] for name in wanted}
     if places is None:
         _agree(arrays, axis=-1, what="points")
-        size = _agree({k: v for k, v in arrays.items() if v.ndim == 2}, axis=0, what="problems") or _stated(starts)
+        size = _agree({k: v for k, v in arrays.items() if v.ndim == 2}, axis=0, what="problems") or _stated(
+            settings.starts
+        )
         if any(column.ndim == 2 for column in columns.values()):
             n = target.shape[-1]
             places = np.arange(size + 1, dtype=np.int64) * n
@@ -145,26 +76,21 @@ def align(
             weight = None if weight is None else _flat(weight, (size, n))
     else:
         size = len(places) - 1
-    check_target(target, objective, "targets")
-    constants = law.resolve_constants({name: column.reshape(-1) for name, column in columns.items()})
-    expression = law.core(constants, {name: inner.table for name, inner in tables.items()})
-    lower, upper = law.resolve_bounds(target.reshape(-1), bounds or {})
-    positive = [law.parameters[name].positive for name in expression.parameters]
-    problem = Problem(
-        expression=expression,
-        columns=tuple(columns[name] for name in expression.variables),
-        target=target,
-        weights=weight,
-        objective=objective,
-        parameters=arrange(expression.parameters, positive, lower, upper, fix=fix, tie=tie),
-    )
+    inner_tables = {name: inner.table for name, inner in tables.items()}
+    problem = problem_of(law, columns, target, weight, inner_tables, settings, target_name="targets")
     return Batch(problem=problem, size=size, offsets=places, labels=labels)
 
 
-def given_starts(batch: Batch, starts: Starts) -> F64 | None:
-    """(B, S, p) explicit starts, or None where they are found from the law."""
-    if starts is None or isinstance(starts, (int, np.integer, Mapping, Box)):
-        return None
+def batch_starts(batch: Batch, starts: AnyStarts, seed: int) -> BatchStarts:
+    """The starts of every problem: explicit ones, or points whose linear parameters are found from the law.
+
+    Raises
+    ------
+    LawError
+        Code ``law-starts``: an array does not fit the batch, or holds what cannot be started from.
+    """
+    if _by_rule(starts):
+        return Projected(candidates(without_scale(batch.problem), starts, seed=seed))
     p = len(batch.problem.names)
     points = real_numbers("starts", starts)
     if points.ndim == 1:
@@ -172,13 +98,19 @@ def given_starts(batch: Batch, starts: Starts) -> F64 | None:
     elif points.ndim == 2:
         points = points[:, None, :]
     if points.ndim != 3 or points.shape[2] != p or points.shape[0] not in (1, batch.size) or points.shape[1] == 0:
+        shape = np.shape(cast(ArrayLike, starts))
         message = (
-            f"starts has shape {np.shape(starts)}; it needs ({p},), ({batch.size}, {p}) or ({batch.size}, S, {p}) for "
+            f"starts has shape {shape}; it needs ({p},), ({batch.size}, {p}) or ({batch.size}, S, {p}) for "
             f"{batch.size} problems and the parameters {', '.join(batch.problem.names)}"
         )
         raise LawError(message, code="law-starts")
     candidates(batch.problem, points.reshape(-1, p))  # refuses values that cannot be started from
-    return np.broadcast_to(points, (batch.size, *points.shape[1:]))
+    return Given(np.broadcast_to(points, (batch.size, *points.shape[1:])))
+
+
+def _by_rule(starts: AnyStarts) -> bool:
+    """Whether starts are anything but explicit points."""
+    return starts is None or isinstance(starts, (int, np.integer, Mapping, Box))
 
 
 # Panels -------------------------------------------------------------------------------------------------------
@@ -315,9 +247,7 @@ def _agree(arrays: Mapping[str, F64], axis: int, what: str) -> int:
     return next((array.shape[axis] for array in arrays.values()), 0)
 
 
-def _stated(starts: Starts) -> int:
+def _stated(starts: AnyStarts) -> int:
     """How many problems the starts speak of, where no other array says it."""
-    if starts is None or isinstance(starts, (int, np.integer, Mapping, Box)):
-        return 1
-    shape = np.shape(starts)
+    shape: tuple[int, ...] = () if _by_rule(starts) else np.shape(cast(ArrayLike, starts))
     return shape[0] if len(shape) in (2, 3) else 1

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isoloss.engine.basins import SAME
+from isoloss.engine.basins import optima_by_row
+from isoloss.engine.batch import CANCELLED
 from isoloss.engine.problem import F64, Solved
 from isoloss.engine.status import Status, succeeded
 from isoloss.errors import LawError, did_you_mean
 from isoloss.law.object import Law
 from isoloss.runs.table import make_frame
 
-__all__ = ["CANCELLED", "Columns", "FitTable", "optima_by_row"]
-
-CANCELLED = int(Status["CANCELLED"])
+__all__ = ["Columns", "FitTable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -204,37 +203,3 @@ class Columns:
         self.params[rows] = self.value[rows] = self.gap[rows] = self.delta[rows] = np.nan
         self.delta_settled[rows] = False
         self.iterations[rows] = self.at_bound[rows] = self.optima[rows] = self.share[rows] = 0
-
-
-def optima_by_row(score: F64, rounding: F64) -> tuple[NDArray[np.uint32], F64, F64]:
-    """Distinct optima, share of the starts at the best, and gap to the runner-up, for each row of a matrix.
-
-    Parameters
-    ----------
-    score : (B, S) float64
-        Objective of each start; infinite where it did not converge.
-    rounding : (B,) float64
-        Differences below this are rounding error.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from isoloss.fit.many_table import optima_by_row
-    >>> optima_by_row(np.array([[1.0, 2.0, 1.0, np.inf]]), np.zeros(1))
-    (array([2], dtype=uint32), array([0.5]), array([1.]))
-    """
-    ordered = np.sort(score, axis=1)
-    best = ordered[:, 0].copy()
-    first, second = best.copy(), np.full(len(best), np.nan)
-    optima = np.isfinite(best).astype(np.uint32)
-    at_best = np.isfinite(best).astype(np.float64)
-    with np.errstate(all="ignore"):  # a best of zero, or next to it
-        for value in ordered.T[1:]:
-            there = np.isfinite(value)
-            opens = there & (value > first + np.maximum(SAME * np.abs(first), rounding))
-            second = np.where(opens & (optima == 1), value, second)
-            at_best += there & ~opens & (optima == 1)
-            first = np.where(opens, value, first)
-            optima += opens
-        gap = np.where(best == 0.0, np.where(np.isnan(second), np.nan, np.inf), (second - best) / np.abs(best))
-    return optima, at_best / score.shape[1], gap

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.engine.autodelta import settle, without_scale
-from isoloss.engine.basins import Basins, Optimum, census, noise, winner
+from isoloss.engine.autodelta import of_width, settle, without_scale
+from isoloss.engine.basins import Basins, Optimum, census, winner
+from isoloss.engine.batch import Batch, Given
 from isoloss.engine.challenge import challenge
 from isoloss.engine.posing import Settings, pose
 from isoloss.engine.problem import F64, Parameters, Problem, Solved
@@ -42,7 +43,9 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
     points, screened = start_points(without_scale(problem), wanted, seed=settings.seed, threads=watch.threads or None)
     extra: list[Notice] = []
     if problem.objective.delta == AUTO:
-        problem, solved, extra = settle(problem, points, watch=watch)
+        found = settle(Batch(problem=problem, size=1), Given(points[None]), watch)
+        problem, solved = of_width(problem, float(found.delta[0])), found.tries
+        extra = [] if watch.stopped else found.notices(0)
     else:
         solved = problem.solve(points, watch=watch)
     best = winner(solved)
@@ -50,13 +53,13 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
         # The lowest start stopped early: give it once more the whole number of iterations.
         again = problem.solve(solved.params[best : best + 1], threads=watch.threads or None)
         if again.score()[0] <= solved.value[best]:
-            solved = solved.with_row(best, again)
-    basins = census(solved, problem.names, noise(problem), screened)
+            solved = solved.put([best], again)
+    basins = census(solved, problem, screened)
     if not watch.stopped and np.isfinite(solved.value[best]):
-        trial = challenge(problem, solved.row(best), given=wanted is not None, seed=settings.seed, watch=watch)
+        trial = challenge(problem, solved.take([best]), given=wanted is not None, seed=settings.seed, watch=watch)
         basins = basins.challenged(trial.tried, None if trial.better is None else _optimum(problem, trial.better))
         if trial.better is not None:
-            solved = solved.with_row(best, trial.better)
+            solved = solved.put([best], trial.better)
     params = solved.params[best]
     sides = solved.at_bound[best].copy()
     if solved.ok[best]:
@@ -67,18 +70,18 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
         extra.append(_interrupted(solved))
     status = Status(int(solved.status[best]))
     value = float(solved.value[best])
-    found = dict(zip(problem.names, params.tolist(), strict=True))
+    named = dict(zip(problem.names, params.tolist(), strict=True))
     reserve, rivals = _reserve(problem.parameters, basins, points, solved)
     return Fit(
         law=law,
         runs=runs,
-        params=found,
+        params=named,
         value=value,
         status=status,
         basins=basins,
         covariance=spread,
         at_bound=touched,
-        warnings=(*notices(runs, problem, found, status, basins, spread, touched), *extra),
+        warnings=(*notices(runs, problem, named, status, basins, spread, touched), *extra),
         seconds=perf_counter() - began,
         settings=settings,
         problem=problem,
