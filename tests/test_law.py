@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import isoloss as iso
-from isoloss.errors import DataError, LawError
+from isoloss.errors import DataError, LawError, OptionError
 from isoloss.law.object import BoundLaw, Law, Recipe
 from isoloss.objective import Huber, SquaredError
 
@@ -219,7 +219,8 @@ def test_the_compiled_expression_is_shared():
 def test_the_recipe_comes_from_the_objective_or_whole():
     assert iso.law(TEXT).recipe.objective == Huber(1e-3, space="log")
     assert iso.law(TEXT, objective="squared_log").recipe.objective == SquaredError(space="log")
-    refused("option", TEXT, objective="squared_log", recipe=Recipe())
+    with pytest.raises(OptionError, match="objective or recipe"):
+        iso.law(TEXT, objective="squared_log", recipe=Recipe())
 
 
 def test_laws_go_to_json_pickle_and_back():

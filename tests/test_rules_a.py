@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize, nnls
 
 import isoloss as iso
-from isoloss.errors import DataError, LawError
+from isoloss.errors import DataError, LawError, OptionError
 from isoloss.laws.projektor import projektor_mixture
 from isoloss.laws.steps_and_batch import fit_stepwise
 from isoloss.rules._imperfect_probe import _margin, _Student
@@ -73,13 +73,13 @@ def test_every_seed_paper_has_an_entry():
             "two sizes",
         ),
         ("gradient_noise", {"gradients": [1.0, 2.0]}, DataError, "data-shape", "samples, parameters"),
-        ("qqt_mixture", {"x": 1e6, "model": "best"}, LawError, "option", "'best'"),
+        ("qqt_mixture", {"x": 1e6, "model": "best"}, OptionError, "option", "'best'"),
         ("qqt_mixture", {"x": 1e6, "b": [-0.1, -0.2], "tau": [3.0]}, DataError, "data-shape", "each pool"),
         ("qqt_best_pools", {"x": [1e6, 1e7]}, DataError, "data-shape", "one number"),
         (
             "crossover",
             {"first": 3.0, "second": abs, "x": "C", "low": 1.0, "high": 2.0},
-            LawError,
+            OptionError,
             "option",
             "not float",
         ),
@@ -325,7 +325,7 @@ def test_projektor_mixtures_of_other_numbers_of_sources():
     assert law.name == "projektor_mixture_4"
     assert law.variables == ("p1", "p2", "p3", "OT")
     assert len(law.parameters) == 14
-    with pytest.raises(LawError, match="two sources") as caught:
+    with pytest.raises(OptionError, match="two sources") as caught:
         projektor_mixture(1)
     assert caught.value.code == "option"
 

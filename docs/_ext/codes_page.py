@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import isoloss
+from isoloss import errors
 from isoloss.errors import CODES
 
 _SEVERITIES = ("info", "warning", "serious")
@@ -38,21 +39,49 @@ def origins(package: Path) -> dict[str, set[str]]:
     """How each code arrives: ``"Error DataError"``, ``"Notice, severity warning"``."""
     found: dict[str, set[str]] = defaultdict(set)
     for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assigned = _assigned(tree)
+        for node in ast.walk(tree):
             if not isinstance(node, ast.Call):
                 continue
-            given = {keyword.arg: keyword.value for keyword in node.keywords}
-            code = given.get("code")
-            if not (isinstance(code, ast.Constant) and code.value in CODES):
-                continue
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            if name == "Notice":
-                texts = [part.value for part in ast.walk(given["severity"]) if isinstance(part, ast.Constant)]
+            given = {keyword.arg: keyword.value for keyword in node.keywords}
+            how = f"Error {name}"
+            if name == "Notice" and "severity" in given:
+                texts = _texts(given["severity"], assigned)
                 severe = [word for word in _SEVERITIES if word in texts]
-                found[code.value].add(f"Notice, severity {' or '.join(severe)}" if severe else "Notice")
-            elif name.endswith("Error"):
-                found[code.value].add(f"Error {name}")
+                how = f"Notice, severity {' or '.join(severe)}" if severe else "Notice"
+            elif not name.endswith("Error"):
+                continue
+            codes = _texts(given["code"], assigned) if "code" in given else {_default_code(name)}
+            for code in codes & CODES.keys():
+                found[code].add(how)
     return found
+
+
+def _assigned(tree: ast.Module) -> dict[str, list[ast.expr]]:
+    """All values that a file gives to each of its names."""
+    found: dict[str, list[ast.expr]] = defaultdict(list)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    found[target.id].append(node.value)
+    return found
+
+
+def _texts(expression: ast.expr, assigned: dict[str, list[ast.expr]]) -> set[str]:
+    """Texts in an expression, and in what was assigned to its names."""
+    parts = list(ast.walk(expression))
+    for part in list(parts):
+        if isinstance(part, ast.Name):
+            parts += [inner for value in assigned[part.id] for inner in ast.walk(value)]
+    return {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+
+
+def _default_code(name: str) -> str:
+    kind = getattr(errors, name, None)
+    return kind.default_code if isinstance(kind, type) and issubclass(kind, errors.IsolossError) else ""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

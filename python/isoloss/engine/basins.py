@@ -142,9 +142,9 @@ class Basins:
             starts=int(data["starts"]),
             distinct=int(data["distinct"]),
             failed=int(data["failed"]),
-            hopeless=int(data.get("hopeless", 0)),
-            screened=int(data.get("screened", 0)),
-            challengers=int(data.get("challengers", 0)),
+            hopeless=int(data["hopeless"]),
+            screened=int(data["screened"]),
+            challengers=int(data["challengers"]),
             optima=optima,
         )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isoloss.errors import DataError, LawError, did_you_mean
+from isoloss.errors import DataError, LawError, OptionError, did_you_mean
 from isoloss.inner import Inner, Table, needs
 from isoloss.law.parts import Bound, Parameter, Published, Recipe
 from isoloss.objective import Objective, resolve
@@ -89,7 +89,7 @@ def build(
     if recipe is None:
         recipe = Recipe() if objective is None else Recipe(resolve(objective))
     elif objective is not None:
-        raise LawError("give objective or recipe, not both", code="option")
+        raise OptionError("give objective or recipe, not both", argument="objective")
     for key, values in published.items():
         values.check(key, free)
     return {

@@ -327,7 +327,7 @@ class Law(View):
             notes=data["notes"],
             published={key: Published(**value) for key, value in data["published"].items()},
             tables=data.get("tables"),
-            **{name: data[name] for name in PLAIN_FIELDS if name in data},
+            **{name: data[name] for name in PLAIN_FIELDS},
         )
         names = [p["name"] for p in parameters]
         if names != list(made.parameters):

@@ -15,7 +15,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from isoloss.errors import LawError
+from isoloss.errors import OptionError
 from isoloss.law.object import Law, Published, Recipe, Source, law
 from isoloss.objective import SquaredError
 
@@ -86,7 +86,7 @@ def _law(
 
 def _check(epochs: int) -> None:
     if not 2 <= epochs <= 100:
-        raise LawError(f"epochs: {epochs} is not from 2 to 100", code="option")
+        raise OptionError(f"epochs: {epochs} is not from 2 to 100", argument="epochs")
 
 
 def qqt_utility(epochs: int = 10) -> Law:
@@ -99,7 +99,7 @@ def qqt_utility(epochs: int = 10) -> Law:
 
     Raises
     ------
-    LawError
+    OptionError
         Code ``option``: another number of epochs.
 
     Examples
@@ -126,7 +126,7 @@ def qqt_effective(epochs: int = 10) -> Law:
 
     Raises
     ------
-    LawError
+    OptionError
         Code ``option``: another number of epochs.
 
     Examples

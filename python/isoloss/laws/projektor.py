@@ -11,7 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from isoloss.errors import LawError
+from isoloss.errors import OptionError
 from isoloss.law.object import Law, Recipe, Source, law
 from isoloss.objective import SquaredError
 
@@ -38,7 +38,7 @@ def projektor_mixture(sources: int = 3) -> Law:
 
     Raises
     ------
-    LawError
+    OptionError
         Code ``option``: fewer than two sources.
 
     Examples
@@ -48,7 +48,7 @@ def projektor_mixture(sources: int = 3) -> Law:
     '(b2_1 * p1**2 + b1_1 * p1 + b0) * OT + c2_1 * p1**2 + c1_1 * p1 + c0'
     """
     if sources < 2:
-        raise LawError(f"a mixture has at least two sources, not {sources}", code="option")
+        raise OptionError(f"a mixture has at least two sources, not {sources}", argument="sources")
     shares = range(1, sources)
 
     def quadratic(letter: str) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.errors import DataError, LawError
+from isoloss.errors import DataError, LawError, OptionError
 from isoloss.law.parts import Source
 from isoloss.rules._rule import Quantity, Rule
 
@@ -60,7 +60,7 @@ def _values(curve: Any, x: str, grid: F64, at: Mapping[str, float]) -> F64:
     call = curve.predict if hasattr(curve, "predict") else curve
     if not callable(call):
         message = f"a curve is a bound law, a fit, draws or a function, not {type(curve).__name__}"
-        raise LawError(message, code="option")
+        raise OptionError(message, argument="curve")
     names = getattr(getattr(curve, "law", None), "variables", None)
     wanted = {name: column for name, column in columns.items() if names is None or name in names}
     return np.atleast_2d(np.asarray(call(**wanted), dtype=np.float64))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.errors import DataError, LawError
+from isoloss.errors import DataError, OptionError
 from isoloss.law.parts import Published
 from isoloss.laws.data_filtering import QQT, READ
 from isoloss.rules._rule import Quantity, Rule
@@ -50,7 +50,7 @@ POOLS: Mapping[str, tuple[float, F64, F64]] = MappingProxyType(
 def _one(model: str, x: float, n: float, a: float, b: F64, tau: F64, d: float) -> float:
     if model not in POOLS:
         message = f"input 'model': {model!r} is neither 'utility' nor 'effective'"
-        raise LawError(message, code="option", name="model")
+        raise OptionError(message, argument="model")
     k = b.size
     size = n * k
     epochs = np.arange(int(np.ceil(x / size)))

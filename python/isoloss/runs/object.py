@@ -407,7 +407,7 @@ class Runs:
                 frame=data["frame"],
                 notices=tuple(Notice.from_dict(notice) for notice in data["notices"]),
                 n_counts=data["n_counts"],
-                seq_len=data.get("seq_len"),
+                seq_len=data["seq_len"],
                 inner={name: Table(points) for name, points in data.get("inner", {}).items()},
                 trail=np.array(data["trail"], dtype=np.int64) if "trail" in data else None,
             )

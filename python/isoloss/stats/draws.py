@@ -394,6 +394,4 @@ def from_parts(parts: Mapping[str, Any], bound: BoundLaw) -> Draws:
         bound=bound,
     )
     notices = tuple(Notice.from_dict(notice) for notice in parts["warnings"])
-    # Files of older versions hold case draws alone, and nothing but percentiles.
-    basis = Basis.from_dict(parts["basis"]) if "basis" in parts else Basis()
-    return replace(made, warnings=notices, basis=basis)
+    return replace(made, warnings=notices, basis=Basis.from_dict(parts["basis"]))

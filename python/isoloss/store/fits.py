@@ -106,8 +106,7 @@ def _fit(data: Mapping[str, Any]) -> Fit:
         seed=int(asked["seed"]),
     )
     problem = pose(law, runs, settings)
-    if "objective" in found:  # files of older versions hold it in the settings alone
-        problem = replace(problem, objective=Objective.from_dict(found["objective"]))
+    problem = replace(problem, objective=Objective.from_dict(found["objective"]))  # with the delta that was settled
     p = len(problem.names)
     cov = None if found["cov"] is None else np.array(found["cov"], dtype=np.float64).reshape(p, p)
     made = Fit(
