@@ -192,7 +192,7 @@ def _solve(source: _Source, points: F64, n: int, watch: Watch) -> tuple[Solved, 
     if missing:
         parts.append(_unfinished(missing, points))
         lacking.append(np.zeros(missing, dtype=np.bool_))
-    return _joined(parts), np.concatenate(lacking)
+    return Solved.concat(parts), np.concatenate(lacking)
 
 
 def _solved(problem: Problem, chunk: Chunk, points: F64, watch: Watch) -> Solved:
@@ -219,7 +219,8 @@ def _solved(problem: Problem, chunk: Chunk, points: F64, watch: Watch) -> Solved
             target_index=None if target_index is None else target_index[rows],
             threads=watch.threads or None,
         )
-        solved = _with_rows(solved, rows, again)
+        better = np.flatnonzero(~(again.value > solved.value[rows]))
+        solved = solved.put(rows[better], again.take(better))
     return solved
 
 
@@ -232,15 +233,6 @@ def _promising(solved: Solved, draws: int) -> NDArray[np.intp]:
     return np.flatnonzero(early & (value < bar))
 
 
-def _with_rows(solved: Solved, rows: NDArray[np.intp], other: Solved) -> Solved:
-    """A copy in which some rows come from another result, where that is no worse."""
-    better = ~(other.value > solved.value[rows])
-    copies = {name: getattr(solved, name).copy() for name in Solved.__dataclass_fields__}
-    for name, array in copies.items():
-        array[rows[better]] = getattr(other, name)[better]
-    return Solved(**copies)
-
-
 def _unfinished(draws: int, points: F64) -> Solved:
     """Draws that an interrupt kept from being solved."""
     rows = draws * len(points)
@@ -251,13 +243,6 @@ def _unfinished(draws: int, points: F64) -> Solved:
         iterations=np.zeros(rows, dtype=np.uint32),
         at_bound=np.zeros((rows, points.shape[1]), dtype=np.int8),
     )
-
-
-def _joined(parts: list[Solved]) -> Solved:
-    if len(parts) == 1:
-        return parts[0]
-    fields = Solved.__dataclass_fields__
-    return Solved(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
 
 
 def _pick(

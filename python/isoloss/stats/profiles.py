@@ -405,11 +405,4 @@ def best_of(problem: Problem, starts: Sequence[F64], threads: int | None) -> Sol
     m = len(starts[0])
     solved = problem.solve(np.concatenate(starts), threads=threads)
     score = np.where(solved.ok, solved.value, np.inf).reshape(len(starts), m)
-    rows = np.argmin(score, axis=0) * m + np.arange(m)
-    return Solved(
-        params=solved.params[rows],
-        value=solved.value[rows],
-        status=solved.status[rows],
-        iterations=solved.iterations[rows],
-        at_bound=solved.at_bound[rows],
-    )
+    return solved.take(np.argmin(score, axis=0) * m + np.arange(m))
