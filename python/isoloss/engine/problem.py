@@ -9,7 +9,7 @@ then works in its logarithm). All four are handled exactly by the engine, as pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,7 +26,7 @@ from isoloss.units import parse_number
 if TYPE_CHECKING:
     from isoloss.objective.base import Wide
 
-__all__ = ["F64", "Parameters", "Problem", "Progress", "Solved", "arrange", "seed_number"]
+__all__ = ["F64", "Derivatives", "Parameters", "Problem", "Progress", "Solved", "arrange", "seed_number"]
 
 F64 = NDArray[np.float64]
 
@@ -193,6 +193,7 @@ def _tie(made: Parameters, tie: Mapping[str, str]) -> None:
         made.positive[j], made.lower[j], made.upper[j] = made.positive[root], made.lower[root], made.upper[root]
 
 
+_BLOCK = 50_000  # rows whose second derivatives are held at once
 _LARGEST, _SMALLEST = 1e308, 1e-307  # a positive parameter beyond them may have been cut off
 
 
@@ -245,6 +246,28 @@ class Solved:
             return parts[0]
         fields = cls.__dataclass_fields__
         return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derivatives:
+    """Predictions at some rows, and how they move with the parameters.
+
+    Attributes
+    ----------
+    rows : (k,) int64
+        Which rows of the problem.
+    place : slice
+        Where they stand among the rows that were asked for.
+    value : (k,) float64
+    gradient : (k, p) float64
+    hessian : (k, p, p) float64
+    """
+
+    rows: NDArray[np.intp]
+    place: slice
+    value: F64
+    gradient: F64
+    hessian: F64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,7 +384,6 @@ class Problem:
         rows = np.flatnonzero((edge & self.parameters.positive).any(axis=1) & solved.ok)
         for b in rows.tolist():
             part = slice(None) if offsets is None else slice(int(offsets[b]), int(offsets[b + 1]))
-            columns = [np.ascontiguousarray(column[part]) for column in self.columns]
 
             def pick(table: F64, index: NDArray[np.int64] | None, b: int = b, part: slice = part) -> F64:
                 return table[part] if table.ndim == 1 else table[b if index is None else int(index[b])]
@@ -370,7 +392,7 @@ class Problem:
             if deltas is not None:
                 goal = replace(cast("Wide", goal), delta=float(deltas[b]))
             with np.errstate(all="ignore"):
-                prediction = self.expression.evaluate(columns, solved.params[b : b + 1])[0]
+                prediction = self.predict(solved.params[b : b + 1], part)[0]
                 losses = goal.losses(prediction, pick(self.target, target_index))
                 if weights is not None:
                     share = pick(weights, weight_index)
@@ -380,9 +402,32 @@ class Problem:
             if not value <= known + 1e-6 * abs(known):
                 solved.value[b], solved.status[b] = value, Status["OUT_OF_RANGE"]
 
-    def predict(self, params: F64) -> F64:
-        """(B, n) predictions at the problem's own rows for parameters (B, p)."""
-        return self.expression.evaluate(self.columns, np.atleast_2d(params))
+    @property
+    def present(self) -> NDArray[np.intp]:
+        """Rows that carry weight; the others may lie outside the law's domain."""
+        n = self.target.shape[-1]
+        return np.arange(n) if self.weights is None else np.flatnonzero(self.weights > 0.0)
+
+    def predict(self, params: F64, rows: NDArray[np.intp] | slice | None = None) -> F64:
+        """(B, n) predictions at the problem's own rows, or at some of them, for parameters (B, p)."""
+        return self.expression.evaluate(self.columns if rows is None else self._columns(rows), np.atleast_2d(params))
+
+    def derivatives(self, params: F64, rows: NDArray[np.intp]) -> Iterator[Derivatives]:
+        """Predictions at some rows with their derivatives, in blocks, since second derivatives are wide.
+
+        Parameters
+        ----------
+        params : (p,) float64
+        rows : (k,) int64
+        """
+        for first in range(0, len(rows), _BLOCK):
+            block = rows[first : first + _BLOCK]
+            value, gradient, hessian = self.expression.derivatives(self._columns(block), params)
+            place = slice(first, first + len(block))
+            yield Derivatives(rows=block, place=place, value=value, gradient=gradient, hessian=hessian)
+
+    def _columns(self, rows: NDArray[np.intp] | slice) -> list[F64]:
+        return [np.ascontiguousarray(column[rows]) for column in self.columns]
 
     def with_parameters(self, parameters: Parameters) -> Problem:
         """The same data under other constraints."""

@@ -26,7 +26,6 @@ _FEW = 0.05  # share of the starts at the best optimum below which it may not be
 NEAR = 0.01  # relative excess of a runner-up's objective that data cannot tell from the best
 _ELSEWHERE = 0.02  # relative difference of a parameter that makes a runner-up another law
 _GLANCE = 2_000  # runs that mostly suffice to see that every parameter matters
-_BLOCK = 50_000  # runs whose derivatives are held at once
 _NULL = 1e-11  # share of the largest singular value below which a direction is rounding
 
 
@@ -118,7 +117,7 @@ def _unidentified(problem: Problem, params: Mapping[str, float], at_bound: Mappi
         return []
     selection = np.asarray(own.tied[:, None] == estimated[None, :], dtype=np.float64)
     point = np.array([params[name] for name in own.names])
-    present = np.arange(problem.target.shape[-1]) if problem.weights is None else np.flatnonzero(problem.weights > 0.0)
+    present = problem.present
     glance = present[:: max(1, len(present) // _GLANCE)]
     loose = _null_names(problem, point, selection, glance)
     if len(loose) and len(glance) < len(present):
@@ -144,11 +143,8 @@ def _null_names(
 ) -> NDArray[np.intp]:
     """Numbers of the estimated parameters with a part in the null space of the Jacobian at `rows`."""
     triangle = np.zeros((0, selection.shape[1]))
-    for first in range(0, len(rows), _BLOCK):
-        block = rows[first : first + _BLOCK]
-        columns = [np.ascontiguousarray(column[block]) for column in problem.columns]
-        gradient = problem.expression.derivatives(columns, point)[1] @ selection
-        triangle = np.linalg.qr(np.vstack([triangle, gradient])).R
+    for block in problem.derivatives(point, rows):
+        triangle = np.linalg.qr(np.vstack([triangle, block.gradient @ selection])).R
     if not np.all(np.isfinite(triangle)):
         return np.zeros(0, dtype=np.intp)
     length = np.linalg.norm(triangle, axis=0)

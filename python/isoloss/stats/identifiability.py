@@ -70,16 +70,15 @@ def sloppiness(problem: Problem, params: F64, held: NDArray[np.bool_]) -> Sloppi
     """
     own = problem.parameters
     moving = np.flatnonzero(own.free & ~held[own.tied])
-    present = np.arange(problem.target.shape[-1]) if problem.weights is None else np.flatnonzero(problem.weights > 0.0)
+    present = problem.present
     rows = present[:: max(1, len(present) // _ROWS)]
     if len(moving) < 2 or len(rows) < len(moving):
         return None
     selection = np.asarray(own.tied[:, None] == moving[None, :], dtype=np.float64)
-    columns = [np.ascontiguousarray(column[rows]) for column in problem.columns]
     with np.errstate(all="ignore"):
-        value, gradient, _ = problem.expression.derivatives(columns, params)
-        slope, _ = transform_slopes(value, problem.objective)
-        jacobian = slope[:, None] * gradient @ selection
+        (at,) = problem.derivatives(params, rows)  # few enough for one block
+        slope, _ = transform_slopes(at.value, problem.objective)
+        jacobian = slope[:, None] * at.gradient @ selection
         natural = np.where(own.positive[moving], params[moving], 1.0)
         jacobian = jacobian * natural
         if problem.weights is not None:

@@ -24,12 +24,13 @@ symmetric the parameters meant are the ones that minimise the expected objective
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.engine.problem import F64, Problem
+from isoloss.engine.problem import F64, Derivatives, Problem
 from isoloss.errors import OptionError
 from isoloss.objective import Objective
 
@@ -38,7 +39,6 @@ __all__ = ["KINDS", "Covariance", "correlation", "covariance", "transform_slopes
 KINDS = ("HC1", "HC2", "HC3")
 _LEAST_LEFT = 1e-6  # of a term that determines a direction alone
 _HUBERS = ("huber", "asymmetric_huber")
-_BLOCK = 50_000  # runs whose second derivatives are held at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,132 +94,182 @@ def covariance(
     if kind not in KINDS:
         message = f"kind={kind!r} is not a correction of the covariance; known: {', '.join(KINDS)}"
         raise OptionError(message, argument="kind")
-    correction = kind
-    kind = "sandwich" if groups is None else "cluster-robust sandwich"
-    if correction != "HC1":
-        kind += f" ({correction if groups is None else correction.replace('HC', 'CR')})"
+    label = "sandwich" if groups is None else "cluster-robust sandwich"
+    if kind != "HC1":
+        label += f" ({kind if groups is None else kind.replace('HC', 'CR')})"
+    try:
+        sample = _sample(problem, params, at_bound, groups)
+        cov = _sandwich(sample, kind)
+    except _RefusedError as refused:
+        return Covariance(cov=None, kind=label, reason=str(refused))
     own = problem.parameters
-    root = own.tied
-    moves = own.free & (at_bound[root] == 0)
-    estimated = np.flatnonzero(moves)
-    q = len(estimated)
-    if q == 0:
-        return Covariance(cov=None, kind=kind, reason="no parameter is free to move")
-    # Column k of the selection carries the k-th estimated parameter and all that are tied to it.
-    selection = np.asarray(root[:, None] == estimated[None, :], dtype=np.float64)
-
-    weight = np.ones_like(problem.target) if problem.weights is None else problem.weights
-    present = np.flatnonzero(weight > 0.0)  # absent rows may lie outside the law's domain: they are never looked at
-    n = len(present)
-    residual = problem.objective.residuals(problem.predict(params)[0], problem.target)
-    reason = _refusal(problem.objective, residual[present], n, q)
-    if reason is not None:
-        return Covariance(cov=None, kind=kind, reason=reason)
-    codes, count = None, n
-    if groups is not None:
-        labels, codes = np.unique(groups[present], return_inverse=True)
-        count = len(labels)
-        if count <= q:
-            reason = f"{count} groups cannot give the covariance of {q} parameters"
-            return Covariance(cov=None, kind=kind, reason=reason)
-
-    # Where the law is steep beyond what a double holds, the moments are not finite, which is refused below.
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        gram, bread, meat = _moments(problem, params, selection, weight, present, codes, count)
-    # Unit scale for each parameter: A may be 1e3 and alpha 0.3, and neither should decide what is singular.
-    scale = np.sqrt(np.diag(gram))
-    if not np.all(np.isfinite(scale)):
-        return Covariance(cov=None, kind=kind, reason="a derivative of the law is not finite at the optimum")
-    if np.any(scale == 0.0):
-        flat = ", ".join(own.names[j] for j, s in zip(estimated, scale, strict=True) if not s > 0.0)
-        return Covariance(cov=None, kind=kind, reason=f"the loss does not respond to {flat or 'the parameters'}")
-    if not (np.all(np.isfinite(bread)) and np.all(np.isfinite(meat))):
-        return Covariance(cov=None, kind=kind, reason="a derivative of the law is not finite at the optimum")
-    bread = bread / scale / scale[:, None]
-    meat = meat / scale / scale[:, None]
-    spectrum = np.linalg.eigvalsh(bread)
-    if not spectrum[0] > 1e-13 * q * abs(spectrum[-1]):
-        reason = "the curvature at the optimum is not positive definite: the data do not pin all parameters down"
-        return Covariance(cov=None, kind=kind, reason=reason)
-    inverse = np.linalg.inv(bread)
-    if correction == "HC1":
-        factor = n / (n - q) if groups is None else count / (count - 1) * (n - 1) / (n - q)
-    else:
-        factor = 1.0
-        power = {"HC2": -0.5, "HC3": -1.0}[correction]
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            meat = _corrected(problem, params, selection / scale, weight, present, codes, count, bread, power)
-        if not np.all(np.isfinite(meat)):
-            return Covariance(cov=None, kind=kind, reason="a derivative of the law is not finite at the optimum")
-    small = factor * (inverse @ meat @ inverse) / scale / scale[:, None]
-    cov = selection @ (0.5 * (small + small.T)) @ selection.T
-    held = np.asarray(at_bound[root] != 0) & ~own.fixed[root]
+    held = np.asarray(at_bound[own.tied] != 0) & ~own.fixed[own.tied]
     cov[held, :] = np.nan
     cov[:, held] = np.nan
-    return Covariance(cov=cov, kind=kind, reason=None, note=_note(problem.objective, residual[present]))
+    return Covariance(cov=cov, kind=label, reason=None, note=_note(problem.objective, sample.residual))
 
 
-def _moments(
-    problem: Problem,
-    params: F64,
-    selection: F64,
-    weight: F64,
-    present: NDArray[np.intp],
-    codes: NDArray[np.intp] | None,
-    count: int,
-) -> tuple[F64, F64, F64]:
-    """Sums over runs, (q, q) each: of w g g^T, the bread and the meat; in blocks, since second derivatives are wide."""
+class _RefusedError(Exception):
+    """Why there is no covariance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sample:
+    """The runs that count, and the parameters that move.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The q parameters estimated.
+    selection : (p, q) float64
+        Column k carries the k-th parameter estimated and all that are tied to it.
+    weight : (n,) float64
+    rows : (m,) int64
+        Runs that carry weight; absent ones may lie outside the law's domain and are never looked at.
+    residual : (m,) float64
+    codes : (m,) int64
+        Group of each run; its own where there are none.
+    count : int
+        Groups.
+    grouped : bool
+    """
+
+    problem: Problem
+    params: F64
+    names: tuple[str, ...]
+    selection: F64
+    weight: F64
+    rows: NDArray[np.intp]
+    residual: F64
+    codes: NDArray[np.intp]
+    count: int
+    grouped: bool
+
+    def blocks(self) -> Iterator[_Block]:
+        """What the moments are summed from, block by block."""
+        for at in self.problem.derivatives(self.params, self.rows):
+            goal = self.problem.objective
+            slope, bend = transform_slopes(at.value, goal)
+            d1, d2 = goal.slopes(at.value, self.problem.target[at.rows])
+            w, codes = self.weight[at.rows], self.codes[at.place]
+            yield _Block(at=at, slope=slope, bend=bend, d1=d1, d2=d2, w=w, codes=codes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """Some runs: derivatives of the law, of the transform (slope, bend) and of rho (d1, d2), weights and groups."""
+
+    at: Derivatives
+    slope: F64
+    bend: F64
+    d1: F64
+    d2: F64
+    w: F64
+    codes: NDArray[np.intp]
+
+
+def _sample(problem: Problem, params: F64, at_bound: NDArray[np.int8], groups: NDArray[np.int64] | None) -> _Sample:
+    """What a covariance is taken from, unless a glance tells that there is none."""
+    own = problem.parameters
+    estimated = np.flatnonzero(own.free & (at_bound[own.tied] == 0))
+    q = len(estimated)
+    if q == 0:
+        raise _RefusedError("no parameter is free to move")
+    rows = problem.present
+    n = len(rows)
+    residual = problem.objective.residuals(problem.predict(params)[0], problem.target)[rows]
+    reason = _refusal(problem.objective, residual, n, q)
+    if reason is not None:
+        raise _RefusedError(reason)
+    codes, count = np.arange(n), n
+    if groups is not None:
+        labels, codes = np.unique(groups[rows], return_inverse=True)
+        count = len(labels)
+        if count <= q:
+            raise _RefusedError(f"{count} groups cannot give the covariance of {q} parameters")
+    return _Sample(
+        problem=problem,
+        params=params,
+        names=tuple(own.names[j] for j in estimated),
+        selection=np.asarray(own.tied[:, None] == estimated[None, :], dtype=np.float64),
+        weight=np.ones_like(problem.target) if problem.weights is None else problem.weights,
+        rows=rows,
+        residual=residual,
+        codes=codes,
+        count=count,
+        grouped=groups is not None,
+    )
+
+
+def _sandwich(sample: _Sample, kind: str) -> F64:
+    """(p, p) the covariance; zero for what is not estimated."""
+    # Where the law is steep beyond what a double holds, the moments are not finite, which is refused below.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        gram, bread, meat = _moments(sample)
+    # Unit scale for each parameter: A may be 1e3 and alpha 0.3, and neither should decide what is singular.
+    scale = np.sqrt(np.diag(gram))
+    if np.all(np.isfinite(scale)) and np.any(scale == 0.0):
+        flat = ", ".join(name for name, size in zip(sample.names, scale, strict=True) if not size > 0.0)
+        raise _RefusedError(f"the loss does not respond to {flat or 'the parameters'}")
+    _finite(scale, bread, meat)
+    bread, meat = bread / scale / scale[:, None], meat / scale / scale[:, None]
+    n, q = len(sample.rows), len(scale)
+    spectrum = np.linalg.eigvalsh(bread)
+    if not spectrum[0] > 1e-13 * q * abs(spectrum[-1]):
+        raise _RefusedError(
+            "the curvature at the optimum is not positive definite: the data do not pin all parameters down"
+        )
+    if kind == "HC1":
+        count = sample.count
+        factor = count / (count - 1) * (n - 1) / (n - q) if sample.grouped else n / (n - q)
+    else:
+        factor = 1.0
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            meat = _corrected(sample, scale, bread, {"HC2": -0.5, "HC3": -1.0}[kind])
+        _finite(meat)
+    inverse = np.linalg.inv(bread)
+    small = factor * (inverse @ meat @ inverse) / scale / scale[:, None]
+    return np.asarray(sample.selection @ (0.5 * (small + small.T)) @ sample.selection.T)
+
+
+def _finite(*moments: F64) -> None:
+    if not all(np.all(np.isfinite(array)) for array in moments):
+        raise _RefusedError("a derivative of the law is not finite at the optimum")
+
+
+def _moments(sample: _Sample) -> tuple[F64, F64, F64]:
+    """Sums over runs, (q, q) each: of w g g^T, the bread and the meat."""
+    selection = sample.selection
     q = selection.shape[1]
     gram, bread, meat = np.zeros((q, q)), np.zeros((q, q)), np.zeros((q, q))
-    sums = np.zeros((count if codes is not None else 0, q))
-    for first in range(0, len(present), _BLOCK):
-        rows = present[first : first + _BLOCK]
-        columns = [np.ascontiguousarray(column[rows]) for column in problem.columns]
-        value, gradient, hessian = problem.expression.derivatives(columns, params)
-        slope, bend = transform_slopes(value, problem.objective)
-        d1, d2 = problem.objective.slopes(value, problem.target[rows])
-        w = weight[rows]
-        inner = gradient @ selection
-        g = slope[:, None] * inner
+    sums = np.zeros((sample.count if sample.grouped else 0, q))
+    for block in sample.blocks():
+        w, d1 = block.w, block.d1
+        inner = block.at.gradient @ selection
+        g = block.slope[:, None] * inner
         gram += (w[:, None] * g).T @ g
-        curved = selection.T @ np.einsum("n,nij->ij", w * d1 * slope, hessian) @ selection
-        bread += ((w * d2)[:, None] * g).T @ g + curved + ((w * d1 * bend)[:, None] * inner).T @ inner
+        curved = selection.T @ np.einsum("n,nij->ij", w * d1 * block.slope, block.at.hessian) @ selection
+        bread += ((w * block.d2)[:, None] * g).T @ g + curved + ((w * d1 * block.bend)[:, None] * inner).T @ inner
         score = (w * d1)[:, None] * g
-        if codes is None:
-            meat += score.T @ score
+        if sample.grouped:
+            np.add.at(sums, block.codes, score)
         else:
-            np.add.at(sums, codes[first : first + _BLOCK], score)
-    return gram, bread, meat if codes is None else sums.T @ sums
+            meat += score.T @ score
+    return gram, bread, sums.T @ sums if sample.grouped else meat
 
 
-def _corrected(
-    problem: Problem,
-    params: F64,
-    selection: F64,
-    weight: F64,
-    present: NDArray[np.intp],
-    codes: NDArray[np.intp] | None,
-    count: int,
-    bread: F64,
-    power: float,
-) -> F64:
-    """(q, q) the meat with each term corrected for its leverage; selection and bread in scaled parameters."""
-    q = selection.shape[1]
+def _corrected(sample: _Sample, scale: F64, bread: F64, power: float) -> F64:
+    """(q, q) the meat with each term corrected for its leverage; meat and bread in scaled parameters."""
+    selection = sample.selection / scale
+    q = len(scale)
     factor = np.linalg.cholesky(bread)
     upright = np.linalg.inv(factor)
-    terms, own = np.zeros((count, q)), np.zeros((count, q, q))
-    for first in range(0, len(present), _BLOCK):
-        rows = present[first : first + _BLOCK]
-        columns = [np.ascontiguousarray(column[rows]) for column in problem.columns]
-        value, gradient, _ = problem.expression.derivatives(columns, params)
-        slope, _ = transform_slopes(value, problem.objective)
-        d1, d2 = problem.objective.slopes(value, problem.target[rows])
-        w = weight[rows]
+    terms, own = np.zeros((sample.count, q)), np.zeros((sample.count, q, q))
+    for block in sample.blocks():
         # In coordinates in which the bread is the identity.
-        g = (slope[:, None] * gradient @ selection) @ upright.T
-        where = np.arange(first, first + len(rows)) if codes is None else codes[first : first + _BLOCK]
-        np.add.at(terms, where, (w * d1)[:, None] * g)
-        np.add.at(own, where, (w * d2)[:, None, None] * g[:, :, None] * g[:, None, :])
+        g = (block.slope[:, None] * block.at.gradient @ selection) @ upright.T
+        np.add.at(terms, block.codes, (block.w * block.d1)[:, None] * g)
+        np.add.at(own, block.codes, (block.w * block.d2)[:, None, None] * g[:, :, None] * g[:, None, :])
     size, axes = np.linalg.eigh(own)
     stretch = np.clip(1.0 - size, _LEAST_LEFT, None) ** power
     terms = np.einsum("gij,gj,gkj,gk->gi", axes, stretch, axes, terms)

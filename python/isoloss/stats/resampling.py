@@ -302,8 +302,7 @@ def _without_own_unit(problem: Problem, left_out: F64, units: Units) -> F64:
         return made
     for unit in known:
         rows = np.flatnonzero(units.codes == unit)
-        columns = [np.ascontiguousarray(column[rows]) for column in problem.columns]
-        made[rows] = problem.expression.evaluate(columns, left_out[unit : unit + 1])[0]
+        made[rows] = problem.predict(left_out[unit], rows)[0]
     return made
 
 
