@@ -132,3 +132,36 @@ def test_parameters_cut_off_at_the_range_of_numbers_are_no_optimum():
     for params, value in zip(solved.params, solved.value, strict=True):
         prediction = fit.problem.predict(params)[0]
         assert value == pytest.approx(np.sum(np.log(prediction / np.array(loss)) ** 2), rel=1e-6)
+
+
+def test_challengers_around_an_optimum_at_the_end_of_the_numbers_stay_within_them():
+    """Losses without a slope send C1 ** alpha to a constant: alpha to zero, and C1 as far as numbers go."""
+    law = iso.law("E + (C1/C)**alpha", positive=["E", "C1", "alpha"], bounds={"alpha": (0, 2)})
+    rng = np.random.default_rng(3)
+    C = np.exp(rng.uniform(np.log(1e18), np.log(1e22), 12))
+    loss = 3 + rng.standard_normal(12) * 0.03
+    fit = iso.fit(law, {"C": C, "loss": loss}, objective="squared_log")
+    assert np.isfinite(list(fit.params.values())).all()
+    assert fit.basins.challengers > 0
+
+
+def test_points_beyond_the_range_of_numbers_are_settled_within_it():
+    own = iso.fit("chinchilla", iso.simulate.sweep(settings=1, seed=0)).problem.parameters
+    points = np.array([[np.inf, 0.0, np.nan, -np.inf, 0.3]])
+    settled = own.settle(points)
+    assert own.names == ("E", "A", "alpha", "B", "beta")
+    assert 0.0 < settled[0, 1] < 1e-300
+    assert 1e300 < settled[0, 0] < np.inf
+    assert 0.0 < settled[0, 3] < 1e-300
+    assert np.isnan(settled[0, 2])
+    assert settled[0, 4] == 0.3
+
+
+def test_a_fit_none_of_whose_starts_converged_prints():
+    law = iso.law("E + A / N**alpha + B / D**beta", positive=["E", "A", "B"], bounds={"alpha": (0, 2), "beta": (0, 2)})
+    rng = np.random.default_rng(1)
+    table = {"N": 10 ** rng.uniform(7, 10, 10), "D": 10 ** rng.uniform(9, 12, 10)}
+    fit = iso.fit(law, {**table, "loss": 3 + rng.standard_normal(10) * 0.03}, objective="cauchy_log")
+    assert not fit.success
+    assert fit.basins.optima == ()
+    assert "none of which converged" in fit.summary()

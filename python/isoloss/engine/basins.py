@@ -110,6 +110,8 @@ class Basins:
         """What became of the best optimum when it was challenged, in words."""
         if not self.challengers:
             return "by no further point"
+        if not self.optima:
+            return f"by {self.challengers:,} further points, none of which converged"
         outcome = "one of which found the best optimum" if self.optima[0].count == 0 else "none better"
         return f"by {self.challengers:,} further points, {outcome}"
 

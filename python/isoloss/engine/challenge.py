@@ -97,9 +97,12 @@ def _around(problem: Problem, centre: F64, rng: np.random.Generator) -> F64:
     size = np.resize(np.array(_SIZES), _AROUND)[:, None]
     moves = size * rng.standard_normal((_AROUND, int(spread.sum())))
     at, positive = centre[spread], own.positive[spread]
-    logged = np.where(positive, at, 1.0) * np.exp(np.where(positive, moves, 0.0))
-    points[:, spread] = np.where(positive, logged, at + moves * np.maximum(np.abs(at), _LEAST_SIZE))
-    points[:, spread] = np.clip(points[:, spread], own.lower[spread], own.upper[spread])
+    with np.errstate(over="ignore"):  # an optimum may lie at the end of the numbers
+        logged = np.where(positive, at, 1.0) * np.exp(np.where(positive, moves, 0.0))
+        moved = at + moves * np.maximum(np.abs(at), _LEAST_SIZE)
+    # Where a linear parameter is open the point is NaN, which settling keeps: `project` fills it.
+    points[:, spread] = np.where(positive, logged, moved)
+    points[:, spread] = own.settle(points)[:, spread]
     return project(problem, points)
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["F64", "Derivatives", "Parameters", "Problem", "Progress", "Solved", "arrange", "seed_number"]
 
 F64 = NDArray[np.float64]
+_BLOCK = 50_000  # rows whose second derivatives are held at once
+_LARGEST, _SMALLEST = 1e308, 1e-307  # a positive parameter beyond them may have been cut off
 
 
 def seed_number(seed: Any) -> int:
@@ -87,11 +89,13 @@ class Parameters:
         return np.asarray(~self.fixed & (self.tied == np.arange(len(self.names))))
 
     def settle(self, starts: ArrayLike) -> F64:
-        """Starts with fixed values written in, ties applied and bounds respected; (S, p), always a copy."""
+        """Starts with fixed values written in, ties applied, bounds and the range of numbers kept; (S, p), a copy."""
         settled = np.array(starts, dtype=np.float64, ndmin=2)
         # A fixed parameter without a value of its own keeps that of each start: the start rule's projections.
         given = self.fixed & ~np.isnan(self.values)
-        settled = np.where(given, self.values, np.clip(settled, self.lower, self.upper))
+        # A product of two magnitudes, or what an earlier fit ran off to, may lie beyond the numbers.
+        lower = np.maximum(self.lower, np.where(self.positive, _SMALLEST, -_LARGEST))
+        settled = np.where(given, self.values, np.clip(settled, lower, np.minimum(self.upper, _LARGEST)))
         return np.ascontiguousarray(settled[:, self.tied])
 
     def index(self, name: str, where: str) -> int:
@@ -191,10 +195,6 @@ def _tie(made: Parameters, tie: Mapping[str, str]) -> None:
     for j in target:  # a tied parameter is a copy, whose own marks the engine does not read
         root = int(made.tied[j])
         made.positive[j], made.lower[j], made.upper[j] = made.positive[root], made.lower[root], made.upper[root]
-
-
-_BLOCK = 50_000  # rows whose second derivatives are held at once
-_LARGEST, _SMALLEST = 1e308, 1e-307  # a positive parameter beyond them may have been cut off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
