@@ -329,7 +329,7 @@ def from_points(
     if places.ndim != 1 or places.shape != values.shape or len(places) == 0:
         message = f"step of shape {places.shape} and lr of shape {values.shape}: one value for each logged step"
         raise DataError(message, code="data-shape", column="lr")
-    if (places != np.floor(places)).any() or places[0] < 0 or (np.diff(places) <= 0).any():
+    if not np.isfinite(places).all() or (places % 1.0).any() or places[0] < 0 or (np.diff(places) <= 0).any():
         raise DataError("the logged steps are not whole numbers that rise from 0", code="data-shape", column="step")
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):

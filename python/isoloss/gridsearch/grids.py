@@ -187,11 +187,12 @@ def read_axis(name: str, given: Any) -> Axis:
         Codes ``data-empty``, ``data-shape``, ``data-nonnumeric``, ``data-nonfinite``: no values, not one dimension, or
         a value that is no finite number.
     """
-    if isinstance(given, str) or (np.ndim(given) == 0 and not _is_table(given)):
-        given = [given]
     if _is_table(given):
         return _read_table(name, given)
-    values = np.asarray(given)
+    try:
+        values = np.atleast_1d(np.asarray(given))
+    except ValueError as error:
+        raise DataError(f"axis {name!r} is not an array: {error}", code="data-shape", column=name) from error
     if values.ndim != 1:
         message = f"axis {name!r} has {values.ndim} dimensions, not one"
         raise DataError(message, code="data-shape", column=name)

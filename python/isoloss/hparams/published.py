@@ -9,7 +9,6 @@ DeepSeek's counts the FLOPs of attention too and leaves the vocabulary out.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,13 +179,3 @@ def predict_published(
         recipe=law.title,
         seq_len=seq_len,
     )
-
-
-def sources(rows: list[PublishedHParams]) -> Mapping[str, str]:
-    """Where each law comes from, by title."""
-    found = {}
-    for row in rows:
-        law = row.lr if row.lr is not None else row.batch
-        if law is not None and law.source is not None:
-            found[row.title] = f"{law.source.authors} {law.source.year}, arXiv:{law.source.arxiv}"
-    return found
