@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,6 +87,65 @@ def test_the_scale_of_a_robust_rise_is_that_of_least_squares_for_normal_noise():
         for goal in ("squared_log", iso.Huber(10.0, space="log"))
     )
     assert robust == pytest.approx(plain, rel=1e-3)
+
+
+@pytest.mark.parametrize("objective", ["huber_log", "absolute_log"])
+@pytest.mark.parametrize("scale", [0.01, 100.0])
+def test_the_scale_of_the_weights_opens_and_closes_no_profile(objective, scale):
+    rng = np.random.default_rng(2)
+    N = np.geomspace(1e7, 1e10, 20)
+    data = {"N": N, "loss": (1.3 + 300 / N**0.34) * np.exp(0.02 * rng.standard_normal(20))}
+    law = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
+    weights = rng.uniform(0.5, 2.0, 20)
+    one, other = (iso.fit(law, data, objective=objective, weights=w) for w in (weights, scale * weights))
+    assert rise_scale(other.problem, other.vector) == pytest.approx(rise_scale(one.problem, one.vector) / scale)
+    assert np.isfinite(one.profile("alpha").support).all()
+    assert other.profile("alpha").support == pytest.approx(one.profile("alpha").support, rel=1e-4)
+    assert other.profile2("alpha", "E").inside.sum() == one.profile2("alpha", "E").inside.sum() > 0
+
+
+def test_the_rise_under_weights_that_are_precisions_is_that_of_weighted_least_squares():
+    """Of the rises at the truth of 400 studies, scaled, the 95 % quantile is that of chi squared or F."""
+    rng = np.random.default_rng(5)
+    sigma = np.where(np.arange(60) % 2, 0.01, 0.1)
+    law = iso.law("a + b*x", vars=["x"])
+    x = np.linspace(-1.0, 1.0, 60)
+    losses = 2.0 + x + sigma * rng.standard_normal((400, 60))
+    goal = iso.Huber(10.0, space="raw")
+    free = iso.fit_many(law, {"x": x}, losses, weights=sigma**-2.0, objective=goal)
+    held = iso.fit_many(law, {"x": x}, losses, weights=sigma**-2.0, objective=goal, fix={"b": 1.0})
+    posed = iso.fit(law, iso.read({"x": x, "loss": losses[0]}, x="x"), weights=sigma**-2.0, objective=goal).problem
+    scales = [rise_scale(replace(posed, target=y), params) for y, params in zip(losses, free.params, strict=True)]
+    share = np.mean((held.value - free.value) * scales > stats.chi2.ppf(0.95, 1))
+    assert 0.03 < share < 0.08
+
+
+def test_runs_without_a_residual_give_no_interval_and_say_so():
+    law = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
+    for objective in ("squared_log", "absolute_log", "huber_log"):
+        fit = iso.fit(law, {"N": [1e7, 1e8, 1e9], "loss": [3.0, 2.6, 2.3]}, objective=objective)
+        made = fit.profile("alpha")
+        assert made.interval is None
+        assert made.reason == "the runs leave no residual"
+        assert made.ridge is None
+        assert np.isnan(made.support).all()
+        assert fit.identify().ridges == ()
+        assert str(fit.profile2("alpha", "E")) == "no region of alpha and E: the runs leave no residual"
+        with pytest.raises(iso.FitError, match="no residual"):
+            fit.conf_int(method="profile")
+
+
+def test_an_open_end_of_a_positive_parameter_is_zero_as_in_conf_int():
+    rng = np.random.default_rng(2)
+    N = np.geomspace(1e7, 1e10, 10)
+    data = {"N": N, "loss": (0.3 + 30 / N**0.2) * np.exp(0.02 * rng.standard_normal(10))}
+    law = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
+    fit = iso.fit(law, data, objective="squared_raw")
+    made = fit.profile("E")
+    assert np.isinf(made.support[0])
+    assert made.interval[0] == 0.0
+    assert made.interval == fit.conf_int(method="profile")["E"]
+    assert made.ridge.startswith("E below")
 
 
 # The sloppy direction ------------------------------------------------------------------------------------------------

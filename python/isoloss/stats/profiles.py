@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isoloss.checks import level_between
+from isoloss.engine.autodelta import robust_sigma
 from isoloss.engine.problem import F64, Problem, Solved
 from isoloss.errors import LawError, OptionError
 from isoloss.plain import plain_dict
@@ -73,15 +74,17 @@ class Profile:
     best : float
         Objective of the fit.
     interval : (float, float) or None
-        Values that the likelihood-ratio test does not reject; an end is infinite where the profile stays below the
-        limit. None where the objective is no likelihood; `reason` says so.
+        Values that the likelihood-ratio test does not reject. Where the profile stays below the limit an end lies at
+        the parameter's bound (zero for a positive one), or is infinite. None where the objective is no likelihood or
+        the runs leave no residual; `reason` says so.
     reason : str or None
     level : float
         Of the interval.
     support : (float, float)
-        The interval where there is one. Under a robust objective about what it would be: the rise of the objective is
-        scaled so that it compares with chi squared (Ronchetti 1982), which is rough and yet enough to see that an end
-        is open.
+        The interval where there is one, but infinite at an open end even where there is a bound. Under a robust
+        objective about what it would be: the rise of the objective is scaled so that it compares with chi squared
+        (Ronchetti 1982), which is rough and yet enough to see that an end is open. NaN where the runs leave no
+        residual.
     """
 
     name: str
@@ -201,7 +204,10 @@ def profile(fit: FitData, name: str, values: ArrayLike | None, *, level: float, 
     reason = why_no_likelihood(fit)
     limit = math.sqrt(likelihood_limit(fit.problem, level))
     support = (_end(grid[order], ratio, estimate, limit, -1), _end(grid[order], ratio, estimate, limit, 1))
-    interval = support if reason is None else None
+    if math.isnan(limit):
+        support = (math.nan, math.nan)
+    # An end that is open up to a bound lies at the bound: zero for a positive parameter.
+    interval = (max(support[0], float(own.lower[j])), min(support[1], float(own.upper[j]))) if reason is None else None
     return Profile(
         name=name,
         estimate=float(estimate),
@@ -218,10 +224,10 @@ def profile(fit: FitData, name: str, values: ArrayLike | None, *, level: float, 
 
 def no_likelihood(problem: Problem) -> str | None:
     """Why an objective has no likelihood ratio, or None."""
+    if problem.objective.kind != "binomial" and residual_df(problem) < 1:
+        return "the runs leave no residual"
     if problem.objective.kind not in ("squared", "binomial"):
         return f"{problem.objective.name} is no likelihood; see bootstrap()"
-    if problem.objective.kind == "squared" and residual_df(problem) < 1:
-        return "the runs leave no residual"
     return None
 
 
@@ -249,32 +255,42 @@ def likelihood_ratio(problem: Problem, objective: F64, least: F64 | float, scale
 
 
 def rise_scale(problem: Problem, params: F64) -> float:
-    """What makes the rise of a robust objective compare with chi squared: 2 E[psi'] / E[psi^2] (Ronchetti 1982).
+    r"""What makes the rise of a robust objective compare with chi squared: 2 E[psi'] / E[psi^2] (Ronchetti 1982).
 
-    The mean slope of psi is that of few residuals where delta is small, so it is taken as the jump of psi across a band
-    that is as wide as the residuals' spread allows.
+    The objective is the sum of w rho(r): its score has the variance of w psi and its curvature the mean of w psi', so
+    that with weights it is :math:`2 \sum w \psi' / \sum w^2 \psi^2`, which undoes the weights' scale. The mean
+    slope of psi is that of few residuals where delta is small, so it is taken as the jump of psi across a band that is
+    as wide as the residuals' spread allows.
     """
     goal = problem.objective
     residual = goal.residuals(problem.predict(params)[0], problem.target)
+    weight = np.ones_like(residual)
     if problem.weights is not None:
-        residual = residual[problem.weights > 0.0]
-    n = len(residual)
-    spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+        residual, weight = residual[problem.weights > 0.0], problem.weights[problem.weights > 0.0]
+    weight = weight / weight.max()
+    spread = robust_sigma(residual, weight)
     if not spread > 0.0 or not math.isfinite(spread):
         return math.nan
-    width = spread * n**-0.2
+    n = len(residual)
+    width = spread * float(np.sum(weight) ** 2 / np.sum(weight**2)) ** -0.2
 
     def psi(shift: float) -> F64:
         return goal.of_residual(residual + shift)[0]
 
-    slope = float(np.mean(psi(width) - psi(-width))) / (2.0 * width)
-    square = float(np.mean(psi(0.0) ** 2)) * n / max(residual_df(problem), 1)
-    return 2.0 * slope / square if square > 0.0 else math.nan
+    slope = float(np.mean(weight * (psi(width) - psi(-width)))) / (2.0 * width)
+    square = float(np.mean((weight * psi(0.0)) ** 2)) * n / max(residual_df(problem), 1)
+    largest = 1.0 if problem.weights is None else float(problem.weights.max())
+    return 2.0 * slope / square / largest if square > 0.0 else math.nan
 
 
 def likelihood_limit(problem: Problem, level: float, parameters: int = 1) -> float:
-    """What the ratio stays below with this probability when one or two parameters are held at their true values."""
+    """What the ratio stays below with this probability when one or two parameters are held at their true values.
+
+    NaN where the runs leave no residual: then nothing is known about the noise, and no value can be rejected or kept.
+    """
     df = math.inf if problem.objective.kind == "binomial" else float(residual_df(problem))
+    if df < 1.0:
+        return math.nan
     if parameters == 1:
         return t_quantile(0.5 + 0.5 * level, df) ** 2
     if math.isinf(df):
@@ -328,9 +344,9 @@ def _adaptive(fit: FitData, j: int, level: float, threads: int | None) -> list[t
     low, high = max(lower, estimate - step), min(upper, estimate + step)
     values = np.unique(np.append(np.linspace(low, high, _POINTS), estimate))
     tried = [(values, _solve(fit, j, values, threads))]
-    if not math.isfinite(fit.value):
-        return tried
     limit = math.sqrt(likelihood_limit(fit.problem, level))
+    if not math.isfinite(fit.value) or math.isnan(limit):
+        return tried
     ends = [-math.inf, math.inf]
     for _ in range(_WIDENINGS):
         grid = np.concatenate([at for at, _ in tried])

@@ -78,6 +78,8 @@ class Surface:
         kind = f"{100 * self.level:g} % joint confidence region"
         if self.reason is not None:
             kind = f"rough {100 * self.level:g} % region"
+        if self.reason is not None and not self.inside.any():
+            return f"no region of {' and '.join(self.names)}: {self.reason}"
         parts = []
         for k, name in enumerate(self.names):
             held = self.values[k][self.inside.any(axis=1 - k)]
@@ -187,8 +189,8 @@ def _axis(fit: FitData, name: str, j: int, given: ArrayLike | None, level: float
     estimate = float(fit.vector[j])
     reach = _OPEN * (abs(estimate) or 1.0)
     low, high = profile(fit, name, None, level=1.0 - 0.5 * (1.0 - level), n_threads=threads).support
-    low = estimate - reach if math.isinf(low) else low
-    high = estimate + reach if math.isinf(high) else high
+    low = low if math.isfinite(low) else estimate - reach
+    high = high if math.isfinite(high) else estimate + reach
     margin = _MARGIN * (high - low)
     low, high = max(low - margin, float(own.lower[j])), min(high + margin, float(own.upper[j]))
     if own.positive[j]:

@@ -52,8 +52,8 @@ def conf_int(fit: FitData, level: float, method: str, *, n_threads: int | None) 
         if own.fixed[root]:
             found[name] = (value, value)
         elif root == j:
-            low, high = profile(fit, name, None, level=level, n_threads=n_threads).support
-            found[name] = (max(low, float(own.lower[j])), min(high, float(own.upper[j])))
+            made = profile(fit, name, None, level=level, n_threads=n_threads)
+            found[name] = made.interval if made.interval is not None else made.support
     return {name: found.get(name, found[fit.names[int(own.tied[j])]]) for j, name in enumerate(fit.names)}
 
 
