@@ -218,6 +218,11 @@ def test_refused_data_as_json(tmp_path):
         (["laws", "chinchilla", "--table"], "--table"),
         (["laws", "--family", "optimal"], "compute_optimal"),
         (["ft"], "ft"),
+        (["fit", "runs.csv", *ROLES, "-o", "no-such-folder/fit.json"], "no-such-folder"),
+        (["fit", "runs.csv", *ROLES, "--fix", "E"], "NAME=VALUE"),
+        (["fit", "runs.csv", *ROLES, "--fix", "E=1", "--fix", "E=2"], "E is given twice"),
+        (["fit", "runs.csv", "--role", "N=params", "D=tokens"], "an option is repeated for each of its values"),
+        (["search", "fit.json", "--axis", "N=1e8,1e9", "--axis", "D=1e10", "--draws"], "without bootstrap draws"),
     ],
 )
 def test_wrong_usage_is_exit_2_and_names_the_words(words, said, saved_fit):

@@ -113,6 +113,7 @@ def test_the_journey_as_written(tmp_path, monkeypatch):
         ["--law", "nobody", "--at", "7B,1.4T"],
         ["no-such.csv", "--at", "7B,1.4T"],
         ["--law", "minicpm", "--at", "7B,1.4T"],
+        ["--law", "porian", "--at", "N=7B,tokens=1.4T"],
     ],
 )
 def test_wrong_usage_is_one_line(words):
@@ -121,6 +122,19 @@ def test_wrong_usage_is_one_line(words):
     assert done.stdout == ""
     assert done.stderr.startswith("isoloss: error [")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("N = [", "Invalid value"), ("[roles]\nN = true\n", "N is a bool, not the name of a column")],
+)
+def test_a_map_that_cannot_be_read_is_named(runs_csv, tmp_path, text, said):
+    path = tmp_path / "map.toml"
+    path.write_text(text, encoding="utf-8")
+    done = command(runs_csv, "--map", path, "--at", "7B,1.4T")
+    assert done.returncode == 2
+    assert f"--map {path}: " in done.stderr
+    assert said in done.stderr
 
 
 def test_batches_are_told_in_sequences_where_all_have_one_length(step):
