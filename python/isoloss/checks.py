@@ -5,13 +5,14 @@ A wrong argument gives `isoloss.errors.OptionError` that names it, its value and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from isoloss.errors import OptionError
 
-__all__ = ["level_between", "whole"]
+__all__ = ["by_name", "level_between", "whole"]
 
 
 def whole(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
@@ -37,6 +38,28 @@ def whole(name: str, value: Any, least: int = 0, most: int | None = None) -> int
     end = "up" if most is None else f"to {most:,}"
     message = f"{name}={value!r} is not a whole number from {least} {end}"
     raise OptionError(message, argument=name)
+
+
+def by_name(argument: str, given: Any, example: str) -> dict[str, Any]:
+    """An argument that gives something to names, as a dict; None is none.
+
+    Raises
+    ------
+    OptionError
+        Code ``option``: no mapping.
+
+    Examples
+    --------
+    >>> from isoloss.checks import by_name
+    >>> by_name("fix", ["E"], "{'E': 1.69}")
+    Traceback (most recent call last):
+    isoloss.errors.OptionError: fix=['E'] is not a mapping by name, such as {'E': 1.69}
+    """
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        return dict(given)
+    raise OptionError(f"{argument}={given!r} is not a mapping by name, such as {example}", argument=argument)
 
 
 def level_between(level: Any) -> float:

@@ -209,7 +209,7 @@ class Curves:
             prefix = name == "schedule" and any(text.startswith(f"{x}_") for x in names)
             return text in names or prefix
         if name not in curve.labels and name not in curve.constants:
-            known = {key for c in self.curves for key in (*c.labels, *c.constants)}
+            known = {key for c in self.curves for key in ("run", "schedule", *c.labels, *c.constants)}
             message = f"the curves have no {name!r}{did_you_mean(name, known)}; they have {', '.join(sorted(known))}"
             raise DataError(message, code="data-missing-role", role=name)
         if name in curve.constants:

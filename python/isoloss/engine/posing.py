@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from isoloss import laws
 from isoloss.engine.problem import F64, Problem, arrange, check_target
-from isoloss.errors import DataError, OptionError
+from isoloss.errors import DataError, LawError, OptionError
 from isoloss.inner import Table, check_columns
 from isoloss.law.object import Law
 from isoloss.law.object import law as make_law
@@ -20,7 +20,7 @@ from isoloss.runs.reading import Runs
 from isoloss.starts import AnyStarts, Box
 from isoloss.units import real_numbers
 
-__all__ = ["Bounds", "Settings", "as_law", "frozen_starts", "given_weights", "pose", "problem_of"]
+__all__ = ["Bounds", "Settings", "as_law", "frozen_starts", "given_weights", "no_columns_among", "pose", "problem_of"]
 
 Bounds = Mapping[str, tuple[float | str | None, float | str | None]]
 
@@ -62,9 +62,35 @@ def as_law(given: Law | str) -> Law:
         # A single word cannot be the text of a law worth fitting: it is a name, perhaps misspelt.
         # A few names, such as tissue+N, could be texts too; the registered law is what is meant.
         name = given.strip()
+        law, colon, key = name.partition(":")
+        if colon and law in laws.names():
+            message = f"law={given!r}: a law is fitted without coefficients; a published set of it is "
+            message += f"isoloss.laws.get({law!r}).bind({key!r})"
+            raise LawError(message, code="law-unknown", name=name)
         return laws.get(name) if re.fullmatch(r"[\w.-]+", name) or name in laws.names() else make_law(given)
     message = f"law={given!r} is neither a law nor a text"
     raise OptionError(message, argument="law")
+
+
+def no_columns_among(law: Law, runs: Runs, mentioned: Collection[str]) -> None:
+    """Refuse a law given as text if it would estimate what is a column of the data, unless that is mentioned otherwise.
+
+    Raises
+    ------
+    LawError
+        Code ``law-column``.
+    """
+    if law.name in laws.names():
+        return
+    known = {*runs.columns, *runs.source.names} - {"loss", "weight"}
+    meant = [name for name in law.parameters if name in known and name not in mentioned]
+    if meant:
+        listed = [*law.variables, *meant]
+        message = (
+            f"{' and '.join(meant)}: a column of the data, and this law would estimate it; "
+            f"say which names are columns: isoloss.law({law.expr!r}, vars={listed})"
+        )
+        raise LawError(message, code="law-column", names=meant)
 
 
 def pose(law: Law, runs: Runs, settings: Settings) -> Problem:
@@ -75,6 +101,7 @@ def pose(law: Law, runs: Runs, settings: Settings) -> Problem:
     DataError, LawError
         As `fit`.
     """
+    _same_quantity(law, runs)
     runs.require(*law.variables, "loss")
     for name, sums in law.inner.items():
         if name not in runs.inner:
@@ -100,6 +127,22 @@ def pose(law: Law, runs: Runs, settings: Settings) -> Problem:
     )
     _enough_points(problem, law)
     return problem
+
+
+_COUNTED = ("parameters", "tokens", "FLOPs", "characters", "samples")
+
+
+def _same_quantity(law: Law, runs: Runs) -> None:
+    """Refuse to fit a law of the learning rate, or of a number of parameters or tokens, to losses."""
+    column = runs.column_of.get("loss", "loss")
+    gives = f"law {law.name!r} gives {law.target} [{law.target_unit}]"
+    if law.target in ("lr", "batch") and law.target in runs.columns and column != runs.column_of.get(law.target):
+        message = f"{gives}, not the column {column!r}: read the runs with loss={runs.column_of.get(law.target)!r}"
+        raise LawError(message, code="law-target", target=law.target, column=column)
+    if law.target_unit.startswith(_COUNTED) and "loss" in runs.columns and runs.columns["loss"].max() < 1000.0:
+        low, high = runs.columns["loss"].min(), runs.columns["loss"].max()
+        message = f"{gives}, and the column {column!r} holds {low:.4g} .. {high:.4g}"
+        raise LawError(message, code="law-target", target=law.target, column=column)
 
 
 def problem_of(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isoloss.checks import whole
+from isoloss.checks import by_name, whole
 from isoloss.engine.autodelta import of_width, settle
 from isoloss.engine.basins import rounding
 from isoloss.engine.batch import Batch
@@ -238,9 +238,9 @@ def _asked(
     settings = Settings(
         objective=resolve(chosen.recipe.objective if objective is None else objective, delta),
         starts=chosen.starts if starts is None else starts,
-        fix=fix or {},
-        tie=tie or {},
-        bounds=bounds or {},
+        fix=by_name("fix", fix, "{'E': 1.69}"),
+        tie=by_name("tie", tie, "{'beta': 'alpha'}"),
+        bounds=by_name("bounds", bounds, "{'alpha': (0, 2)}"),
         seed=seed_number(seed),
     )
     return _Question(law=chosen, settings=settings, watch=watch)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
+from isoloss.checks import by_name, level_between
 from isoloss.curves.object import Curves
 from isoloss.curves.rows import curve_runs
-from isoloss.engine.posing import Bounds, Settings, as_law, frozen_starts, given_weights
+from isoloss.engine.posing import Bounds, Settings, as_law, frozen_starts, given_weights, no_columns_among
 from isoloss.engine.problem import seed_number
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
-from isoloss.errors import out_of_memory
+from isoloss.errors import OptionError, out_of_memory
 from isoloss.fit.run import run
 from isoloss.fit.uncertainty import Uncertainty
 from isoloss.law.object import Law
@@ -217,7 +218,11 @@ class Fit(Uncertainty):
         used = self.draws if draws is None else draws
         options: dict[str, Any] = {"interval": interval, "inference_tokens": inference_tokens}
         from isoloss.plan.allocation import allocate
+        from isoloss.stats.draws import Draws
 
+        if used is not None and not isinstance(used, Draws):
+            raise OptionError(f"draws={draws!r} is not what bootstrap() gives", argument="draws")
+        level_between(level)
         return allocate(self, C, flops=flops, draws=used, level=level, fixed=fixed, **options)
 
     def isoflop(self, *, within: float = 3.0) -> IsoFlop:
@@ -419,14 +424,16 @@ def fit(
     chosen = as_law(law)
     curves = runs if isinstance(runs, Curves) else None
     table = as_runs(runs, chosen.variables) if curves is None else curve_runs(chosen, curves)
+    if isinstance(law, str) and curves is None:
+        no_columns_among(chosen, table, {*(fix or ()), *(tie or ()), *(bounds or ())})
     goal = resolve(chosen.recipe.objective if objective is None else objective, delta)
     given = None if weights is None else given_weights(table, weights)
     settings = Settings(
         objective=goal,
         starts=frozen_starts(starts),
-        fix=dict(fix or {}),
-        tie=dict(tie or {}),
-        bounds=dict(bounds or {}),
+        fix=by_name("fix", fix, "{'E': 1.69}"),
+        tie=by_name("tie", tie, "{'beta': 'alpha'}"),
+        bounds=by_name("bounds", bounds, "{'alpha': (0, 2)}"),
         weights=given,
         seed=seed_number(seed),
     )

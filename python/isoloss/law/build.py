@@ -42,10 +42,15 @@ def free_names(text: str) -> list[str]:
         raise LawError(f"a law is text, not {type(text).__name__}", code="law-syntax")
     # One character for one, so that positions hold while the caret line stays on one line.
     line = re.sub(r"\s", " ", text)
+    if (sides := re.match(r" *(\w+) *=(?!=)", line)) is not None:
+        message = f"malformed law: give what {sides[1]} equals without {sides[0].strip()!r} before it\n  {line}"
+        raise LawError(message, code="law-syntax", position=sides.start(1), text=text)
     try:
         return _core.names(line)
     except _core.ExpressionError as error:
         reason, position = error.args[0], int(error.args[1])
+        if reason.startswith("unknown function 'ln'"):
+            reason = f"write log for the natural logarithm: {reason}"
         message = f"malformed law: {reason}, at position {position}\n  {line}\n  {' ' * position}^"
         raise LawError(message, code="law-syntax", position=position, text=text, reason=reason) from None
 
@@ -148,7 +153,9 @@ def _variables(names: list[str], given: Sequence[str] | None, sums: bool) -> tup
                 message = f"vars names {name!r}, which does not appear in the law{did_you_mean(name, names)}"
                 raise LawError(message, code="law-unknown-name", name=name, argument="vars")
     if not found and not sums:
-        message = f"no variable among the names {names}; say which are columns of data, e.g. vars={names[:1]}"
+        alike = [f"{name.upper()} for {name!r}" for name in names if name.upper() in ROLES]
+        hint = f"did you mean {' and '.join(alike)}? If not, " if alike else ""
+        message = f"no variable among the names {names}; {hint}say which are columns of data, e.g. vars={names[-1:]}"
         raise LawError(message, code="law-no-variables", names=names)
     return found
 

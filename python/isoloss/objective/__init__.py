@@ -217,13 +217,19 @@ def resolve(objective: Objective | str, delta: Delta | None = None) -> Objective
     raise OptionError(message, code="objective-unknown", delta=delta)
 
 
+_OTHER_WORDS = {"mse": "squared_raw", "l2": "squared_raw", "mae": "absolute_raw", "l1": "absolute_raw"}
+_OTHER_WORDS |= {"msle": "squared_log", "rmsle": "squared_log", "ols": "squared_raw", "pinball": "quantile_raw:0.5"}
+
+
 def _from_text(text: str) -> Objective:
     named, colon, shape = text.partition(":")
     head, _, last = named.rpartition("_")
     kind, space = (head, last) if last in SPACES else (named, "")
     own = _SHAPES.get(kind)
     if kind not in _CLASSES or (colon and own is None):
-        message = f"unknown objective {text!r}{did_you_mean(named, _NAMES)}; one of {', '.join(_NAMES)}"
+        known = _OTHER_WORDS.get(text.lower())
+        near = f"; did you mean {known!r}?" if known else did_you_mean(named, _NAMES)
+        message = f"unknown objective {text!r}{near}; one of {', '.join(_NAMES)}"
         raise OptionError(message, code="objective-unknown", objective=text)
     options: dict[str, Any] = {"space": cast("Space", space)} if space else {}
     if own is not None:

@@ -167,7 +167,8 @@ def _from_frame(fit: Fit, frame: Any) -> dict[str, F64]:
         role = lacking[0]
         known = fit.runs.column_of.get(role, role)
         message = (
-            f"the frame has no column for {role!r}, neither {known!r} nor {role!r}{did_you_mean(known, table.names)}"
+            f"the frame has no column {' or '.join(map(repr, dict.fromkeys((known, role))))} for the variable {role}"
+            f"{did_you_mean(known, table.names)}; it has {', '.join(table.names)}"
         )
         raise DataError(message, code="data-missing-column", column=known, role=role)
     return values

@@ -37,6 +37,11 @@ def role_columns(table: Table, given: Mapping[str, str | None]) -> dict[str, str
     """
     found: dict[str, str] = {}
     for role, column in given.items():
+        meant = next((own for own in ROLES if own.lower() == role.lower() and own != role), None)
+        if column is not None and meant is not None and given.get(meant) is None and meant not in table.names:
+            meaning = ROLES[meant].meaning
+            message = f"role {role!r} differs from {meant} ({meaning}) by case alone; write {meant}={column!r}"
+            raise OptionError(message, argument=role)
         if column is None:
             if role != "weight" and role in table.names:
                 found[role] = role
@@ -102,6 +107,15 @@ class Cells:
         if used:
             self.bad.setdefault((column, role), []).extend(used)
 
+    def missing(self, column: str, role: str) -> int:
+        """How many cells of a column are missing; 0 where any other fault is among them."""
+        faults = self.bad.get((column, role), [])
+        return len(faults) if all("missing" in cell.reason for cell in faults) else 0
+
+    def forget(self, column: str, role: str) -> None:
+        """Leave out of account what is wrong with a column."""
+        self.bad.pop((column, role), None)
+
     def refuse(self) -> None:
         """Raise for the first cell at fault."""
         if not self.bad:
@@ -109,8 +123,12 @@ class Cells:
         (column, role), cells = next(iter(self.bad.items()))
         cell = min(cells, key=lambda found: found.row)
         total = sum(len(found) for found in self.bad.values())
+        also = [f"{len(found)} in {name!r}" for (name, _), found in self.bad.items() if name != column]
         named = f"column {column!r}" + (f" (role {role})" if role != column else "")
-        more = f"; {total - 1} more such cells" if total > 2 else ("; 1 more such cell" if total == 2 else "")
+        rest = len(cells) - 1
+        more = f"; {rest} more such cell{'s' if rest > 1 else ''} in it" if rest else ""
+        more += f"; cells at fault also {', '.join(also)}" if also else ""
+        more += " (drop_invalid=True leaves such rows out)"
         shown = f" {cell.shown}" if cell.shown else ""
         message = f"{named}, row {cell.row}:{shown} {cell.reason}{more}"
         raise DataError(
@@ -130,7 +148,8 @@ class Cells:
             for cell in cells:
                 # A row with several faults is counted once, under the first.
                 if self.keep[cell.row]:
-                    reasons.setdefault(f"{column} {cell.reason}", []).append(cell.row)
+                    reason = "is missing" if "missing" in cell.reason else cell.reason
+                    reasons.setdefault(f"{column} {reason}", []).append(cell.row)
                     self.keep[cell.row] = False
         return [(reason, tuple(sorted(rows))) for reason, rows in reasons.items()]
 
@@ -261,7 +280,10 @@ def note_duplicates(columns: Mapping[str, F64], group: NDArray[np.int64] | None)
     extra = n - 1 - int(np.count_nonzero(differs))
     if not extra:
         return []
-    message = f"{extra} of {n} rows repeat another row in every column; each counts as a run of its own"
+    message = (
+        f"{extra} of {n} rows repeat another row in every column that was read ({', '.join(columns)}); "
+        "each counts as a run of its own"
+    )
     return [Notice(code="rows-duplicated", severity="warning", message=message, details={"rows": extra})]
 
 

@@ -33,6 +33,8 @@ __all__ = ["DataSource", "Dropped", "Runs", "as_runs", "read"]
 
 F64 = NDArray[np.float64]
 BatchUnit = Literal["tokens", "sequences"]
+_ASIDE = ("lr", "batch", "S", "U")
+"""Roles that many laws do without."""
 
 
 @out_of_memory("read")
@@ -63,8 +65,8 @@ def read(
     N, D, C, loss, lr, batch, group : str, optional
         Column of each role: parameters, training tokens seen, FLOPs, loss in nats per token, peak learning rate, batch
         size, group of the run. Left out, the column with the role's own name is taken if there is one; so are S
-        (steps), U (unique tokens) and trials (behind a pass fraction). Two of N, D
-        and C complete the third by C = 6 N D.
+        (steps), U (unique tokens) and trials (behind a pass fraction); lr, batch, S and U not where cells are missing,
+        which a notice tells. Two of N, D and C complete the third by C = 6 N D.
     batch_unit : {"tokens", "sequences"}
         Unit of the batch column; the batch is held in tokens.
     seq_len : float or str, optional
@@ -136,6 +138,15 @@ def read(
         if role != "group":
             columns[role] = cells.numbers(raw[column], column, role)
             cells.require_sign(columns[role], column, role)
+    notices: list[Notice] = []
+    for role in _ASIDE:
+        if named[role] is None and column_of.get(role) == role and (count := cells.missing(role, role)):
+            # A column that nobody asked for must not cost runs that are whole without it.
+            cells.forget(role, role)
+            del columns[role], column_of[role]
+            message = f"column {role!r} was not taken: {count} of its cells are missing; {role}={role!r} asks for it"
+            details = {"column": role, "cells": count}
+            notices.append(Notice(code="column-not-taken", severity="warning", message=message, details=details))
     length: F64 | float | None = None
     if per_row_length is not None:
         length = cells.numbers(raw[per_row_length], per_row_length, "seq_len")
@@ -146,7 +157,6 @@ def read(
     if "group" in column_of:
         codes, _, missing = group_codes(raw[column_of["group"]], keep)
         cells.add(column_of["group"], "group", missing)
-    notices: list[Notice] = []
     if drop_invalid:
         faults = cells.drop()
         left_out += faults
