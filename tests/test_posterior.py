@@ -9,7 +9,8 @@ from scipy import stats
 
 import isoloss as iso
 from isoloss.errors import FitError, OptionError
-from isoloss.stats.posterior import effective_size, r_hat
+from isoloss.stats.mixing import effective_size, r_hat
+from isoloss.stats.posterior import _Target
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,81 @@ def test_the_posterior_follows_a_change_of_units():
     for name in ("E", "alpha", "beta"):
         assert np.mean(two[name]) == pytest.approx(np.mean(one[name]), abs=0.15 * one.std()[name])
         assert two.std()[name] == pytest.approx(one.std()[name], rel=0.15)
+
+
+@pytest.mark.parametrize("method", ["laplace", "ensemble"])
+def test_draws_are_the_same_in_any_units(method):
+    rng = np.random.default_rng(0)
+    N, D = np.repeat([5e7, 2e9], 7), 10 ** rng.uniform(9, 12, 14)
+    loss = (1.5 + 300 / N**0.3 + 1000 / D**0.3) * np.exp(0.01 * rng.standard_normal(14))
+    law = iso.law("a + b*N + c*D", vars=["N", "D"])
+    raw, scaled = (
+        iso.fit(law, {"N": N / unit, "D": D / unit, "loss": loss}, objective="squared_raw").posterior(
+            400, method=method
+        )
+        for unit in (1.0, 1e9)
+    )
+    if method == "laplace":
+        np.testing.assert_allclose(scaled.flat, raw.flat * [1.0, 1e9, 1e9], rtol=1e-5)
+    else:  # walkers part in their last bits and go different ways
+        spread = np.array(list(raw.std().values())) * [1.0, 1e9, 1e9]
+        assert list(scaled.std().values()) == pytest.approx(spread, rel=0.15)
+    half = 0.5 * np.diff(raw.conf_int()["b"])[0]
+    assert 1.0 < half / raw.std()["b"] < 3.0
+
+
+def test_weights_only_matter_in_proportion_to_each_other():
+    rng = np.random.default_rng(1)
+    x = np.linspace(-1.0, 1.0, 40)
+    sigma = np.where(np.arange(40) % 2, 0.02, 0.5)
+    y = 3.0 + 0.5 * x + sigma * rng.standard_normal(40)
+    runs, law = iso.read({"x": x, "loss": y}, x="x"), iso.law("a + b*x", vars=["x"])
+    one, other = (
+        iso.fit(law, runs, objective="squared_raw", weights=w).posterior(4000) for w in (sigma**-2.0, 1e4 * sigma**-2.0)
+    )
+    np.testing.assert_allclose(other.flat, one.flat, rtol=1e-6)
+    exact = np.sqrt(np.linalg.inv(np.array([[np.sum(u * v / sigma**2) for u in (x**0, x)] for v in (x**0, x)]))[1, 1])
+    assert one.std()["b"] == pytest.approx(exact, rel=0.3)
+    assert one.ess["b"] > 3000  # the proposals know the weights
+
+
+@pytest.mark.parametrize("method", ["laplace", "ensemble"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_prior_of_a_positive_parameter_is_normal_in_its_value(method, tied):
+    x = np.arange(1.0, 7.0)
+    y = np.abs(0.3 * x + 0.8 * np.random.default_rng(0).standard_normal(6))
+    mean, sd = 0.05, 0.3
+    text, names, options = ("a*x", ["a"], {}) if not tied else ("a*x/2 + b*x/2", ["a", "b"], {"tie": {"b": "a"}})
+    law = iso.law(text, vars=["x"], positive=names)
+    fit = iso.fit(law, iso.read({"x": x, "loss": y}, x="x"), objective="squared_raw", **options)
+    made = fit.posterior(20_000, method=method, prior={names[-1]: (mean, sd)})[names[0]]
+    a = np.linspace(1e-5, 3.0, 200_001)  # quadrature of the density in the value itself
+    log_density = (
+        -3.0 * np.log(np.sum(y**2) - 2 * a * np.sum(x * y) + a**2 * np.sum(x**2)) - 0.5 * ((a - mean) / sd) ** 2
+    )
+    density = np.exp(log_density - log_density.max())
+    share = np.cumsum(density) / density.sum()
+    assert np.mean(made) == pytest.approx(np.sum(a * density) / density.sum(), abs=0.003)
+    ends = a[np.searchsorted(share, [0.025, 0.975])]
+    assert np.quantile(made, [0.025, 0.975]) == pytest.approx(ends, abs=0.006)
+
+
+def test_a_curvature_that_is_not_finite_is_refused_with_advice(line):
+    target = _Target(line.problem, line.vector, {}, 1)
+    for cov in (np.full((2, 2), np.nan), np.array([[1.0, 2.0], [2.0, 1.0]])):
+        with pytest.raises(FitError, match=r"bootstrap\(\)") as caught:
+            target.factor(cov)
+        assert caught.value.code == "covariance-unavailable"
+    root = target.factor(np.array([[4e-18, 0.0], [0.0, 0.0]]))
+    assert root[0, 0] == pytest.approx(2e-9)
+    assert 0.0 < root[1, 1] < 1e-6
+
+
+def test_as_many_parameters_as_runs_have_no_posterior():
+    law = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
+    fit = iso.fit(law, {"N": [1e7, 1e8, 1e9], "loss": [3.0, 2.6, 2.3]}, objective="squared_log")
+    with pytest.raises(FitError, match="leave no residual"):
+        fit.posterior()
 
 
 def test_fixed_and_tied_parameters_stay_so():

@@ -7,7 +7,9 @@ The size of the noise is integrated out with the prior 1/sigma, which leaves
 
 for a sum S of squares and of absolute errors over n runs. The prior is flat in the logarithm of positive parameters,
 within a factor of a thousand of the estimate, and in the value of others, within their bounds; that is the same in any
-units. Normal priors can be given by name.
+units. Normal priors of the values themselves can be given by name; one takes the place of the flat prior, cut to the
+same range. Weights are read as precisions: the noise of a run is sigma over the square root of its weight, under
+absolute errors over the weight.
 
 Two samplers, neither of which needs gradients:
 
@@ -18,7 +20,7 @@ Two samplers, neither of which needs gradients:
     Affine-invariant walkers (Goodman and Weare 2010), four ensembles of 32, all of which are evaluated at once.
     The ensembles are the chains; the effective number of draws is counted walker by walker.
 
-R-hat and the effective sample size are rank-normalised (Vehtari et al. 2021).
+R-hat and the effective sample size are those of `isoloss.stats.mixing`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,14 +39,17 @@ from isoloss.engine.watch import thread_number
 from isoloss.errors import FitError, Notice, OptionError, did_you_mean, missing_extra
 from isoloss.plan.predict import Band
 from isoloss.stats.draws import Basis, Draws
+from isoloss.stats.inference import transform_slopes
 from isoloss.stats.intervals import percentiles
+from isoloss.stats.mixing import effective_size, r_hat
+from isoloss.stats.profiles import residual_df
 from isoloss.units import format_number
 
 if TYPE_CHECKING:
     from isoloss.fit.data import FitData
     from isoloss.law.object import BoundLaw
 
-__all__ = ["Posterior", "effective_size", "posterior", "r_hat"]
+__all__ = ["Posterior", "posterior"]
 
 METHODS = ("laplace", "ensemble")
 _REACH = math.log(1000.0)
@@ -223,6 +227,8 @@ class _Target:
             self.alive = problem.weights > 0.0
         self.n = int(self.alive.sum())
         self.prior = {own.index(name, "prior"): pair for name, pair in prior.items()}
+        judged = {int(own.tied[j]) for j in self.prior}
+        self.slanted = np.array([bool(self.positive[k]) and int(j) in judged for k, j in enumerate(self.free)])
 
     def working(self, params: F64) -> F64:
         values = params[:, self.free]
@@ -250,27 +256,62 @@ class _Target:
             density = -total if power is None else -power * self.n * np.log(total)
         for j, (mean, sd) in self.prior.items():
             density = density - 0.5 * ((params[:, j] - mean) / sd) ** 2
+        # Normal in the value is not so in the logarithm that is sampled: the density gains the slope of exp, once.
+        density = density + z[:, self.slanted].sum(axis=1)
         return np.where(inside & np.isfinite(density), density, -np.inf)
 
     def covariance(self) -> F64:
-        """A first guess at the spread, from the curvature of squares."""
-        problem = self.problem
-        steps = 1e-5 * np.where(self.positive, 1.0, np.maximum(np.abs(self.centre), 1e-3))
-        moved = self.centre + np.concatenate([np.diag(steps), -np.diag(steps)])
-        value = problem.objective.transform(problem.expression.evaluate(problem.columns, self.natural(moved)))
-        q = len(steps)
-        jacobian = ((value[:q] - value[q:]) / (2.0 * steps[:, None])).T[self.alive]
-        plain = problem.objective.residuals(problem.predict(self.estimate)[0], problem.target)[self.alive]
-        noise = float(np.sum(plain**2)) / max(self.n - q, 1)
-        gram = jacobian.T @ jacobian
-        scale = np.sqrt(np.diag(gram))
-        scale = np.where(scale > 0.0, scale, 1.0)
-        inner = np.linalg.pinv(gram / scale / scale[:, None], rcond=1e-12, hermitian=True)
-        cov = noise * inner / scale / scale[:, None]
+        """A first guess at the spread, from the curvature of weighted squares; (q, q), in the units of `centre`."""
+        problem, root = self.problem, self.problem.parameters.tied
+        weight = np.ones_like(problem.target) if problem.weights is None else problem.weights
+        if problem.objective.kind == "absolute":  # its weights divide sizes, not variances
+            weight = weight**2
+        rows = np.flatnonzero(self.alive)
+        selection = np.asarray(root[:, None] == self.free[None, :], dtype=np.float64)
+        unit = np.where(self.positive, self.estimate[self.free], 1.0)
+        gram, total = np.zeros((len(unit), len(unit))), 0.0
+        with np.errstate(all="ignore"):  # what is not finite is refused when it is factored
+            for at in problem.derivatives(self.estimate, rows):
+                slope, _ = transform_slopes(at.value, problem.objective)
+                jacobian = slope[:, None] * (at.gradient @ selection) * unit
+                share = weight[at.rows]
+                gram += (share[:, None] * jacobian).T @ jacobian
+                total += float(np.sum(share * problem.objective.residuals(at.value, problem.target[at.rows]) ** 2))
+            scale = np.sqrt(np.diag(gram))
+            scale = np.where(scale > 0.0, scale, 1.0)
+            even = gram / scale / scale[:, None]
+            if not np.all(np.isfinite(even)):
+                return np.full_like(gram, np.nan)
+            inner = np.linalg.pinv(even, rcond=1e-12, hermitian=True)
+            cov = total / max(self.n - len(unit), 1) * inner / scale / scale[:, None]
         # A direction that the data leave open shall not send the proposals out of the prior's range.
-        size = np.sqrt(np.diag(cov))
-        shrink = np.where(size > 1.0, 1.0 / np.maximum(size, 1e-300), 1.0)
-        return np.asarray(cov * shrink * shrink[:, None] + 1e-16 * np.eye(q))
+        size, room = np.sqrt(np.diag(cov)), np.where(self.positive, 1.0, (self.upper - self.lower) / 4.0)
+        shrink = np.where(size > room, room / np.maximum(size, 1e-300), 1.0)
+        return np.asarray(cov * shrink * shrink[:, None])
+
+    def factor(self, cov: F64) -> F64:
+        """(q, q) triangular root of a covariance, whatever the units; a parameter without spread is given some.
+
+        Raises
+        ------
+        FitError
+            Code ``covariance-unavailable``: it is not finite, or has no root.
+        """
+        own = np.where(self.positive, 1.0, np.maximum(np.abs(self.centre), 1e-300))
+        with np.errstate(invalid="ignore"):
+            size = np.sqrt(np.diag(cov))
+            size = np.where(size > 1e-14 * own, size, 1e-8 * own)
+        even = cov / size / size[:, None]
+        if np.all(np.isfinite(even)):
+            try:
+                return np.asarray(size[:, None] * np.linalg.cholesky(even + 1e-10 * np.eye(len(size))))
+            except np.linalg.LinAlgError:
+                pass
+        message = (
+            "no posterior draws: the curvature at the optimum does not tell how far they should reach, as where a "
+            "derivative of the law is not finite; fix a parameter, or use bootstrap()"
+        )
+        raise FitError(message, code="covariance-unavailable", reason="no finite curvature")
 
 
 def posterior(
@@ -288,12 +329,13 @@ def posterior(
         raise OptionError(message, argument="method")
     n = whole("n", n, 100, 1_000_000)
     kind = fit.objective.kind
-    if kind not in (*_KINDS, "binomial") or fit.runs.group is not None or not fit.value > 0.0:
+    spent = kind in _KINDS and (residual_df(fit.problem) < 1 or not fit.value > 0.0)
+    if kind not in (*_KINDS, "binomial") or fit.runs.group is not None or spent:
         reason = f"{fit.objective.name} is no likelihood: fit with squared or absolute errors"
         if fit.runs.group is not None:
             reason = "rows of a group are not independent; use bootstrap()"
-        elif kind in _KINDS and not fit.value > 0.0:
-            reason = "the residuals vanish"
+        elif kind in _KINDS:
+            reason = "the residuals vanish" if residual_df(fit.problem) > 0 else "the runs leave no residual"
         raise FitError(f"there is no posterior: {reason}", code="no-likelihood")
     given = dict(prior or {})
     pairs: dict[str, Any] = dict(given)
@@ -366,7 +408,7 @@ def _laplace(target: _Target, n: int, rng: np.random.Generator) -> tuple[F64, F6
     q = len(mean)
     size = max(2 * n, 4000)
     for last in (False, False, True):
-        factor = np.linalg.cholesky(cov)
+        factor = target.factor(cov)
         normal = rng.standard_normal((size, q))
         stretch = np.sqrt(_TAIL / rng.chisquare(_TAIL, size))
         z = mean + (normal * stretch[:, None]) @ factor.T
@@ -379,7 +421,7 @@ def _laplace(target: _Target, n: int, rng: np.random.Generator) -> tuple[F64, F6
         if not last:
             mean = weight @ z
             spread = (weight[:, None] * (z - mean)).T @ (z - mean)
-            cov = 1.2 * spread + 1e-12 * np.diag(np.diag(spread)) + 1e-18 * np.eye(q)
+            cov = 1.2 * spread + 0.01 * cov  # so that a few heavy draws do not end the search
     each = n // _BATCHES
     part = size // _BATCHES
     chains, densities = [], []
@@ -395,7 +437,7 @@ def _laplace(target: _Target, n: int, rng: np.random.Generator) -> tuple[F64, F6
 def _ensemble(target: _Target, n: int, rng: np.random.Generator) -> tuple[F64, F64, float | None]:
     """The stretch move on four ensembles at once; each walker is a chain."""
     q = len(target.centre)
-    factor = np.linalg.cholesky(target.covariance())
+    factor = target.factor(target.covariance())
     shape = (_ENSEMBLES, _WALKERS)
     z = target.centre + 0.5 * rng.standard_normal((*shape, q)) @ factor.T
     density = target(z.reshape(-1, q)).reshape(shape)
@@ -431,71 +473,3 @@ def _by_ensemble(walkers: F64) -> F64:
     steps, rest = walkers.shape[1], walkers.shape[2:]
     parts = walkers.reshape(_ENSEMBLES, _WALKERS, steps, *rest)
     return np.ascontiguousarray(parts.swapaxes(1, 2)).reshape(_ENSEMBLES, _WALKERS * steps, *rest)
-
-
-# Diagnostics ---------------------------------------------------------------------------------------------------------
-
-
-def _split(chains: F64) -> F64:
-    half = chains.shape[1] // 2
-    return np.concatenate([chains[:, :half], chains[:, chains.shape[1] - half :]])
-
-
-def _ranked(chains: F64) -> F64:
-    """Normal scores of the ranks, ties averaged."""
-    _, place, count = np.unique(chains, return_inverse=True, return_counts=True)
-    middle = np.cumsum(count) - 0.5 * (count - 1)
-    score = np.vectorize(NormalDist().inv_cdf)((middle - 0.375) / (chains.size + 0.25))
-    return np.asarray(score[place.ravel()].reshape(chains.shape))
-
-
-def _ratio(chains: F64) -> float:
-    n = chains.shape[1]
-    within = float(np.mean(np.var(chains, axis=1, ddof=1)))
-    between = float(np.var(chains.mean(axis=1), ddof=1))
-    return math.sqrt((n - 1) / n + between / within) if within > 0.0 else math.nan
-
-
-def r_hat(chains: F64) -> float:
-    """Rank-normalised split R-hat, of the draws and of their distance from the median (Vehtari et al. 2021).
-
-    Parameters
-    ----------
-    chains : (chains, draws) float64
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from isoloss.stats.posterior import r_hat
-    >>> chains = np.random.default_rng(0).standard_normal((4, 500))
-    >>> r_hat(chains) < 1.01, r_hat(chains + np.arange(4)[:, None]) > 1.5
-    (True, True)
-    """
-    split = _split(chains)
-    return max(_ratio(_ranked(split)), _ratio(_ranked(np.abs(split - np.median(split)))))
-
-
-def effective_size(chains: F64) -> float:
-    """Bulk effective sample size: rank-normalised, by Geyer's initial monotone sequence (Vehtari et al. 2021).
-
-    Parameters
-    ----------
-    chains : (chains, draws) float64
-    """
-    split = _ranked(_split(chains))
-    m, n = split.shape
-    centred = split - split.mean(axis=1, keepdims=True)
-    length = 1 << (2 * n - 1).bit_length()
-    power = np.abs(np.fft.rfft(centred, length, axis=1)) ** 2
-    covariance = np.fft.irfft(power, length, axis=1)[:, :n] / n
-    within = float(np.mean(covariance[:, 0])) * n / (n - 1)
-    total = within * (n - 1) / n + float(np.var(split.mean(axis=1), ddof=1))
-    if not total > 0.0:
-        return math.nan
-    rho = 1.0 - (within - covariance.mean(axis=0) * n / (n - 1)) / total
-    rho[0] = 1.0
-    pairs = rho[: n - n % 2].reshape(-1, 2).sum(axis=1)
-    negative = np.flatnonzero(pairs < 0.0)
-    pairs = np.minimum.accumulate(pairs[: negative[0]] if len(negative) else pairs)
-    tau = max(2.0 * float(pairs.sum()) - 1.0, 1.0 / math.log10(m * n))
-    return float(m * n / tau)
