@@ -1,7 +1,6 @@
 r"""Profiles: the least objective when one parameter is held at each of many values.
 
-All values are one batch of constrained fits, solved twice: from the optimum and other points that the fit remembers,
-then from the solutions of the neighbouring values, so that one value stuck in another basin stands out neither way.
+All values are one batch of constrained fits (`isoloss.stats.held`).
 
 Where the objective is a likelihood, the values that a likelihood-ratio test does not reject are a confidence interval
 (Wilks 1938), and one that need not be symmetric. For squared errors, normal with an unknown variance, m residual
@@ -14,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,9 +22,8 @@ from numpy.typing import ArrayLike
 from isoloss.checks import level_between
 from isoloss.engine.autodelta import robust_sigma
 from isoloss.engine.problem import F64, Problem, Solved
-from isoloss.errors import LawError, OptionError
 from isoloss.plain import plain_dict
-from isoloss.starts import project
+from isoloss.stats.held import Held, held_index, held_values, solve_held
 from isoloss.stats.intervals import t_quantile
 from isoloss.units import format_number
 
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Profile",
-    "best_of",
     "likelihood_limit",
     "likelihood_ratio",
     "no_likelihood",
@@ -50,12 +47,11 @@ __all__ = [
 _POINTS = 41
 _SPAN = 3.0  # standard errors on either side, to begin with
 _WIDENINGS = 8
-_RESERVES = 4
 _FURTHEST = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(Held):
     """The least objective along one parameter; made by `Fit.profile`.
 
     Attributes
@@ -147,26 +143,9 @@ class Profile:
             }
         )
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the profile, its estimate and its interval.
+    def _draw(self, axes: Axes) -> None:
+        from isoloss.plot import INK, MUTED, OPTIMUM
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Where to draw; new axes by default.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-
-        Raises
-        ------
-        MissingExtraError
-            When matplotlib is not installed.
-        """
-        from isoloss.plot import INK, MUTED, OPTIMUM, new_axes
-
-        axes = new_axes() if ax is None else ax
         axes.plot(self.values, self.objective, color=INK, marker=".", label="least objective")
         axes.axvline(self.estimate, color=OPTIMUM, linestyle="--", label="estimate")
         if self.interval is not None:
@@ -175,26 +154,17 @@ class Profile:
         axes.set_xlabel(self.name)
         axes.set_ylabel("objective")
         axes.legend(frameon=False)
-        return axes
 
 
 def profile(fit: FitData, name: str, values: ArrayLike | None, *, level: float, n_threads: int | None) -> Profile:
     """Hold one parameter at many values; see `isoloss.Fit.profile`."""
     level = level_between(level)
-    own = fit.problem.parameters
-    j = int(own.tied[own.index(name, "profile")])
-    if own.fixed[j]:
-        message = f"{name!r} is fixed in this fit: it has no profile"
-        raise LawError(message, code="law-bounds", name=name)
+    j = held_index(fit, name, "profile")
     estimate = fit.vector[j]
     if values is None:
         tried = _adaptive(fit, j, level, n_threads)
     else:
-        wanted = np.unique(np.asarray(values, dtype=np.float64).ravel())
-        lowest = 0.0 if own.positive[j] else -math.inf
-        if wanted.size == 0 or not np.all(np.isfinite(wanted) & (wanted > lowest)):
-            message = f"values={values!r} are not finite numbers{' above zero' if own.positive[j] else ''}"
-            raise OptionError(message, argument="values")
+        wanted = held_values(fit, name, j, values, least=1)
         tried = [(wanted, _solve(fit, j, wanted, n_threads))]
     grid = np.concatenate([at for at, _ in tried])
     order = np.argsort(grid, kind="stable")
@@ -207,6 +177,7 @@ def profile(fit: FitData, name: str, values: ArrayLike | None, *, level: float, 
     if math.isnan(limit):
         support = (math.nan, math.nan)
     # An end that is open up to a bound lies at the bound: zero for a positive parameter.
+    own = fit.problem.parameters
     interval = (max(support[0], float(own.lower[j])), min(support[1], float(own.upper[j]))) if reason is None else None
     return Profile(
         name=name,
@@ -390,35 +361,4 @@ def _far(
 
 def _solve(fit: FitData, j: int, values: F64, threads: int | None) -> Solved:
     """The best constrained fit at each of the ascending values."""
-    own = fit.problem.parameters
-    fixed, held = own.fixed.copy(), own.values.copy()
-    fixed[j], held[j] = True, np.nan  # held wherever each start puts it
-    lower, upper = own.lower.copy(), own.upper.copy()
-    lower[j], upper[j] = min(lower[j], values[0]), max(upper[j], values[-1])
-    problem = fit.problem.with_parameters(replace(own, fixed=fixed, values=held, lower=lower, upper=upper))
-    known = np.concatenate([fit.vector[None, :], fit.reserve[:_RESERVES]])
-    starts = [_at(known_one, j, values) for known_one in known]
-    refreshed = starts[0].copy()
-    refreshed[:, np.flatnonzero(np.array(fit.problem.expression.linear) & ~fixed)] = np.nan
-    starts.append(project(problem, refreshed, threads=threads))
-    first = best_of(problem, starts, threads)
-    # Once more, from the neighbours' solutions.
-    left, right = np.roll(first.params, 1, axis=0), np.roll(first.params, -1, axis=0)
-    for neighbour in (left, right):
-        neighbour[:, j] = values
-    return best_of(problem, [first.params, left, right], threads)
-
-
-def _at(point: F64, j: int, values: F64) -> F64:
-    """(m, p) copies of a point in which parameter j takes the values."""
-    points = np.repeat(point[None, :], len(values), axis=0)
-    points[:, j] = values
-    return points
-
-
-def best_of(problem: Problem, starts: Sequence[F64], threads: int | None) -> Solved:
-    """Solve from several starts for each value; keep the least objective of the converged."""
-    m = len(starts[0])
-    solved = problem.solve(np.concatenate(starts), threads=threads)
-    score = np.where(solved.ok, solved.value, np.inf).reshape(len(starts), m)
-    return solved.take(np.argmin(score, axis=0) * m + np.arange(m))
+    return solve_held(fit, [j], values[:, None], values.shape, threads)

@@ -1,25 +1,25 @@
 r"""Profiles in two dimensions: the least objective when two parameters are held at each point of a grid.
 
-The grid is one batch of constrained fits, solved twice, as in `isoloss.stats.profiles`: from what the fit remembers,
-then from the solutions of the four neighbours. Where the objective is a likelihood, the points that a likelihood-ratio
-test does not reject are a joint confidence region; its limit is that of two parameters, so that its shadows on the
-axes are wider than the intervals of one.
+The grid is one batch of constrained fits (`isoloss.stats.held`). Where the objective is a likelihood, the points that a
+likelihood-ratio test does not reject are a joint confidence region; its limit is that of two parameters, so that its
+shadows on the axes are wider than the intervals of one.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss.checks import level_between
-from isoloss.engine.problem import F64, Solved
-from isoloss.errors import LawError, OptionError
+from isoloss.engine.problem import F64
+from isoloss.errors import LawError
 from isoloss.plain import plain_dict
-from isoloss.stats.profiles import best_of, likelihood_limit, profile, ratio_of, why_no_likelihood
+from isoloss.stats.held import Held, held_index, held_values, solve_held
+from isoloss.stats.profiles import likelihood_limit, profile, ratio_of, why_no_likelihood
 from isoloss.units import format_number
 
 if TYPE_CHECKING:
@@ -30,13 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["Surface", "surface"]
 
 _SIDE = 25
-_RESERVES = 4
 _MARGIN = 0.25  # of the interval's width, on either side
 _OPEN = 10.0  # how far to draw where an interval is open, in estimates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surface:
+class Surface(Held):
     """The least objective over two parameters; made by `Fit.profile2`.
 
     Attributes
@@ -104,26 +103,9 @@ class Surface:
             }
         )
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw contours of the objective, the region and the estimate.
+    def _draw(self, axes: Axes) -> None:
+        from isoloss.plot import INK, MUTED, OPTIMUM
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Where to draw; new axes by default.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-
-        Raises
-        ------
-        MissingExtraError
-            When matplotlib is not installed.
-        """
-        from isoloss.plot import INK, MUTED, OPTIMUM, new_axes
-
-        axes = new_axes() if ax is None else ax
         x, y = self.values
         axes.contour(x, y, self.objective.T, levels=12, colors=MUTED, linewidths=0.6)
         axes.contourf(x, y, self.inside.T.astype(float), levels=[0.5, 1.5], colors=[MUTED], alpha=0.3)
@@ -131,7 +113,6 @@ class Surface:
         axes.set_xlabel(self.names[0])
         axes.set_ylabel(self.names[1])
         axes.legend(frameon=False, labelcolor=INK)
-        return axes
 
 
 def surface(
@@ -144,21 +125,16 @@ def surface(
 ) -> Surface:
     """Hold two parameters on a grid; see `isoloss.Fit.profile2`."""
     level_between(level)
-    own = fit.problem.parameters
-    index = [int(own.tied[own.index(name, "profile2")]) for name in names]
+    index = [held_index(fit, name, "profile2") for name in names]
     if index[0] == index[1]:
         message = f"{names[0]!r} and {names[1]!r} are the same parameter in this fit"
         raise LawError(message, code="law-bounds", name=names[1])
-    for name, j in zip(names, index, strict=True):
-        if own.fixed[j]:
-            message = f"{name!r} is fixed in this fit: it has no profile"
-            raise LawError(message, code="law-bounds", name=name)
     given = (None, None) if values is None else values
     axes = [_axis(fit, name, j, at, level, n_threads) for name, j, at in zip(names, index, given, strict=True)]
     first, second = axes
     grid = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1).reshape(-1, 2)
     shape = (len(first), len(second))
-    solved = _solve(fit, index, grid, shape, n_threads)
+    solved = solve_held(fit, index, grid, shape, n_threads)
     found = np.where(solved.ok, solved.value, np.nan).reshape(shape)
     ratio = ratio_of(fit, found.ravel()).reshape(shape)
     with np.errstate(invalid="ignore"):
@@ -179,13 +155,8 @@ def surface(
 def _axis(fit: FitData, name: str, j: int, given: ArrayLike | None, level: float, threads: int | None) -> F64:
     """The values along one axis: those given, else somewhat more than the profile's interval."""
     own = fit.problem.parameters
-    lowest = 0.0 if own.positive[j] else -math.inf
     if given is not None:
-        wanted = np.unique(np.asarray(given, dtype=np.float64).ravel())
-        if wanted.size < 2 or not np.all(np.isfinite(wanted) & (wanted > lowest)):
-            message = f"values of {name!r} are not two finite numbers or more{' above zero' if own.positive[j] else ''}"
-            raise OptionError(message, argument="values")
-        return wanted
+        return held_values(fit, name, j, given, least=2)
     estimate = float(fit.vector[j])
     reach = _OPEN * (abs(estimate) or 1.0)
     low, high = profile(fit, name, None, level=1.0 - 0.5 * (1.0 - level), n_threads=threads).support
@@ -198,25 +169,3 @@ def _axis(fit: FitData, name: str, j: int, given: ArrayLike | None, level: float
         if high > 10.0 * low:
             return np.geomspace(low, high, _SIDE)
     return np.linspace(low, high, _SIDE)
-
-
-def _solve(fit: FitData, index: list[int], grid: F64, shape: tuple[int, int], threads: int | None) -> Solved:
-    """The best constrained fit at each point of the grid."""
-    own = fit.problem.parameters
-    fixed, held = own.fixed.copy(), own.values.copy()
-    lower, upper = own.lower.copy(), own.upper.copy()
-    for k, j in enumerate(index):
-        fixed[j], held[j] = True, np.nan  # held wherever each start puts it
-        lower[j], upper[j] = min(lower[j], grid[:, k].min()), max(upper[j], grid[:, k].max())
-    problem = fit.problem.with_parameters(replace(own, fixed=fixed, values=held, lower=lower, upper=upper))
-
-    def at(points: F64) -> F64:
-        placed = points.copy()
-        placed[:, index] = grid
-        return placed
-
-    known = np.concatenate([fit.vector[None, :], fit.reserve[:_RESERVES]])
-    first = best_of(problem, [at(np.tile(point, (len(grid), 1))) for point in known], threads)
-    plane = first.params.reshape(*shape, -1)
-    neighbours = [np.roll(plane, step, axis=axis).reshape(len(grid), -1) for axis in (0, 1) for step in (1, -1)]
-    return best_of(problem, [first.params, *(at(points) for points in neighbours)], threads)
