@@ -11,7 +11,7 @@ from scipy import optimize
 
 import isoloss as iso
 from isoloss.comparison.paired import paired_p
-from isoloss.comparison.stacking import stack
+from isoloss.comparison.stacking import _widened, stack
 from isoloss.errors import DataError, FitError, LawError, OptionError
 
 
@@ -244,6 +244,30 @@ def test_held_out_runs_lie_inside_the_widened_interval(runs):
     assert mixed.factor > 1.0
     assert np.mean(mixed.scores <= mixed.factor) >= 0.95
     assert made.scores[0].coverage < 0.95
+
+
+def test_the_share_of_held_out_runs_inside_is_the_level_at_every_level():
+    sweep = iso.simulate.sweep(settings=1, noise=0.0003, seed=0)
+    N, D = np.asarray(sweep["N"]), np.asarray(sweep["D"])
+    loss = 1.8 + 1.5 * ((N / 1e8) ** -0.35 + 1.1 * (D / 1e10) ** -0.6) ** 0.55
+    loss = loss * np.exp(0.001 * np.random.default_rng(3).standard_normal(len(N)))
+    runs = iso.read({"N": N, "D": D, "loss": loss})
+    made = iso.compare(runs, ["kaplan"], split=iso.Rollout(by="N", min_groups=3), draws=60)
+    mixed = made.ensemble()
+    for level in (0.5, 0.8, 0.9, 0.95):
+        inside = []
+        for found in made.trials["kaplan"]:
+            centre, low, high = _widened(
+                mixed.weights, {"kaplan": found.prediction}, {"kaplan": found.draws}, level, mixed.scores
+            )
+            off = np.log(loss[found.rows]) - centre
+            inside += ((off >= -low) & (off <= high)).tolist()
+        assert len(inside) == mixed.held_out > 100
+        assert level <= np.mean(inside) <= level + 0.03
+    half, usual = (mixed.predict(N="10B", D="2T", level=level) for level in (0.5, 0.95))
+    # Half of the held-out runs lie within so many half widths of the 95 % interval.
+    reach = np.sort(mixed.scores)[int(np.ceil(0.5 * (mixed.held_out + 1))) - 1] / mixed.factor
+    assert np.log(half.high / half.estimate) == pytest.approx(reach * np.log(usual.high / usual.estimate))
 
 
 def test_beyond_what_was_held_out_the_forecast_says_so(compared):

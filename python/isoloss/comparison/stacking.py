@@ -5,9 +5,10 @@ measured, in squares (stacking; Wolpert 1992, Breiman 1996). They are found by t
 that never predicts better than another gets next to nothing, and less than 5 % is nothing.
 
 The interval of a prediction is that of the mixture of all laws' bootstrap draws with the noise of a run, each law
-counted by its weight: it holds the spread of parameters, of runs, and between laws. It is then widened by one factor,
-so that of the user's own held-out runs the wanted share lies inside (split conformal prediction; Lei et al. 2018). The
-factor never narrows, and beyond the farthest held-out distance it has been checked against nothing: the result says so.
+counted by its weight: it holds the spread of parameters, of runs, and between laws. It is then widened to so many half
+widths of the mixture's 95 % interval that of the user's own held-out runs the wanted share lies inside (split conformal
+prediction; Lei et al. 2018). It is never narrowed, and beyond the farthest held-out distance it has been checked
+against nothing: the result says so.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Ensemble", "Forecast", "ensemble", "stack"]
 
 _NOTHING = 0.05  # weight below which a law is left out: else it would be all of a 95 % interval's tail, and little else
+_SCORED = 0.95  # level in whose half widths held-out runs are scored
 _STEEP = 12.0  # bound of a_k: weights down to exp(-12)
 _FEW = 10  # held-out runs that a distance needs beyond it to count as checked
 
@@ -110,7 +112,7 @@ class Ensemble:
     @property
     def factor(self) -> float:
         """By which 95 % intervals are widened."""
-        return _factor(self.scores, 0.95)
+        return max(1.0, _reached(self.scores, _SCORED))
 
     def predict(self, *, level: float = 0.95, **columns: ArrayLike | str) -> Forecast:
         """Losses of new runs.
@@ -143,8 +145,7 @@ class Ensemble:
         flat = {name: np.ascontiguousarray(np.broadcast_to(value, shape)).ravel() for name, value in arrays.items()}
         alone = {name: np.ravel(made.bound(**_own(made, flat))) for name, made in self.fits.items()}
         drawn = {name: samples(self.draws[name], flat, "new-run") for name in self.fits}
-        centre, low, high = _mixture(self.weights, alone, drawn, level)
-        factor = _factor(self.scores, level)
+        centre, low, high = _widened(self.weights, alone, drawn, level, self.scores)
         values = flat.get(self.by)
         far = np.full(len(centre), np.nan) if values is None else np.maximum(np.log10(values / self.top), 0.0)
 
@@ -153,8 +154,8 @@ class Ensemble:
 
         return Forecast(
             estimate=shaped(np.exp(centre)),
-            low=shaped(np.exp(centre - factor * low)),
-            high=shaped(np.exp(centre + factor * high)),
+            low=shaped(np.exp(centre - low)),
+            high=shaped(np.exp(centre + high)),
             level=level,
             distance=shaped(far),
             checked=shaped(far <= self.reach),
@@ -203,12 +204,23 @@ def _weighted_quantile(values: F64, share: F64, q: float) -> F64:
     return np.asarray(np.where(np.isfinite(found), found, np.inf if q > 0.5 else -np.inf))
 
 
-def _factor(scores: F64, level: float) -> float:
-    """The least factor, one or more, that puts the wanted share of held-out runs inside."""
+def _widened(
+    weights: Mapping[str, float], alone: Mapping[str, F64], drawn: Mapping[str, F64], level: float, scores: F64
+) -> tuple[F64, F64, F64]:
+    """Ln of the estimate, and how far the interval lies below and above it once held-out runs have widened it."""
+    centre, low, high = _mixture(weights, alone, drawn, level)
+    # The scores are in half widths of one level, and so it is that level's that they stretch, whatever is asked for.
+    _, below, above = _mixture(weights, alone, drawn, _SCORED)
+    reached = _reached(scores, level)
+    return centre, np.maximum(low, reached * below), np.maximum(high, reached * above)
+
+
+def _reached(scores: F64, level: float) -> float:
+    """The least score that the wanted share of held-out runs does not pass."""
     rank = math.ceil((len(scores) + 1) * level)
     ordered = np.sort(scores)
-    # So few held-out runs that no finite factor is sure: the largest seen is the best there is.
-    return max(1.0, float(ordered[min(rank, len(ordered)) - 1]))
+    # So few held-out runs that no finite score is sure: the largest seen is the best there is.
+    return float(ordered[min(rank, len(ordered)) - 1])
 
 
 def stack(log_predictions: F64, log_loss: F64) -> F64:
@@ -305,7 +317,7 @@ def _scores(weights: Mapping[str, float], trials: Mapping[str, Sequence[Trial]],
     for k in range(len(next(iter(trials.values())))):
         alone = {name: trials[name][k].prediction for name in weights}
         drawn = {name: d for name in weights if (d := trials[name][k].draws) is not None}
-        parts.append(_mixture(weights, alone, drawn, 0.95))
+        parts.append(_mixture(weights, alone, drawn, _SCORED))
     centre, low, high = (np.concatenate(side) for side in zip(*parts, strict=True))
     off = measured - centre
     return np.asarray(np.where(off < 0.0, -off / low, off / high))
@@ -313,7 +325,7 @@ def _scores(weights: Mapping[str, float], trials: Mapping[str, Sequence[Trial]],
 
 def _notices(scores: F64, splits: int) -> tuple[Notice, ...]:
     found = []
-    factor = _factor(scores, 0.95)
+    factor = _reached(scores, _SCORED)
     if factor > 3.0:
         message = (
             f"held-out runs lie up to {factor:.1f} times outside the laws' own intervals: "
