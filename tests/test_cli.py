@@ -144,6 +144,14 @@ def test_law_as_text_with_positive_and_bounds(runs_csv):
     assert mine["value"] == pytest.approx(named["value"], rel=1e-6)
 
 
+def test_roles_come_from_a_map(runs_csv, tmp_path):
+    path = tmp_path / "map.toml"
+    path.write_text('N = "params"\nD = "tokens"\nloss = "val_loss"\n')
+    mapped = json.loads(piped("fit", runs_csv, "--map", path, "--json").stdout)
+    named = json.loads(piped("fit", runs_csv, *ROLES, "--json").stdout)
+    assert mapped["params"] == named["params"]
+
+
 def test_case_and_run_resample_different_things(runs_csv):
     roles = [*ROLES, "--role", "group=machine"]
     by = {

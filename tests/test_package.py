@@ -45,6 +45,11 @@ def test_import_leaves_optional_and_slow_packages_alone() -> None:
     assert told == "[]"
 
 
+def test_completion_offers_public_names_alone() -> None:
+    for module in (iso.plot, iso.diagnostics, iso.starts, iso.schedules):
+        assert dir(module) == sorted(module.__all__)
+
+
 def test_import_leaves_alone_what_only_some_programs_ask_for() -> None:
     rooms = ("comparison", "gridsearch", "hparams", "plan", "store", "fit.many", "stats.bootstrap", "stats.profiles")
     code = "import sys, isoloss; print([name for name in sys.modules if name.startswith('isoloss.')])"

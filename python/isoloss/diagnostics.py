@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Influence", "Outliers", "Rungs", "decision", "influence", "outliers", "shown", "undertuned"]
 
+
+def __dir__() -> list[str]:
+    """What completion offers: the public names."""
+    return sorted(__all__)
+
+
 _AHEAD = 10.0  # the decision is about so many times the largest budget
 _MOST_CELLS = 30_000_000  # weights of one batch of refits
 _FAR = 3.5  # robust standard deviations (Iglewicz and Hoaglin 1993)

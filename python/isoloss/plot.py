@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["isoloss_contours", "loss_against_compute", "overview", "residuals"]
 
+
+def __dir__() -> list[str]:
+    """What completion offers: the public names."""
+    return sorted(__all__)
+
+
 F64 = NDArray[np.float64]
 
 OPTIMUM: Final = "#D55E00"

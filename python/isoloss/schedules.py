@@ -38,6 +38,12 @@ __all__ = [
     "wsd",
 ]
 
+
+def __dir__() -> list[str]:
+    """What completion offers: the public names."""
+    return sorted(__all__)
+
+
 F64 = NDArray[np.float64]
 Cooldown = Literal["exponential", "linear", "sqrt", "cosine"]
 

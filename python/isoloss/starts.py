@@ -43,6 +43,12 @@ __all__ = [
     "thinned",
 ]
 
+
+def __dir__() -> list[str]:
+    """What completion offers: the public names."""
+    return sorted(__all__)
+
+
 Starts = int | Mapping[str, ArrayLike] | ArrayLike | None
 """A number of automatic points; a grid by name; one point (p,) or several (S, p); None for the law's own rule."""
 AnyStarts = Starts | Box

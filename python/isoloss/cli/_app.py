@@ -17,6 +17,7 @@ from cyclopts import App, Parameter
 
 import isoloss as iso
 from isoloss.cli import _parse, _render
+from isoloss.cli._files import must_be_writable, must_exist, read_options
 from isoloss.cli._parse import UsageError
 from isoloss.errors import DataError, FitError, IsolossError, OutOfMemoryError, OutputError
 from isoloss.laws._markdown import markdown, papers
@@ -128,14 +129,14 @@ def demo(
         Print the result as JSON and nothing else.
     """
     if data is not None:
-        _must_exist(data)
+        must_exist(data)
     elif role:
         raise UsageError("--role needs --data: the simulated sweep has its roles already")
-    _must_be_writable(plot)
+    must_be_writable(plot)
     with _bars(as_json=json) as bars:
         shown = iso.demo.run(
             data,
-            roles=_read_options(role, batch_unit, seq_len),
+            roles=read_options(None, role, batch_unit, seq_len),
             C=_parse.number(compute, "--compute"),
             draws=_parse.bootstrap(bootstrap).draws,
             seed=seed,
@@ -156,8 +157,9 @@ def fit(
     /,
     *,
     law: str = "chinchilla",
+    map: Path | None = None,
     role: Words = NO_WORDS,
-    batch_unit: str = "tokens",
+    batch_unit: str | None = None,
     seq_len: int | None = None,
     drop_invalid: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     positive: Words = NO_WORDS,
@@ -181,6 +183,8 @@ def fit(
         CSV or Parquet file of runs.
     law
         Name from `isoloss laws`, or the text of a law such as "E + A / N**alpha".
+    map
+        TOML file that says which column is what: N = "params", loss = "val_loss", batch_unit = "sequences", ...
     role
         NAME=COLUMN, repeated: which column of the file is N, D, C, loss, lr, batch, group, ...
     batch_unit
@@ -214,17 +218,17 @@ def fit(
     json
         Print the result as JSON and nothing else.
     """
-    _must_exist(data)
+    must_exist(data)
     _parse.check_level(level)
     if output is not None:
-        _must_be_writable(output)
+        must_be_writable(output)
     resampling = None if bootstrap is None else _parse.bootstrap(bootstrap)
     limits = _parse.bounds(bounds)
     chosen: Any = law
     if positive:
         chosen = iso.law(law, positive=_parse.words(positive), bounds=limits or None)
         limits = {}
-    options = _read_options(role, batch_unit, seq_len)
+    options = read_options(map, role, batch_unit, seq_len)
     if resampling is not None and resampling.by == "group" and "group" not in options:
         raise UsageError("--bootstrap run:N needs --role group=COLUMN")
     runs = iso.read(data, drop_invalid=drop_invalid, **options)
@@ -491,30 +495,8 @@ def _bars(*, as_json: bool) -> _Bars:
     return _Bars(show=not as_json and sys.stdout.isatty() and sys.stderr.isatty())
 
 
-def _read_options(items: list[str], batch_unit: str, seq_len: int | None) -> dict[str, Any]:
-    options: dict[str, Any] = dict(_parse.roles(items))
-    if batch_unit not in {"tokens", "sequences"}:
-        raise UsageError(f"--batch-unit: tokens or sequences, not {batch_unit!r}")
-    if batch_unit != "tokens":
-        options["batch_unit"] = batch_unit
-    if seq_len is not None:
-        options["seq_len"] = seq_len
-    return options
-
-
-def _must_exist(path: Path) -> None:
-    if not path.is_file():
-        raise UsageError(f"no such file: {path}")
-
-
-def _must_be_writable(path: Path) -> None:
-    """Say so before the work is done, not after it."""
-    if not path.resolve().parent.is_dir():
-        raise UsageError(f"no such directory: {path.resolve().parent}")
-
-
 def _load(path: Path) -> "iso.Fit":
-    _must_exist(path)
+    must_exist(path)
     loaded = iso.load(path)
     if not isinstance(loaded, iso.Fit):
         raise UsageError(f"{path} does not hold a fit")

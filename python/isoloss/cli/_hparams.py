@@ -1,9 +1,8 @@
 """The command ``isoloss hparams``: learning rate and batch from a sweep, or from a published law alone."""
 
 # No `from __future__ import annotations` here: cyclopts reads the annotations at run time.
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -14,12 +13,10 @@ from isoloss.cli._app import (
     NO_WORDS,
     Json,
     Words,
-    _must_be_writable,
-    _must_exist,
     _print_json,
-    _read_options,
     app,
 )
+from isoloss.cli._files import must_be_writable, must_exist, read_options
 from isoloss.cli._parse import UsageError
 
 __all__ = ["hparams"]
@@ -101,11 +98,11 @@ def hparams(
         raise UsageError("hparams: give a file of runs, or --law NAME for a published law, one of the two")
     if data is None:
         return _published(str(law), targets, loss, level, seq_len, as_json=json)
-    _must_exist(data)
+    must_exist(data)
     for path in (report, output):
         if path is not None:
-            _must_be_writable(path)
-    options = _options(map, role, batch_unit, seq_len)
+            must_be_writable(path)
+    options = read_options(map, role, batch_unit, seq_len)
     options |= {name: name for name in _parse.words(by) if name not in options}
     runs = iso.read(data, **options)
     hp = iso.fit_hparams(
@@ -169,23 +166,6 @@ def _target(word: str) -> tuple[float, float]:
     if len(parts) != 2:
         raise UsageError(f"--at: expected N,D such as 7B,1.4T, not {word!r}")
     return _parse.number(parts[0], "--at"), _parse.number(parts[1], "--at")
-
-
-def _options(path: Path | None, role: list[str], batch_unit: str | None, seq_len: int | None) -> dict[str, Any]:
-    """Arguments of `isoloss.read` from a map and from options, which go over it."""
-    found: dict[str, Any] = {}
-    if path is not None:
-        _must_exist(path)
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"--map {path}: {error}") from error
-        for name, value in {**table.pop("roles", {}), **table}.items():
-            if not isinstance(value, (str, int, float)) or isinstance(value, bool):
-                raise UsageError(f"--map {path}: {name} is a {type(value).__name__}, not the name of a column")
-            found[name] = value
-    unit = batch_unit if batch_unit is not None else str(found.get("batch_unit", "tokens"))
-    return {**found, **_read_options(role, unit, seq_len)}
 
 
 def _published(

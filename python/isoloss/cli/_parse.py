@@ -47,17 +47,17 @@ def number(text: str, option: str) -> float:
         raise UsageError(f"{option}: {text!r} is not a number (try 7B, 1.4T or 1e24)") from error
 
 
-def assignments(items: Iterable[str], option: str) -> dict[str, str]:
+def assignments(items: Iterable[str], option: str, value: str = "VALUE") -> dict[str, str]:
     """Read ``NAME=VALUE`` items; each may hold several, separated by commas."""
     found: dict[str, str] = {}
     for item in items:
         for part in item.split(","):
-            name, equals, value = (word.strip() for word in part.partition("="))
-            if not (name and equals and value):
-                raise UsageError(f"{option}: expected NAME=VALUE, not {part.strip()!r}")
+            name, equals, given = (word.strip() for word in part.partition("="))
+            if not (name and equals and given):
+                raise UsageError(f"{option}: expected NAME={value}, not {part.strip()!r}")
             if name in found:
                 raise UsageError(f"{option}: {name} is given twice")
-            found[name] = value
+            found[name] = given
     return found
 
 
@@ -87,7 +87,7 @@ def points(items: Iterable[str]) -> list[dict[str, float]]:
 def bounds(items: Iterable[str]) -> dict[str, tuple[float, float]]:
     """Read ``NAME=LOW:HIGH`` items; an empty side is unbounded."""
     found = {}
-    for name, text in assignments(items, "--bounds").items():
+    for name, text in assignments(items, "--bounds", "LOW:HIGH").items():
         low, colon, high = text.partition(":")
         if not colon:
             raise UsageError(f"--bounds {name}: expected LOW:HIGH, not {text!r}")
