@@ -1,6 +1,8 @@
 """How draws are made, method by method; intervals; checkpoints; bands and extrapolation."""
 
 import json
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -162,6 +164,53 @@ def test_parametric_draws_by_groups_share_the_noise_of_a_run():
     assert source.spread == pytest.approx((0.01, 0.003), rel=0.3)
     draws = fit.bootstrap(400, method="parametric")
     assert draws.std()["alpha"] == pytest.approx(fit.bootstrap(400).std()["alpha"], rel=0.35)
+
+
+def test_a_jackknife_that_lost_blocks_says_so():
+    law = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
+    rng = np.random.default_rng(0)
+    N = np.concatenate(
+        [np.repeat([1e7, 1e8], 6), [1e9]]
+    )  # without the last run two sizes are left, for three parameters
+    data = {"N": N, "loss": (1.5 + 300 / N**0.3) * np.exp(0.01 * rng.standard_normal(13))}
+    draws = iso.fit(law, data, objective="squared_log").bootstrap(method="jackknife")
+    assert draws.failed == 1
+    assert not draws.calibrated()
+    notice = next(notice for notice in draws.warnings if notice.code == "draws-failed")
+    assert notice.severity == "serious"
+    assert "1 of 13 blocks could not be left out" in notice.message
+    assert "jackknife errors, which make no confidence interval here" in draws.summary()
+
+
+@pytest.mark.parametrize("method", ["jackknife", "case", "wild"])
+@pytest.mark.parametrize("left", [0, 1])
+def test_draws_of_which_none_or_one_is_left_give_no_interval(fit, method, left):
+    made = fit.bootstrap(60, method=method)
+    draws = replace(made, params=made.params[:left], value=made.value[:left], index=made.index[:left])
+    assert not draws.calibrated()
+    held = fit.with_draws(draws)
+    bands = [held.predict(N=1e9, D=1e10, level=0.9), draws.predict(N=np.array([1e9, 1e10]), D=1e10)]
+    assert all(np.shape(band.low) == np.shape(band.estimate) and not band.calibrated for band in bands)
+    if left == 0 or method == "jackknife":
+        assert np.isnan(list(draws.conf_int().values())).all()
+        assert all(np.isnan(band.low).all() and np.isnan(band.high).all() for band in bands)
+    assert np.isnan(list(draws.std().values())).all()
+    assert "no confidence interval" in held.summary()
+    assert fit.allocate(C=1e24, draws=draws).N > 0.0
+
+
+def test_nothing_that_is_no_number_leaks_a_warning():
+    """A parameter that is zero, and refits without a unit that all failed."""
+    x = np.linspace(-1.0, 1.0, 12)
+    law = iso.law("a + b*x + c*x**2", vars=["x"])
+    even = iso.fit(law, iso.read({"x": x, "loss": 1.0 + x**4}, x="x"), objective="squared_raw", starts=[[1, 0, 0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert even.conf_int(method="wald")["b"][0] <= 0.0 <= even.conf_int(method="wald")["b"][1]
+        samples = np.random.default_rng(0).standard_normal((200, 2))
+        low, high = ends("bca", samples, np.zeros(2), 0.9, df=5.0, left_out=np.full((4, 2), np.nan))
+    assert np.all(low < 0.0)
+    assert np.all(high > 0.0)
 
 
 def test_a_jackknife_in_blocks_counts_blocks(fit):

@@ -93,7 +93,8 @@ class FitData:
         """Standard errors by name: zero where fixed, NaN where there is none."""
         if self.cov is None:
             return dict.fromkeys(self.names, float("nan"))
-        return dict(zip(self.names, np.sqrt(np.diag(self.cov)).tolist(), strict=True))
+        with np.errstate(invalid="ignore"):  # a variance lost to rounding
+            return dict(zip(self.names, np.sqrt(np.diag(self.cov)).tolist(), strict=True))
 
     @property
     def correlations(self) -> F64 | None:

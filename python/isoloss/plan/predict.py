@@ -209,7 +209,7 @@ def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kin
     for first in range(0, count, step):
         part = slice(first, first + step)
         here = [at[part] for at in points]
-        samples = expression.evaluate(here, params)
+        samples = _each(expression, here, params)
         if noise is not None:
             samples = noise(samples, part)
         left_out = None if basis.left_out is None or noise is not None else expression.evaluate(here, basis.left_out)
@@ -247,6 +247,11 @@ def _errors(draws: Draws, expression: _core.Expression, points: list[F64]) -> tu
     return error(draws.estimate, cov), each
 
 
+def _each(expression: _core.Expression, points: list[F64], params: F64) -> F64:
+    """(m, n) predictions by each draw, of which there may be none."""
+    return expression.evaluate(points, params) if len(params) else np.empty((0, len(points[0])))
+
+
 def samples(draws: Draws, columns: Mapping[str, F64], kind: str = "mean") -> F64:
     """Predictions of every draw.
 
@@ -264,7 +269,7 @@ def samples(draws: Draws, columns: Mapping[str, F64], kind: str = "mean") -> F64
     """
     expression, columns = ground(draws.bound.law, draws.bound.constants, columns)
     points = [np.ascontiguousarray(columns[name], dtype=np.float64) for name in expression.variables]
-    made = expression.evaluate(points, draws.params)
+    made = _each(expression, points, draws.params)
     if kind == "mean":
         return made
     return _noise(draws, columns, made.shape[1])(made, slice(None))

@@ -298,19 +298,20 @@ def _pick(
         units=source.units.count,
         seed=source.seed,
         bound=fit.bound,
-        warnings=(*_left_out(n, kept, cut, deficient, unsettled), *rare, *few, *alike),
+        warnings=(*_left_out(source.method, kept, cut, deficient, unsettled), *rare, *few, *alike),
         basis=basis,
     )
 
 
 def _left_out(
-    n: int,
+    method: str,
     kept: NDArray[np.bool_],
     cut: NDArray[np.bool_],
     deficient: NDArray[np.bool_],
     unsettled: NDArray[np.bool_],
 ) -> tuple[Notice, ...]:
     """What to say about draws that are not there."""
+    n = len(kept)
     notices: tuple[Notice, ...] = ()
     undone = int(cut.sum())
     if undone:
@@ -325,8 +326,13 @@ def _left_out(
         parts += [f"{early:,} because a start ran out of steps below the best of the others"] if early else []
         reason = f", {', '.join(parts)}" if parts else ""
         message = f"{failed:,} of {n:,} draws failed and are left out{reason}"
+        if method == "jackknife":
+            message = (
+                f"{failed:,} of {n:,} blocks could not be left out{reason}; the jackknife's error lacks their part and "
+                "makes no confidence interval"
+            )
         details = {"failed": failed, "draws": n, "rank_deficient": few, "unsettled": early}
-        severe = failed > 0.05 * n
+        severe = failed > 0.05 * n or method == "jackknife"
         notices += (
             Notice(code="draws-failed", severity="serious" if severe else "warning", message=message, details=details),
         )

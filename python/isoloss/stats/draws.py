@@ -165,10 +165,11 @@ class Draws:
     def calibrated(self, level: float = 0.95) -> bool:
         """Whether intervals of these draws may be called confidence intervals at a level.
 
-        Not so where `Basis.calibrated` says no, nor where there are fewer draws than
-        `isoloss.stats.intervals.least_draws`.
+        Not so where `Basis.calibrated` says no, where there are fewer draws than
+        `isoloss.stats.intervals.least_draws`, nor where a jackknife lost a block: its error lacks the part of it.
         """
-        return self.basis.calibrated and (self.method == "jackknife" or len(self) >= least_draws(level))
+        enough = self.failed == 0 and len(self) > 1 if self.method == "jackknife" else len(self) >= least_draws(level)
+        return self.basis.calibrated and enough
 
     def __getitem__(self, name: str) -> F64:
         """(m,) the draws of one parameter."""
@@ -191,7 +192,7 @@ class Draws:
         Returns
         -------
         dict of str to (low, high)
-            NaN when no draw converged.
+            NaN when no draw converged, or but one block of a jackknife.
 
         Raises
         ------
@@ -209,13 +210,13 @@ class Draws:
         left_out = self.basis.left_out
         errors = None
         if self.basis.covs is not None and self.basis.cov is not None:
-            own = np.sqrt(np.diag(self.basis.cov))
-            each = np.sqrt(np.einsum("mii->mi", self.basis.covs))
             curved = self._curved()
             with np.errstate(divide="ignore", invalid="ignore"):
+                own = np.sqrt(np.diag(self.basis.cov))
+                each = np.sqrt(np.einsum("mii->mi", self.basis.covs))
                 errors = (own / np.where(curved, self.estimate, 1.0), each / np.where(curved, self.params, 1.0))
         low, high = self.ends(self.params, self.estimate, level, interval, left_out, errors, self._curved())
-        fixed = np.ptp(self.params, axis=0) == 0.0 if len(self) else np.zeros(len(self.names), dtype=np.bool_)
+        fixed = np.ptp(self.params, axis=0) == 0.0 if len(self) > 1 else np.zeros(len(self.names), dtype=np.bool_)
         low, high = np.where(fixed, self.estimate, low), np.where(fixed, self.estimate, high)
         return {name: (float(a), float(b)) for name, a, b in zip(self.names, low, high, strict=True)}
 
@@ -340,7 +341,10 @@ class Draws:
     def describe_interval(self, level: float = 0.95) -> str:
         """What the intervals are, in words."""
         if not self.calibrated(level):
-            return "percentiles of the draws, which are no confidence interval here"
+            what = (
+                "jackknife errors, which make" if self.method == "jackknife" else "percentiles of the draws, which are"
+            )
+            return f"{what} no confidence interval here"
         df = f"{self.basis.df:g}"
         return {
             "percentile": "percentile intervals",

@@ -209,6 +209,8 @@ def ends(
         return _bca(samples, estimate, tail, left_out)
     curved = np.zeros(estimate.shape, dtype=np.bool_) if logarithm is None else logarithm
     if interval == "jackknife":
+        if len(samples) < 2:  # no spread, and no degree of freedom
+            return np.full(estimate.shape, np.nan), np.full(estimate.shape, np.nan)
         half = -t_quantile(tail, len(samples) - 1.0) * jackknife_error(_scaled(samples, curved))
         middle = _scaled(estimate, curved)
         return _natural(middle - half, curved), _natural(middle + half, curved)
@@ -247,8 +249,8 @@ def _bca(samples: F64, estimate: F64, tail: float, left_out: F64) -> tuple[F64, 
     below = np.clip(below, 0.5 / m, 1.0 - 0.5 / m)
     bias = _each(_NORMAL.inv_cdf, below)
     # Units in which a refit failed tell nothing about the acceleration.
-    away = np.nanmean(left_out, axis=0) - left_out
     with np.errstate(divide="ignore", invalid="ignore"):
+        away = np.nansum(left_out, axis=0) / np.sum(~np.isnan(left_out), axis=0) - left_out
         bend = np.nansum(away**3, axis=0) / (6.0 * np.nansum(away**2, axis=0) ** 1.5)
     bend = np.nan_to_num(bend)
     ordered = np.sort(samples, axis=0)

@@ -64,10 +64,10 @@ def _wald(fit: FitData, level: float) -> dict[str, tuple[float, float]]:
         raise FitError(f"no Wald intervals: {made.reason}", code="covariance-unavailable", reason=made.reason)
     units = fit.n if fit.runs.group is None else len(np.unique(fit.runs.group))
     t = t_quantile(0.5 + 0.5 * level, units - 1.0)
-    error, estimate = np.sqrt(np.diag(made.cov)), fit.vector
-    positive = fit.problem.parameters.positive
-    with np.errstate(over="ignore", invalid="ignore"):
-        factor = np.exp(t * error / estimate)
+    positive, estimate = fit.problem.parameters.positive, fit.vector
+    with np.errstate(over="ignore", invalid="ignore"):  # an error beyond a double; a variance lost to rounding
+        error = np.sqrt(np.diag(made.cov))
+        factor = np.exp(np.where(positive, t * error / np.where(positive, estimate, 1.0), 0.0))
         low = np.where(positive, estimate / factor, estimate - t * error)
         high = np.where(positive, estimate * factor, estimate + t * error)
     return {name: (float(a), float(b)) for name, a, b in zip(fit.names, low, high, strict=True)}
