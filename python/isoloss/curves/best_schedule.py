@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss import _core, schedules
+from isoloss import _core
+from isoloss.curves import shapes
 from isoloss.curves.limits import least_lr, share_of_warmup
 from isoloss.curves.rows import lam_of
 from isoloss.curves.schedule import Schedule
@@ -220,7 +221,7 @@ def best_schedule(
 ) -> BestSchedule:
     """See `isoloss.curves.fit.CurveFit.optimize_schedule`."""
     rise = round(share_of_warmup(fit.curves) * steps) if warmup is None else warmup
-    base = schedules.constant(steps=steps, peak=peak, warmup=rise)
+    base = shapes.constant(steps=steps, peak=peak, warmup=rise)
     least = least_lr(fit.curves) if floor is None else float(floor)
     if not 0.0 <= least < peak:
         message = f"floor={least!r} is not from 0 up to the peak {peak!r}"
@@ -229,9 +230,9 @@ def best_schedule(
     share = least / peak
     candidates = {
         "constant": base,
-        "cosine": schedules.cosine(steps=steps, peak=peak, to=share, warmup=rise),
-        "linear": schedules.linear(steps=steps, peak=peak, to=share, warmup=rise),
-        "wsd": schedules.wsd(
+        "cosine": shapes.cosine(steps=steps, peak=peak, to=share, warmup=rise),
+        "linear": shapes.linear(steps=steps, peak=peak, to=share, warmup=rise),
+        "wsd": shapes.wsd(
             steps=steps, peak=peak, decay_to=share, shape="exponential" if share else "linear", warmup=rise
         ),
     }

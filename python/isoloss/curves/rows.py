@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.curves.object import Curves, joined
-from isoloss.curves.schedule import LAMBDA, Schedule
+from isoloss.curves.schedule import Schedule
 from isoloss.curves.step_sums import drop_points
 from isoloss.errors import DataError
 from isoloss.inner import Inner
+from isoloss.laws.annealing import LAMBDA
 from isoloss.runs.object import DataSource, Runs
 
 if TYPE_CHECKING:

@@ -20,16 +20,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss.errors import DataError, OptionError
+from isoloss.laws.annealing import LAMBDA
 from isoloss.units import format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["LAMBDA", "Schedule"]
+__all__ = ["Schedule"]
 
 F64 = NDArray[np.float64]
-LAMBDA = 0.999
-"""The decay of the momentum annealing area that Tissue et al. find near the best."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -231,12 +230,12 @@ class Schedule:
         DataError
             Code ``file-schema``.
         """
-        from isoloss import schedules
+        from isoloss.curves.shapes import KINDS
 
         try:
             if data["values"] is not None:
                 return Schedule(kind=data["kind"], values=np.array(data["values"]), warmup=int(data["warmup"]))
-            made: Schedule = schedules.KINDS[data["kind"]](**data["arguments"])
+            made: Schedule = KINDS[data["kind"]](**data["arguments"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"a stored schedule is not readable: {error!r}", code="file-schema") from error
         return made

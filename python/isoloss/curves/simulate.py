@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from isoloss import laws, schedules
+from isoloss import laws
+from isoloss.curves import shapes
 from isoloss.curves.rows import features, points
 from isoloss.curves.schedule import Schedule
 from isoloss.errors import OptionError
@@ -90,13 +91,13 @@ def curves(
 
 def _schedule(kind: str, steps: int, peak: float, warmup: int) -> Schedule:
     if kind == "constant":
-        return schedules.constant(steps=steps, peak=peak, warmup=warmup)
+        return shapes.constant(steps=steps, peak=peak, warmup=warmup)
     if kind == "cosine":
-        return schedules.cosine(steps=steps, peak=peak, warmup=warmup)
+        return shapes.cosine(steps=steps, peak=peak, warmup=warmup)
     if kind == "wsd":
-        return schedules.wsd(steps=steps, peak=peak, warmup=warmup)
+        return shapes.wsd(steps=steps, peak=peak, warmup=warmup)
     if kind == "linear":
-        return schedules.linear(steps=steps, peak=peak, to=0.1, warmup=warmup)
+        return shapes.linear(steps=steps, peak=peak, to=0.1, warmup=warmup)
     if kind == "two_stage":
-        return schedules.multi_step(steps=steps, peak=peak, at=[0.5], to=[0.3], warmup=warmup)
+        return shapes.multi_step(steps=steps, peak=peak, at=[0.5], to=[0.3], warmup=warmup)
     raise OptionError(f"kind {kind!r} is none of {', '.join(KINDS)}", argument="kinds")

@@ -63,7 +63,7 @@ class Basins:
     hopeless : int
         Those among the failed at which the law has no value, so that they were never tried.
     screened : int
-        Points that the start rule set aside after one evaluation, not counted in `starts`; see `isoloss.starts`.
+        Points that the start rule set aside after one evaluation, not counted in `starts`; see `isoloss.engine.starts`.
     challengers : int
         Further points tried afterwards, around the best optimum and, where the starts were given, by the automatic
         rule; not counted in `starts`. An optimum that only they reached is listed with a count of zero.

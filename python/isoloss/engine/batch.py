@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.engine.problem import F64, Problem, Solved
+from isoloss.engine.starts import project
 from isoloss.engine.status import Status
 from isoloss.engine.watch import Watch
-from isoloss.starts import project
 
 __all__ = ["CANCELLED", "Batch", "BatchStarts", "Given", "Projected"]
 
@@ -151,7 +151,7 @@ class Projected:
     Attributes
     ----------
     points : (S, p) float64
-        From `isoloss.starts.candidates`, NaN where a projection fills in.
+        From `isoloss.engine.starts.candidates`, NaN where a projection fills in.
     """
 
     points: F64

@@ -16,8 +16,8 @@ import numpy as np
 
 from isoloss.engine.basins import SAME, rounding
 from isoloss.engine.problem import F64, Problem, Solved
+from isoloss.engine.starts import default_count, project, spread_parameters, start_points, thinned
 from isoloss.engine.watch import Watch
-from isoloss.starts import default_count, project, spread_parameters, start_points, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isoloss import laws
+from isoloss.engine.boxes import Box
 from isoloss.engine.problem import F64, Problem, arrange, check_target
+from isoloss.engine.starts import AnyStarts
 from isoloss.errors import DataError, LawError, OptionError
 from isoloss.inner import Table, check_columns
 from isoloss.law.object import Law
 from isoloss.law.object import law as make_law
 from isoloss.objective import Objective
 from isoloss.runs.reading import Runs
-from isoloss.starts import AnyStarts, Box
 from isoloss.units import real_numbers
 
 __all__ = ["Bounds", "Settings", "as_law", "frozen_starts", "given_weights", "no_columns_among", "pose", "problem_of"]

@@ -20,6 +20,7 @@ from isoloss.engine.basins import rounding
 from isoloss.engine.batch import Batch
 from isoloss.engine.posing import Bounds, Settings, as_law
 from isoloss.engine.problem import F64, seed_number
+from isoloss.engine.starts import Starts
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import DataError, OptionError, did_you_mean, out_of_memory
 from isoloss.fit.many_input import Many, align, batch_starts
@@ -27,7 +28,6 @@ from isoloss.fit.many_table import Columns, FitTable
 from isoloss.law.object import Law
 from isoloss.objective import Objective, resolve
 from isoloss.objective.base import AUTO, Delta
-from isoloss.starts import Starts
 
 __all__ = ["FitTable", "fit_many", "fit_many_chunks"]
 

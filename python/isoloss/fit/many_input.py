@@ -17,10 +17,10 @@ from isoloss.engine.batch import Batch, BatchStarts, Given, Projected
 from isoloss.engine.boxes import Box
 from isoloss.engine.posing import Settings, problem_of
 from isoloss.engine.problem import F64
+from isoloss.engine.starts import AnyStarts, candidates
 from isoloss.errors import DataError, LawError, OptionError, did_you_mean
 from isoloss.inner import needs
 from isoloss.law.object import Law
-from isoloss.starts import AnyStarts, candidates
 from isoloss.units import real_numbers
 
 __all__ = ["Many", "align", "batch_starts"]

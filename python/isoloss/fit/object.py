@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isoloss.checks import by_name, level_between
-from isoloss.curves.object import Curves
-from isoloss.curves.rows import curve_runs
 from isoloss.engine.posing import Bounds, Settings, as_law, frozen_starts, given_weights, no_columns_among
 from isoloss.engine.problem import seed_number
+from isoloss.engine.starts import AnyStarts
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import OptionError, out_of_memory
 from isoloss.fit.run import run
@@ -27,12 +26,12 @@ from isoloss.law.object import Law
 from isoloss.objective import Objective, resolve
 from isoloss.objective.base import Delta
 from isoloss.runs.reading import as_runs
-from isoloss.starts import AnyStarts
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from isoloss.curves.fit import CurveFit
+    from isoloss.curves.object import Curves
     from isoloss.plan.allocation import Allocation
     from isoloss.plan.decisions import Decisions
     from isoloss.plan.isoflop import IsoFlop
@@ -420,6 +419,9 @@ def fit(
     >>> {name: round(value, 4) for name, value in fit.params.items()}
     {'E': 1.8169, 'A': 482.0057, 'alpha': 0.3478, 'B': 2085.4342, 'beta': 0.3659}
     """
+    from isoloss.curves.object import Curves
+    from isoloss.curves.rows import curve_runs
+
     watch = Watch(progress, on_interrupt, n_threads)
     chosen = as_law(law)
     curves = runs if isinstance(runs, Curves) else None

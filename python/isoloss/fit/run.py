@@ -14,6 +14,7 @@ from isoloss.engine.batch import Batch, Given
 from isoloss.engine.challenge import challenge
 from isoloss.engine.posing import Settings, pose
 from isoloss.engine.problem import F64, Parameters, Problem, Solved
+from isoloss.engine.starts import start_points
 from isoloss.engine.status import Status
 from isoloss.engine.watch import Watch
 from isoloss.errors import Notice
@@ -21,7 +22,6 @@ from isoloss.fit.judgement import notices
 from isoloss.law.object import Law
 from isoloss.objective.base import AUTO
 from isoloss.runs.reading import Runs
-from isoloss.starts import start_points
 from isoloss.stats.inference import Covariance, covariance
 
 if TYPE_CHECKING:

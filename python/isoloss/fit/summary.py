@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isoloss.engine.starts import describe
 from isoloss.fit.judgement import CORRELATED, NEAR, strong_correlations
 from isoloss.objective.base import AUTO
-from isoloss.starts import describe
 from isoloss.units import format_number, format_range
 
 if TYPE_CHECKING:

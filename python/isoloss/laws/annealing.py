@@ -23,7 +23,6 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from isoloss.curves.schedule import LAMBDA
 from isoloss.errors import OptionError
 from isoloss.law.object import Law, Published, Recipe, Source, law
 from isoloss.objective import Huber
@@ -31,8 +30,10 @@ from isoloss.objective import Huber
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["ENTRIES", "annealing", "annealing_size"]
+__all__ = ["ENTRIES", "LAMBDA", "annealing", "annealing_size"]
 
+LAMBDA = 0.999
+"""The decay of the momentum annealing area that Tissue et al. find near the best."""
 _FAMILY = "annealing"
 _EXPONENT = (0.0, 2.0)
 TISSUE = Source("Scaling Law with Learning Rate Annealing", "2408.11029", "Tissue et al.", 2024)

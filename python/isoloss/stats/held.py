@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isoloss.engine.problem import F64, Problem, Solved
+from isoloss.engine.starts import project
 from isoloss.errors import LawError, OptionError
-from isoloss.starts import project
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

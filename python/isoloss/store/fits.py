@@ -13,6 +13,7 @@ from isoloss.curves.fit import CurveFit, with_curves
 from isoloss.curves.object import Curves
 from isoloss.curves.rows import curve_runs
 from isoloss.engine.basins import Basins
+from isoloss.engine.boxes import Box
 from isoloss.engine.posing import Settings, pose
 from isoloss.engine.status import Status
 from isoloss.errors import Notice
@@ -20,7 +21,6 @@ from isoloss.fit.object import Fit
 from isoloss.law.object import Law
 from isoloss.objective import Objective
 from isoloss.runs.reading import Runs
-from isoloss.starts import Box
 from isoloss.stats.draws import Draws
 from isoloss.stats.draws import from_parts as draws_from_parts
 from isoloss.stats.inference import Covariance
