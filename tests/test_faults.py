@@ -123,6 +123,7 @@ calls = {
     "fit_many": lambda: iso.fit_many("chinchilla", many, targets, starts=[1.7, 400.0, 0.34, 410.0, 0.28]),
     "predict": lambda: fit.bootstrap(100).predict(N=np.broadcast_to(1e9, (10**9,)), D=1e10),
     "read": lambda: iso.read({"N": np.broadcast_to(1e9, (10**9,)), "loss": np.broadcast_to(3.0, (10**9,))}),
+    "search": lambda: iso.search("a + b", {"a": np.arange(1e4), "b": np.arange(1e4)}, by=["a", "b"]),
 }
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
@@ -134,7 +135,7 @@ print(iso.fit("chinchilla", runs, starts=4, seed=0).params == fit.params)
 """
 
 
-@pytest.mark.parametrize("which", ["fit_many", "predict", "read"])
+@pytest.mark.parametrize("which", ["fit_many", "predict", "read", "search"])
 def test_more_than_memory_holds_is_refused_and_work_goes_on(which):
     done = python(SHORT, which, env={**os.environ, "ISOLOSS_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"})
     assert done.stdout == "out-of-memory True\nTrue\n", done.stderr[-2000:]

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 import isoloss as iso
 from isoloss import _core
-from isoloss.errors import DataError, LawError, OptionError
+from isoloss.errors import DataError, LawError, OptionError, OutOfMemoryError
 
 LAW = iso.law(
     "E + A / N**alpha + B / D**beta + c1 * (log(lr) - (p0 + p1 * log(N) + p2 * log(D)))**2"
@@ -528,6 +528,33 @@ def test_wrong_input_is_refused_by_name(target, axes, options, kind, code, words
 def test_ranges_are_checked(ends):
     with pytest.raises(OptionError):
         iso.geomspace(*ends)
+
+
+WIDE = {name: np.arange(1.0, 20_001.0) for name in "abc"}
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "words"),
+    [
+        ("a + b + c", {"by": ["a", "b", "c"]}, ["8,000,000,000,000 groups (a x b x c)", "fewer axes in by="]),
+        ("a + b + c", {"by": ["a", "b"], "top": 100_000}, ["100,000 least cells each", "a smaller top="]),
+        ("a + b + c", {"by": ["b", "a"], "within": 0.1, "refine": True}, ["400,000,000 groups", "leave out refine="]),
+        ("drawn", {"by": "a", "within": 0.1}, ["the shares of draws of 8,000,000,000,000 cells", "leave out within="]),
+        ("drawn", {"by": ["a", "b"]}, ["under 20 draws", "fewer draws"]),
+    ],
+)
+def test_more_than_memory_holds_is_refused_before_it_begins(target, options, words, monkeypatch):
+    monkeypatch.setattr("isoloss.engine.memory._of_machine", lambda: 40e9)
+    if target == "drawn":
+        rng = np.random.default_rng(0)
+        a = rng.uniform(1.0, 2.0, 30)
+        runs = {"a": a, "loss": 2.0 / a + 1.0 + rng.normal(0.0, 0.01, 30)}
+        target = {"v": iso.fit(iso.law("p + q / a", vars=["a"]), runs).bootstrap(20), "w": "v + b + c"}
+    with pytest.raises(OutOfMemoryError) as caught:
+        iso.search(target, WIDE, **options)
+    assert caught.value.code == "out-of-memory"
+    for part in words:
+        assert part in str(caught.value)
 
 
 # Printing -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What a search gives besides the best: fronts, draws, the point between cells, and the command line."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -252,6 +253,30 @@ def test_an_interrupt_among_the_draws_leaves_those_that_are_finished():
     assert np.array_equal(part.draws.count[done], full.draws.count[done])
     assert part.best == full.best
     assert np.isclose(part.draws.probability.sum() * done.sum(), part.draws.count[done].sum())
+
+
+def test_an_interrupt_among_few_large_draws_leaves_those_that_are_finished():
+    """Sheets of so few draws are cut, and a plateau takes two visits: draws are done a few at a time all the same."""
+    drawn = iso.fit("chinchilla", iso.read(iso.simulate.sweep(settings=1, seed=0))).bootstrap(12, seed=0)
+    axes = {"N": iso.geomspace("1B", "100B", 2000), "D": iso.geomspace("10B", "10T", 2000)}
+    target = {"loss": drawn, "wave": "loss + 1e-3 * tanh(log(N) * log(D) - 500)"}
+    seen = []
+
+    def stop(done, total):
+        seen.append((done, total))
+        return len(drawn) * 31 <= total and done > 0.6 * total  # the search at the estimates has less
+
+    part = iso.search(target, axes, minimize="wave", within=0.001, progress=stop, on_interrupt="partial", n_threads=2)
+    done = np.flatnonzero(np.isfinite(part.draws.best))
+    assert 0 < len(done) < len(drawn)
+    assert all(a <= b for a, b in seen)
+    few = replace(drawn, params=drawn.params[done])
+    whole = iso.search({**target, "loss": few}, axes, minimize="wave", within=0.001)
+    assert np.array_equal(part.draws.best[done], whole.draws.best)
+    assert np.array_equal(part.draws.count[done], whole.draws.count)
+    assert np.array_equal(part.draws.probability, whole.draws.probability)
+    assert np.all(np.delete(part.draws.count, done) == -1)
+    assert f"{len(done)} of 12 draws were finished" in str(part)
 
 
 # Saved and repeated ---------------------------------------------------------------------------------------------

@@ -107,15 +107,24 @@ def refine(search: Search, asked: Asked, watch: Watch) -> Refined:
     found = np.isfinite(np.ravel(search.best))
     evaluate = _evaluator(asked.definitions, asked.minimize, asked.condition)
 
+    start, low, high, step = _boxes(moving, still)
+    ends = _ends(moving, still)
+
+    def place(x: F64, j: int) -> F64:
+        """(g, ...) values of an axis at coordinates: those of the cell and of its neighbours to the bit."""
+        lead = (-1,) + (1,) * (x.ndim - 1)
+        at, least, most = (column.reshape(lead) for column in (still[moving[j].name], *ends[moving[j].name]))
+        here = np.clip(np.exp2(x), least, most) if moving[j].unit == "octaves" else x
+        return np.where(x == start[:, j].reshape(lead), at, here)
+
     def value(x: F64) -> F64:
         """(g, k) values at coordinates (g, k, m); infinite where a point does not count."""
         k = x.shape[1]
         columns = {name: np.repeat(values, k) for name, values in still.items() if values.dtype.kind == "f"}
         for j, axis in enumerate(moving):
-            columns[axis.name] = (np.exp2(x[:, :, j]) if axis.unit == "octaves" else x[:, :, j]).ravel()
+            columns[axis.name] = place(x[:, :, j], j).ravel()
         return evaluate(columns).reshape(x.shape[:2])
 
-    start, low, high, step = _boxes(moving, still)
     x, least = start.copy(), np.where(found, np.ravel(search.best), np.inf)
     turns = np.array([turn for turn in product((-1.0, 0.0, 1.0), repeat=len(moving)) if any(turn)])
     if len(turns):
@@ -124,10 +133,8 @@ def refine(search: Search, asked: Asked, watch: Watch) -> Refined:
     gap = np.ravel(search.best) - best
     at = dict(still)
     for j, axis in enumerate(moving):
-        here = np.exp2(x[:, j]) if axis.unit == "octaves" else x[:, j]
-        # A point that has not moved is the cell itself, to the bit.
-        at[axis.name] = np.where(x[:, j] == start[:, j], still[axis.name], here)
-    bound = np.ravel(search.best) - _least(asked, moving, still, best, gap, watch)
+        at[axis.name] = place(x[:, j], j)
+    bound = np.ravel(search.best) - _least(asked, ends, still, best, gap, watch)
     return Refined(
         best=item(best.reshape(shape)),
         at={name: item(np.asarray(values).reshape(shape)) for name, values in at.items()},
@@ -172,17 +179,23 @@ def _descend(
     return x, least
 
 
-def _least(asked: Asked, moving: Sequence[Axis], still: Mapping[str, Any], best: F64, gap: F64, watch: Watch) -> F64:
-    """For each group a number that no point of its box is below; minus infinity where none is proven."""
-    names = [name for name, values in still.items() if values.dtype.kind == "f"]
-    low = np.column_stack([still[name] for name in names])
-    high = low.copy()
+def _ends(moving: Sequence[Axis], still: Mapping[str, Any]) -> dict[str, tuple[F64, F64]]:
+    """(g,) least and largest value of each axis in the boxes: those of the neighbours of the best cells."""
+    made = {}
     for axis in moving:
         values = np.sort(axis.columns[axis.name])
         at = np.searchsorted(values, np.nan_to_num(still[axis.name], nan=values[0])).clip(0, len(values) - 1)
-        column = names.index(axis.name)
-        low[:, column] = values[np.maximum(at - 1, 0)]
-        high[:, column] = values[np.minimum(at + 1, len(values) - 1)]
+        made[axis.name] = (values[np.maximum(at - 1, 0)], values[np.minimum(at + 1, len(values) - 1)])
+    return made
+
+
+def _least(
+    asked: Asked, ends: Mapping[str, tuple[F64, F64]], still: Mapping[str, Any], best: F64, gap: F64, watch: Watch
+) -> F64:
+    """For each group a number that no point of its box is below; minus infinity where none is proven."""
+    names = [name for name, values in still.items() if values.dtype.kind == "f"]
+    low = np.column_stack([ends[name][0] if name in ends else still[name] for name in names])
+    high = np.column_stack([ends[name][1] if name in ends else still[name] for name in names])
     close = np.maximum(_CLOSE * gap, _EXACT * np.abs(best))
     most = min(max(_PARTS // max(len(best), 1), _LEAST_PARTS), _MOST_PARTS)
     return _core.search_between(

@@ -30,6 +30,7 @@ from isoloss.gridsearch.parts import Front, Plateau, Top
 from isoloss.gridsearch.refine import Refined
 from isoloss.gridsearch.refine import refine as refine_best
 from isoloss.gridsearch.result import Search
+from isoloss.gridsearch.size import require_memory
 
 __all__ = ["Front", "Plateau", "Refined", "Search", "SearchDraws", "Top", "answer", "search"]
 
@@ -105,6 +106,8 @@ def search(
         An axis that is empty or holds what is no finite number.
     OptionError
         Code ``option``.
+    OutOfMemoryError
+        Code ``out-of-memory``: more groups, least cells or draws than memory holds; told before the search begins.
 
     Examples
     --------
@@ -166,6 +169,7 @@ def search(
 
 def answer(asked: Asked, watch: Watch) -> Search:
     """The result of a search that was resolved."""
+    require_memory(asked, watch.threads)
     found = run(
         asked.axes,
         asked.by,

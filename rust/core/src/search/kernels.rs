@@ -15,6 +15,14 @@ pub(crate) struct Counts {
     pub(crate) nonfinite: u64,
 }
 
+impl Counts {
+    /// Adds those of other cells.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.feasible += other.feasible;
+        self.nonfinite += other.nonfinite;
+    }
+}
+
 /// The least of some lanes, by halves.
 #[inline(always)]
 fn least_lane<const N: usize>(mut lanes: [f64; N]) -> f64 {

@@ -7,7 +7,8 @@
 //! do not count. Ties go to the first cell in C order of the axes.
 //!
 //! The work is cut into units that do not depend on the number of threads, and what they find is joined in their order:
-//! the results are the same bits on any number of threads and at every instruction set.
+//! the results are the same bits on any number of threads and at every instruction set. Groups are done in waves, one
+//! after the other: what is kept of units does not grow with the grid, and a search that is stopped has whole groups.
 
 mod axes;
 mod bound;
@@ -27,7 +28,8 @@ mod tables;
 mod top;
 mod valley;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 pub use axes::Axis;
 pub use bound::Between;
@@ -38,10 +40,10 @@ use crate::error::{Error, Result};
 use crate::job::{Control, Job};
 use crate::simd::{self, Level};
 use axes::Layout;
-use outcome::Part;
+use outcome::{Gathered, Part};
 use pareto::Front;
 use plan::Plan;
-use plateau::{Frame, Plateau};
+use plateau::{Frame, MOST_RUNS, Plateau};
 use sheet::{Desk, Found, Pieces};
 use tables::{Tables, globals};
 use top::Top;
@@ -54,6 +56,12 @@ const UNIT: usize = 1 << 17;
 const MOST_TALLIED: u64 = 1 << 28;
 /// Units that a thread takes at once.
 const AT_ONCE: usize = 16;
+/// Groups of several units are done together up to so many cells.
+const WAVE: u64 = 1 << 23;
+/// What may be kept of the units of a wave, in bytes.
+const KEPT: usize = 1 << 26;
+/// What a unit keeps beside its list of least cells, in bytes, about.
+const UNIT_BYTES: usize = 1 << 10;
 
 /// What is looked for.
 #[derive(Debug)]
@@ -95,8 +103,19 @@ struct Work<'a> {
     pieces_per_unit: usize,
     units: usize,
     units_per_group: usize,
+    /// Most units whose parts are kept at once.
+    at_once: usize,
     /// Groups to one step of the first axis of `by`.
     groups_per_draw: usize,
+}
+
+/// How far a search has come.
+#[derive(Debug, Default)]
+struct Progress {
+    /// In how many groups each cell lies on the plateau.
+    tally: Vec<u32>,
+    /// Units that were visited again for their plateaus.
+    again: usize,
 }
 
 impl Query<'_> {
@@ -104,7 +123,8 @@ impl Query<'_> {
     ///
     /// # Errors
     /// [`Error::Syntax`] for a text that cannot be read, [`Error::Option`] and [`Error::Shape`] for axes that cannot be
-    /// searched, [`Error::Interrupted`] when `control` was told to stop and does not take partial results.
+    /// searched, [`Error::Memory`] for results that memory does not hold, [`Error::Interrupted`] when `control` was
+    /// told to stop and does not take partial results.
     pub fn run(&self, job: Job, control: &Control<'_>) -> Result<Outcome> {
         let level = simd::level::active().map_err(Error::Option)?;
         self.run_at(level, job, control)
@@ -135,6 +155,7 @@ impl Query<'_> {
             (UNIT / pieces.span().max(1)).clamp(1, pieces.count)
         };
         let per_sheet = pieces.count.div_ceil(pieces_per_unit);
+        let unit = UNIT_BYTES + size_of::<(f64, u64)>() * self.top.min(pieces_per_unit * pieces.span());
         let work = Work {
             query: self,
             plan: &plan,
@@ -146,6 +167,7 @@ impl Query<'_> {
             pieces_per_unit,
             units: outer * per_sheet,
             units_per_group: layout.outer_per_group * per_sheet,
+            at_once: (KEPT / unit).max(AT_ONCE),
             groups_per_draw,
         };
         work.run(job, control)
@@ -154,92 +176,155 @@ impl Query<'_> {
 
 impl Work<'_> {
     fn run(&self, job: Job, control: &Control<'_>) -> Result<Outcome> {
-        let (mut parts, mut tally) =
-            self.walk(job, control, self.units, self.units, |desk, unit, tally| self.first(desk, unit, tally))?;
-        let mut outcome = Outcome::new(self.plan, self.query);
-        for (group, parts) in parts.chunks(self.units_per_group).enumerate() {
-            outcome.set(group, parts);
-        }
-        outcome.stopped = parts.iter().any(Option::is_none);
-        if let Some(tolerance) = self.query.within {
-            if self.units_per_group == 1 {
-                for (group, part) in parts.iter_mut().enumerate() {
-                    if let Some(part) = part {
-                        let plateau = part.plateau.take().unwrap_or_else(|| self.frame.empty());
-                        outcome.set_plateau(group, plateau, part.parts);
-                    }
-                }
-            } else if !outcome.stopped {
-                self.second(job, control, tolerance, &parts, &mut outcome, &mut tally)?;
-            }
-            if outcome.stopped && self.units_per_group > 1 {
-                tally.clear();
+        let mut outcome = Outcome::new(self.plan, self.query)?;
+        let mut progress = Progress::default();
+        let groups = self.plan.layout.groups;
+        let together = match (self.units_per_group, self.query.within) {
+            (1, _) | (_, None) => self.at_once / self.units_per_group,
+            _ => (WAVE / self.plan.layout.cells_per_group()) as usize,
+        };
+        for start in (0..groups).step_by(together.max(1)) {
+            let wave = start..groups.min(start + together.max(1));
+            self.wave(job, control, wave, &mut outcome, &mut progress)?;
+            if outcome.stopped {
+                break;
             }
         }
-        outcome.tally = tally;
+        outcome.end_fronts();
+        outcome.tally = progress.tally;
         Ok(outcome)
     }
 
+    /// Searches some groups.
+    fn wave(
+        &self,
+        job: Job,
+        control: &Control<'_>,
+        groups: Range<usize>,
+        outcome: &mut Outcome,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let whole = self.units_per_group == 1;
+        let units = groups.start * self.units_per_group..groups.end * self.units_per_group;
+        let mut gathered: Vec<Gathered> = groups.clone().map(|_| Gathered::new(self.query.top)).collect();
+        // The least value of each unit, for the plateaus of groups of several units.
+        let mut least = Vec::new();
+        for start in units.clone().step_by(self.at_once) {
+            let count = self.at_once.min(units.end - start);
+            let total = self.units + progress.again;
+            let (parts, tally) =
+                self.walk(job, control, count, total, whole, |desk, k, tally| self.first(desk, start + k, tally))?;
+            outcome.stopped |= parts.iter().any(Option::is_none);
+            add(&mut progress.tally, tally);
+            for (k, part) in parts.into_iter().enumerate() {
+                let group = (start + k) / self.units_per_group;
+                if !whole && self.query.within.is_some() {
+                    least.push(part.as_ref().map_or(f64::NAN, |part| part.found.best));
+                }
+                let Some(mut part) = part else { continue };
+                if self.query.within.is_some() && whole {
+                    let plateau = part.plateau.take().unwrap_or_else(|| self.frame.empty());
+                    outcome.set_plateau(group, plateau, part.parts);
+                }
+                gathered[group - groups.start].add(part);
+            }
+            if outcome.stopped {
+                break;
+            }
+        }
+        for (group, gathered) in groups.clone().zip(gathered) {
+            outcome.set(group, gathered)?;
+        }
+        if let (Some(tolerance), false, false) = (self.query.within, whole, outcome.stopped) {
+            self.second(job, control, tolerance, groups, &least, outcome, progress)?;
+        }
+        Ok(())
+    }
+
     /// Plateaus of groups of several units, now that the least of each group is known.
+    #[allow(clippy::too_many_arguments)] // what is shared by both visits of a wave
     fn second(
         &self,
         job: Job,
         control: &Control<'_>,
         tolerance: f64,
-        parts: &[Option<Part>],
+        groups: Range<usize>,
+        least: &[f64],
         outcome: &mut Outcome,
-        tally: &mut [u32],
+        progress: &mut Progress,
     ) -> Result<()> {
-        let limits: Vec<f64> = outcome.best.iter().map(|&best| limit(best, tolerance)).collect();
-        let is_near = |unit: usize| {
-            parts[unit].as_ref().is_some_and(|part| part.found.best <= limits[unit / self.units_per_group])
-        };
-        let near: Vec<usize> = (0..self.units).filter(|&unit| is_near(unit)).collect();
-        let (plateaus, counts) = self.walk(job, control, near.len(), self.units + near.len(), |desk, k, tally| {
-            let unit = near[k];
-            let mut plateau = self.frame.empty();
-            if desk.move_to(unit / self.per_sheet) {
-                self.spread(desk, unit, limits[unit / self.units_per_group], false, &mut plateau, tally);
+        let each = self.units_per_group;
+        let first = groups.start * each;
+        let limits: Vec<f64> = groups.clone().map(|group| limit(outcome.best[group], tolerance)).collect();
+        let near: Vec<usize> = (0..least.len()).filter(|&k| least[k] <= limits[k / each]).collect();
+        let runs: Vec<AtomicU64> = groups.clone().map(|_| AtomicU64::new(0)).collect();
+        let mut joined: Vec<Option<Plateau>> = groups.clone().map(|_| Some(self.frame.empty())).collect();
+        let mut wave = Vec::new();
+        for near in near.chunks(self.at_once) {
+            progress.again += near.len();
+            let total = self.units + progress.again;
+            let (plateaus, tally) = self.walk(job, control, near.len(), total, true, |desk, k, tally| {
+                let (unit, group) = (first + near[k], near[k] / each);
+                let mut plateau = self.frame.empty();
+                if desk.move_to(unit / self.per_sheet) {
+                    self.spread(desk, unit, limits[group], false, &mut plateau, tally);
+                }
+                // Parts that would not be counted in the end need no runs; that they are too many does not depend on
+                // the order in which units come.
+                let count = plateau.runs();
+                if runs[group].fetch_add(count, Ordering::Relaxed) + count > MOST_RUNS {
+                    plateau.forget_runs();
+                }
+                plateau
+            })?;
+            add(&mut wave, tally);
+            for (&k, plateau) in near.iter().zip(plateaus) {
+                let group = &mut joined[k / each];
+                // A group with a part that was not visited has no plateau that one could speak of.
+                if let (Some(whole), Some(plateau)) = (group.as_mut(), plateau) {
+                    whole.join(plateau);
+                } else {
+                    *group = None;
+                    outcome.stopped = true;
+                }
             }
-            plateau
-        })?;
-        for (total, count) in tally.iter_mut().zip(counts) {
-            *total += count;
-        }
-        let mut joined: Vec<Option<Plateau>> = (0..outcome.best.len()).map(|_| Some(self.frame.empty())).collect();
-        for (&unit, plateau) in near.iter().zip(plateaus) {
-            let group = &mut joined[unit / self.units_per_group];
-            // A group with a part that was not visited has no plateau that one could speak of.
-            match (group.as_mut(), plateau) {
-                (Some(whole), Some(plateau)) => whole.join(plateau),
-                _ => *group = None,
+            if outcome.stopped {
+                // Groups whose units were not all reached; and a tally is of whole waves.
+                let reached = near.last().map_or(0, |k| k / each);
+                joined[reached..].fill(None);
+                if self.groups_per_draw > 0 {
+                    joined.fill(None);
+                }
+                wave.clear();
+                break;
             }
         }
-        for (group, plateau) in joined.into_iter().enumerate() {
+        add(&mut progress.tally, wave);
+        for (group, plateau) in groups.zip(joined) {
             if let Some(plateau) = plateau {
                 let parts = self.frame.parts(&plateau);
                 outcome.set_plateau(group, plateau, parts);
-            } else {
-                outcome.stopped = true;
             }
         }
         Ok(())
     }
 
-    /// Runs `visit` for every one of `count` tasks; results in order, and the tallies of all threads together. Where the
-    /// job is told to stop and takes partial results, tasks that were not begun have none.
+    /// Runs `visit` for every one of `count` tasks; results in order, and the tallies of all threads together, where
+    /// they are asked for. Where the job is told to stop and takes partial results, tasks that were not begun have none.
     fn walk<T: Send>(
         &self,
         job: Job,
         control: &Control<'_>,
         count: usize,
         total: usize,
+        tallies: bool,
         visit: impl Fn(&mut Desk<'_>, usize, &mut Vec<u32>) -> T + Sync,
     ) -> Result<(Vec<Option<T>>, Vec<u32>)> {
         let next = AtomicUsize::new(0);
         let chunk = (count / (8 * job.threads()).max(1)).clamp(1, AT_ONCE);
-        let tallied = self.groups_per_draw * self.plan.layout.cells_per_group() as usize;
-        let cells = self.units.saturating_mul(self.pieces_per_unit).saturating_mul(self.pieces.span());
+        let draws = if tallies { self.groups_per_draw } else { 0 };
+        let tallied = draws * self.plan.layout.cells_per_group() as usize;
+        let cells = count.saturating_mul(self.pieces_per_unit).saturating_mul(self.pieces.span());
         let threads = job.run(control, total, cells, |control| {
             let tables = Tables::new(self.plan, self.global, self.level);
             let mut desk = Desk::new(self.plan, tables, self.level, self.pieces, self.query.visit);
@@ -265,13 +350,7 @@ impl Work<'_> {
             for (task, result) in found {
                 made[task] = Some(result);
             }
-            if total.is_empty() {
-                total = tally;
-            } else {
-                for (sum, count) in total.iter_mut().zip(tally) {
-                    *sum += count;
-                }
-            }
+            add(&mut total, tally);
         }
         if !control.is_partial() && made.iter().any(Option::is_none) {
             return Err(Error::Interrupted);
@@ -286,9 +365,8 @@ impl Work<'_> {
 
     /// Cells of a unit.
     fn cells(&self, unit: usize) -> u64 {
-        let before = |piece| self.pieces.cells_before(piece, self.plan.layout.length);
         let range = self.range(unit);
-        (before(range.end) - before(range.start)) as u64
+        (self.pieces.cells_before(range.end) - self.pieces.cells_before(range.start)) as u64
     }
 
     /// The flat index within its group of the first cell of a unit's sheet.
@@ -344,6 +422,17 @@ impl Work<'_> {
                 kernels::tally(self.level, &mut tally[start..start + count]);
             }
         });
+    }
+}
+
+/// Adds counts to those so far, if there are any.
+fn add(total: &mut Vec<u32>, counts: Vec<u32>) {
+    if total.is_empty() {
+        *total = counts;
+    } else {
+        for (sum, count) in total.iter_mut().zip(counts) {
+            *sum += count;
+        }
     }
 }
 

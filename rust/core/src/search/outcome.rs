@@ -7,6 +7,7 @@ use super::plan::Plan;
 use super::plateau::Plateau;
 use super::sheet::Found;
 use super::top::Top;
+use crate::error::{Error, Result};
 
 /// Results, a row for each group in the order of `by`; `m` are the axes that are not groups.
 #[derive(Debug, Clone, Default)]
@@ -71,58 +72,102 @@ pub(crate) struct Part {
     pub(crate) parts: Option<u64>,
 }
 
+/// What the units of one group found so far.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    visited: u64,
+    counts: Counts,
+    best: f64,
+    cell: u64,
+    top: Top,
+    front: Front,
+}
+
+impl Gathered {
+    pub(crate) fn new(top: usize) -> Self {
+        let (counts, front) = (Counts::default(), Front::default());
+        Self { visited: 0, counts, best: f64::INFINITY, cell: 0, top: Top::new(top), front }
+    }
+
+    /// Adds a unit; units come in order, so that ties go to the first.
+    pub(crate) fn add(&mut self, part: Part) {
+        self.visited += part.cells;
+        self.counts.add(part.found.counts);
+        if part.found.best < self.best {
+            (self.best, self.cell) = (part.found.best, part.cell);
+        }
+        if let Some(top) = part.top {
+            self.top.join(top);
+        }
+        self.front.join(part.front);
+    }
+}
+
+/// `count` equal values, or an error where that is more than memory holds.
+fn filled<T: Clone>(groups: usize, count: usize, value: T) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    if values.try_reserve_exact(count).is_err() {
+        let message =
+            format!("the results of {groups} groups ({count} numbers of one kind) are more than memory holds");
+        return Err(Error::Memory(message));
+    }
+    values.resize(count, value);
+    Ok(values)
+}
+
 impl Found {
     pub(crate) const NONE: Self = Self { best: f64::INFINITY, cell: 0, counts: Counts { feasible: 0, nonfinite: 0 } };
 }
 
 impl Outcome {
-    pub(crate) fn new(plan: &Plan, query: &Query<'_>) -> Self {
+    pub(crate) fn new(plan: &Plan, query: &Query<'_>) -> Result<Self> {
         let layout = &plan.layout;
         let (groups, m) = (layout.groups, layout.free.len());
         let near = if query.within.is_some() { groups } else { 0 };
         let shape = if query.shape { near } else { 0 };
-        Self {
+        let listed = groups.saturating_mul(query.top);
+        Ok(Self {
             cells: layout.cells_per_group(),
             stopped: false,
-            visited: vec![0; groups],
-            known: vec![false; near],
-            best: vec![f64::NAN; groups],
-            cell: vec![-1; groups],
-            feasible: vec![0; groups],
-            nonfinite: vec![0; groups],
-            top_value: vec![f64::NAN; groups * query.top],
-            top_cell: vec![-1; groups * query.top],
+            visited: filled(groups, groups, 0)?,
+            known: filled(groups, near, false)?,
+            best: filled(groups, groups, f64::NAN)?,
+            cell: filled(groups, groups, -1)?,
+            feasible: filled(groups, groups, 0)?,
+            nonfinite: filled(groups, groups, 0)?,
+            top_value: filled(groups, listed, f64::NAN)?,
+            top_cell: filled(groups, listed, -1)?,
             front_start: vec![0],
             front_first: Vec::new(),
             front_second: Vec::new(),
             front_cell: Vec::new(),
-            count: vec![0; near],
-            low: vec![0; near * m],
-            high: vec![0; near * m],
-            volume: vec![0.0; shape],
-            first: vec![0.0; shape * m],
-            second: vec![0.0; shape * (m * (m + 1) / 2)],
-            parts: vec![0; shape],
+            count: filled(groups, near, 0)?,
+            low: filled(groups, near * m, 0)?,
+            high: filled(groups, near * m, 0)?,
+            volume: filled(groups, shape, 0.0)?,
+            first: filled(groups, shape * m, 0.0)?,
+            second: filled(groups, shape * (m * (m + 1) / 2), 0.0)?,
+            parts: filled(groups, shape, 0)?,
             tally: Vec::new(),
-        }
+        })
     }
 
-    /// Joins the units of a group, in their order.
-    pub(crate) fn set(&mut self, group: usize, parts: &[Option<Part>]) {
-        let mut best = f64::INFINITY;
-        for part in parts.iter().flatten() {
-            self.visited[group] += part.cells;
-            self.feasible[group] += part.found.counts.feasible;
-            self.nonfinite[group] += part.found.counts.nonfinite;
-            if part.found.best < best {
-                best = part.found.best;
-                self.best[group] = best;
-                self.cell[group] = part.cell.cast_signed();
-            }
+    /// What was found in a group; groups come in order.
+    pub(crate) fn set(&mut self, group: usize, gathered: Gathered) -> Result<()> {
+        let Gathered { visited, counts, best, cell, top, front } = gathered;
+        self.visited[group] = visited;
+        self.feasible[group] = counts.feasible;
+        self.nonfinite[group] = counts.nonfinite;
+        if best < f64::INFINITY {
+            self.best[group] = best;
+            self.cell[group] = cell.cast_signed();
         }
-        let mut front = Front::default();
-        for &point in parts.iter().flatten().flat_map(|part| &part.front.points) {
-            front.insert(point);
+        let size = front.points.len();
+        let room =
+            [&mut self.front_first, &mut self.front_second].into_iter().all(|list| list.try_reserve(size).is_ok());
+        if front.lost || !room || self.front_cell.try_reserve(size).is_err() {
+            let known = self.front_cell.len() + size;
+            return Err(Error::Memory(format!("fronts of more than {known} cells are more than memory holds")));
         }
         for point in front.points {
             self.front_first.push(point.first);
@@ -131,18 +176,16 @@ impl Outcome {
         }
         self.front_start.push(self.front_cell.len() as u64);
         let most = self.top_value.len() / self.best.len().max(1);
-        if most > 0 {
-            let mut top = Top::new(most);
-            for part in parts.iter().flatten() {
-                if let Some(other) = &part.top {
-                    top.join(other.clone());
-                }
-            }
-            for (k, (value, cell)) in top.cells.into_iter().enumerate() {
-                self.top_value[group * most + k] = value;
-                self.top_cell[group * most + k] = cell.cast_signed();
-            }
+        for (k, (value, cell)) in top.cells.into_iter().enumerate() {
+            self.top_value[group * most + k] = value;
+            self.top_cell[group * most + k] = cell.cast_signed();
         }
+        Ok(())
+    }
+
+    /// Groups that were not reached have empty fronts.
+    pub(crate) fn end_fronts(&mut self) {
+        self.front_start.resize(self.best.len() + 1, self.front_cell.len() as u64);
     }
 
     pub(crate) fn set_plateau(&mut self, group: usize, plateau: Plateau, parts: Option<u64>) {

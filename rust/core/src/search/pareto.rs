@@ -16,6 +16,8 @@ pub(crate) struct Point {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Front {
     pub(crate) points: Vec<Point>,
+    /// Whether points are missing since memory did not hold them.
+    pub(crate) lost: bool,
 }
 
 impl Front {
@@ -37,6 +39,18 @@ impl Front {
         }
     }
 
+    /// Adds another front.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.lost |= other.lost;
+        if self.points.is_empty() {
+            self.points = other.points;
+            return;
+        }
+        for point in other.points {
+            self.insert(point);
+        }
+    }
+
     /// The point of largest first value among those not above `first`.
     fn below(&self, first: f64) -> Option<&Point> {
         self.points[..self.points.partition_point(|point| point.first <= first)].last()
@@ -48,6 +62,10 @@ impl Front {
             if known.second <= point.second && !(equal && point.cell < known.cell) {
                 return;
             }
+        }
+        if self.points.try_reserve(1).is_err() {
+            self.lost = true;
+            return;
         }
         let start = self.points.partition_point(|known| known.first < point.first);
         let beaten = self.points[start..].iter().take_while(|known| known.second >= point.second).count();

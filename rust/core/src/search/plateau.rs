@@ -6,7 +6,7 @@
 use super::axes::Free;
 
 /// Runs that are kept to count the parts of one plateau; beyond, the parts are not counted.
-const MOST_RUNS: usize = 1 << 24;
+pub(crate) const MOST_RUNS: u64 = 1 << 24;
 
 /// One plateau as it grows.
 #[derive(Debug, Clone)]
@@ -41,12 +41,17 @@ impl Plateau {
             *a += b;
         }
         self.runs = match (self.runs.take(), other.runs) {
-            (Some(mut runs), Some(more)) if runs.len() + more.len() <= MOST_RUNS => {
+            (Some(mut runs), Some(more)) if (runs.len() + more.len()) as u64 <= MOST_RUNS => {
                 runs.extend(more);
                 Some(runs)
             }
             _ => None,
         };
+    }
+
+    /// How many runs are kept.
+    pub(crate) fn runs(&self) -> u64 {
+        self.runs.as_ref().map_or(0, |runs| runs.len() as u64)
     }
 
     /// Frees what only parts are counted from.
@@ -98,6 +103,7 @@ impl<'a> Frame<'a> {
         let Some(last) = self.free.last() else {
             plateau.count += length;
             if let Some(runs) = &mut plateau.runs {
+                plateau.volume += length as f64;
                 runs.push((start, 1));
             }
             return;
@@ -151,7 +157,7 @@ impl<'a> Frame<'a> {
             }
         }
         if let Some(runs) = &mut plateau.runs {
-            if runs.len() >= MOST_RUNS {
+            if runs.len() as u64 >= MOST_RUNS {
                 plateau.runs = None;
             } else {
                 runs.push((start, length as u32));
@@ -169,7 +175,8 @@ impl<'a> Frame<'a> {
             return Some(parts);
         }
         if last.scale.is_empty() {
-            return Some(self.parts_by_cell(runs));
+            // No two cells of a run touch along it: each is a run of its own.
+            return (plateau.count <= MOST_RUNS).then(|| self.parts_by_cell(runs));
         }
         for k in 1..runs.len() {
             // A long line was walked in pieces.

@@ -1,8 +1,9 @@
 //! One sheet at a time: the least value of each row, and then whatever lies within a limit.
 //!
-//! A sheet is walked in *pieces*, stretches of a row. A piece is filled with the values of its cells, NaN where a cell does
-//! not count; then it is reduced. Where the value is a [`Chain`] the least value of a row is known without filling it,
-//! and only rows that matter are filled: the same numbers, to the bit.
+//! A sheet is walked in *pieces*: stretches of a long row, or several short rows, whose cells then fill the same blocks. A
+//! piece is filled with the values of its cells, NaN where a cell does not count; then it is reduced. Where the value is
+//! a [`Chain`] a piece is a row, whose least value is known without filling it, and only rows that matter are filled: the
+//! same numbers, to the bit.
 
 use std::ops::Range;
 
@@ -18,6 +19,8 @@ use crate::simd::Level;
 
 /// Longest piece of a row.
 const PIECE: usize = 8192;
+/// Short rows are taken together up to so many cells.
+const TOGETHER: usize = 2048;
 
 /// What a walk over a part of a sheet found.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +34,13 @@ pub(crate) struct Found {
 /// How a sheet is cut.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pieces {
-    pub(crate) per_row: usize,
+    /// Rows of the sheet, and cells of a row.
+    rows: usize,
+    length: usize,
+    /// Pieces of one row, or rows of one piece; one of the two is 1.
+    per_row: usize,
+    together: usize,
+    /// Cells of a piece, unless it is the last of its row or of the sheet.
     span: usize,
     /// Pieces of a whole sheet.
     pub(crate) count: usize,
@@ -39,21 +48,38 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     pub(crate) fn new(plan: &Plan, chained: bool) -> Self {
-        let length = plan.layout.length;
-        let span = if chained { length } else { length.min(PIECE) };
-        let per_row = length.div_ceil(span);
-        Self { per_row, span, count: per_row * plan.layout.rows }
+        let (rows, length) = (plan.layout.rows, plan.layout.length);
+        let together = if chained { 1 } else { abreast(rows, length) };
+        let span = if chained || together > 1 { together * length } else { length.min(PIECE) };
+        let per_row = if together > 1 { 1 } else { length.div_ceil(span) };
+        Self { rows, length, per_row, together, span, count: per_row * rows.div_ceil(together) }
     }
 
-    /// Cells of a sheet with rows of a length that come before a piece.
-    pub(crate) fn cells_before(self, piece: usize, length: usize) -> usize {
-        piece / self.per_row * length + piece % self.per_row * self.span
+    /// The cells of a piece within its sheet.
+    pub(crate) fn cells(self, piece: usize) -> Range<usize> {
+        let start = self.cells_before(piece);
+        start..self.cells_before(piece + 1)
+    }
+
+    /// Cells of a sheet that come before a piece.
+    pub(crate) fn cells_before(self, piece: usize) -> usize {
+        let row = piece / self.per_row * self.together;
+        row.min(self.rows) * self.length + piece % self.per_row * self.span
     }
 
     /// Cells of a piece.
     pub(crate) fn span(self) -> usize {
         self.span
     }
+}
+
+/// How many rows to take together: as many as leave the least of the last block empty.
+fn abreast(rows: usize, length: usize) -> usize {
+    let filled = |together: usize| {
+        let cells = together * length;
+        cells as f64 / (cells.div_ceil(WIDE) * WIDE) as f64
+    };
+    (2..=rows.min(TOGETHER / length)).fold(1, |best, k| if filled(k) > filled(best) { k } else { best })
 }
 
 /// What one thread works with.
@@ -164,17 +190,17 @@ impl<'a> Desk<'a> {
         }
         let left = if best_piece.is_some() { pieces.end..pieces.end } else { pieces };
         for piece in left {
-            let (row, start) = self.place(piece);
-            if !self.row_holds(row) {
+            let cells = self.pieces.cells(piece);
+            let (start, width) = (cells.start, cells.len());
+            if !self.may_hold(&cells) {
                 self.least[piece] = f64::INFINITY;
                 continue;
             }
-            let known = self.chain.is_some() && self.sure[row];
-            let counts = if known { self.row_counts(row) } else { self.fill(piece) };
-            found.counts.feasible += counts.feasible;
-            found.counts.nonfinite += counts.nonfinite;
+            let known = self.is_sure(piece);
+            let counts = if known { self.row_counts(piece) } else { self.fill(piece) };
+            found.counts.add(counts);
             if !known {
-                self.least[piece] = kernels::least_of(self.level, &self.values[0][..self.width(piece)]);
+                self.least[piece] = kernels::least_of(self.level, &self.values[0][..width]);
             }
             let least = self.least[piece];
             if let Some(top) = top
@@ -183,12 +209,10 @@ impl<'a> Desk<'a> {
                 if known {
                     self.fill(piece);
                 }
-                let at = row * self.plan.layout.length + start;
-                top.offer(&self.values[0][..self.width(piece)], base + at as u64);
+                top.offer(&self.values[0][..width], base + start as u64);
             }
             if let [first, second] = &self.values[..] {
-                let (width, at) = (self.width(piece), row * self.plan.layout.length + start);
-                front.offer(&first[..width], &second[..width], base + at as u64);
+                front.offer(&first[..width], &second[..width], base + start as u64);
             }
             if least < found.best {
                 found.best = least;
@@ -200,14 +224,14 @@ impl<'a> Desk<'a> {
             }
         }
         if let Some(piece) = best_piece {
-            let (row, start) = self.place(piece);
+            let cells = self.pieces.cells(piece);
             if self.chain.is_some() {
                 self.fill(piece);
                 std::mem::swap(&mut self.values[0], &mut self.kept);
             }
-            let j = self.kept[..self.width(piece)].iter().position(|&x| x == found.best).unwrap_or(0);
+            let j = self.kept[..cells.len()].iter().position(|&x| x == found.best).unwrap_or(0);
             found.best = self.kept[j];
-            found.cell = row * self.plan.layout.length + start + j;
+            found.cell = cells.start + j;
         }
         found
     }
@@ -217,15 +241,15 @@ impl<'a> Desk<'a> {
     pub(crate) fn within(&mut self, pieces: Range<usize>, limit: f64, known: bool, mut run: impl FnMut(usize, usize)) {
         let mut valley = self.valley(limit);
         for piece in self.rows_within(pieces, limit) {
-            let (row, start) = self.place(piece);
-            let sure = self.chain.is_some() && self.sure[row];
+            let cells = self.pieces.cells(piece);
+            let origin = cells.start;
+            let sure = self.is_sure(piece);
             let above = (known || sure) && !(self.least[piece] <= limit);
-            if above || !self.row_holds(row) {
+            if above || !self.may_hold(&cells) {
                 continue;
             }
-            let origin = row * self.plan.layout.length + start;
             if let (Some(valley), true) = (&mut valley, sure) {
-                let (count, first, end) = self.spread_along(row, valley, limit);
+                let (count, first, end) = self.spread_along(piece, valley, limit);
                 if end - first == count {
                     if count > 0 {
                         run(origin + first, count);
@@ -234,7 +258,7 @@ impl<'a> Desk<'a> {
                 }
             }
             self.fill(piece);
-            let values = &self.values[0][..self.width(piece)];
+            let values = &self.values[0][..cells.len()];
             let (count, first, end) = kernels::spread_of(self.level, 0.0, values, limit);
             if count == 0 {
                 continue;
@@ -262,13 +286,16 @@ impl<'a> Desk<'a> {
         pieces.start + first..pieces.start + end
     }
 
-    fn place(&self, piece: usize) -> (usize, usize) {
-        (piece / self.pieces.per_row, piece % self.pieces.per_row * self.pieces.span)
+    /// Whether the least of a piece is known without filling it; pieces of a chain are its rows.
+    fn is_sure(&self, piece: usize) -> bool {
+        self.chain.is_some() && self.sure[piece]
     }
 
-    fn width(&self, piece: usize) -> usize {
-        let (_, start) = self.place(piece);
-        self.pieces.span.min(self.plan.layout.length - start)
+    /// Whether the conditions on rows hold for any of the rows of some cells.
+    fn may_hold(&self, cells: &Range<usize>) -> bool {
+        let length = self.plan.layout.length;
+        self.plan.row_terms.is_empty()
+            || (cells.start / length..cells.end.div_ceil(length)).any(|row| self.row_holds(row))
     }
 
     fn row_holds(&self, row: usize) -> bool {
@@ -280,49 +307,98 @@ impl<'a> Desk<'a> {
         if self.chain.is_some() {
             return self.fill_chain(piece);
         }
-        let (row, start) = self.place(piece);
-        let (length, width) = (self.plan.layout.length, self.width(piece));
-        for (input, feed) in self.inputs.iter_mut().zip(&self.plan.last_feeds) {
-            if let Along::Row(slot, map) = feed {
-                input.0 = [self.tables.get(*slot)[map.at(row)]; WIDE];
-            }
+        let cells = self.pieces.cells(piece);
+        if self.plan.row_terms.is_empty() {
+            return self.fill_cells(cells.start, cells);
         }
-        // Blocks of equal size, so that none is nearly empty.
-        let blocks = width.div_ceil(WIDE).max(1);
-        let step = width.div_ceil(blocks).max(1);
-        for from in (0..width).step_by(step) {
-            let count = step.min(width - from);
-            for (input, feed) in self.inputs.iter_mut().zip(&self.plan.last_feeds) {
-                if let Along::Cells(slot, map) = feed {
-                    let at = map.at(row) * length + start + from;
-                    input.0[..count].copy_from_slice(&self.tables.get(*slot)[at..at + count]);
+        let length = self.plan.layout.length;
+        let mut counts = Counts::default();
+        let mut from = cells.start;
+        while from < cells.end {
+            let row = from / length;
+            let holds = self.row_holds(row);
+            let alike = (row + 1..cells.end.div_ceil(length)).find(|&row| self.row_holds(row) != holds);
+            let end = alike.map_or(cells.end, |row| row * length);
+            if holds {
+                counts.add(self.fill_cells(cells.start, from..end));
+            } else {
+                for values in &mut self.values {
+                    values[from - cells.start..end - cells.start].fill(f64::NAN);
                 }
             }
+            from = end;
+        }
+        counts
+    }
+
+    /// Values of a stretch of cells, in their places after the cell `origin`.
+    fn fill_cells(&mut self, origin: usize, cells: Range<usize>) -> Counts {
+        // Blocks of equal size, so that none is nearly empty.
+        let blocks = cells.len().div_ceil(WIDE).max(1);
+        let step = cells.len().div_ceil(blocks).max(1);
+        let mut known = None;
+        for start in cells.clone().step_by(step) {
+            let end = cells.end.min(start + step);
+            self.feed(start..end, &mut known);
             let view = Inputs { moving: &self.inputs, fixed: &[] };
             run_wide(self.level, &self.plan.last.instrs, &view, &mut self.registers);
-            let outputs = &self.plan.last.outputs;
+            let (outputs, to) = (&self.plan.last.outputs, start - origin..end - origin);
             for (values, &src) in self.values.iter_mut().zip(outputs) {
-                values[from..from + count].copy_from_slice(&self.registers.get(&view, src).0[..count]);
+                values[to.clone()].copy_from_slice(&self.registers.get(&view, src).0[..to.len()]);
             }
             if self.plan.masked {
                 let src: Src = outputs[self.plan.values];
-                self.mask[from..from + count].copy_from_slice(&self.registers.get(&view, src).0[..count]);
+                self.mask[to.clone()].copy_from_slice(&self.registers.get(&view, src).0[..to.len()]);
             }
         }
-        let mask = if self.plan.masked { Some(&self.mask[..width]) } else { None };
+        let to = cells.start - origin..cells.end - origin;
+        let mask = if self.plan.masked { Some(&self.mask[to.clone()]) } else { None };
         let mut counts = Counts::default();
         for (k, values) in self.values.iter_mut().enumerate() {
-            let found = kernels::clean_row(self.level, &mut values[..width], mask);
+            let found = kernels::clean_row(self.level, &mut values[to.clone()], mask);
             if k == 0 {
                 counts = found;
             }
         }
         if let [first, second] = &mut self.values[..] {
-            let both = kernels::join_rows(self.level, &mut first[..width], &second[..width]);
+            let both = kernels::join_rows(self.level, &mut first[to.clone()], &second[to]);
             counts.nonfinite += counts.feasible - both;
             counts.feasible = both;
         }
         counts
+    }
+
+    /// The inputs of the last tape for a block of cells. `known` is the row whose numbers fill whole inputs.
+    fn feed(&mut self, block: Range<usize>, known: &mut Option<usize>) {
+        let length = self.plan.layout.length;
+        let (row, end) = (block.start / length, block.end.div_ceil(length));
+        let one = row + 1 == end;
+        let same = one && *known == Some(row);
+        *known = one.then_some(row);
+        for (input, feed) in self.inputs.iter_mut().zip(&self.plan.last_feeds) {
+            match feed {
+                Along::Number(_) => {}
+                Along::Row(_, _) if same => {}
+                Along::Row(slot, map) if one => input.0 = [self.tables.get(*slot)[map.at(row)]; WIDE],
+                Along::Row(slot, map) => {
+                    let table = self.tables.get(*slot);
+                    for row in row..end {
+                        let from = (row * length).max(block.start) - block.start;
+                        let to = ((row + 1) * length).min(block.end) - block.start;
+                        input.0[from..to].fill(table[map.at(row)]);
+                    }
+                }
+                Along::Cells(slot, map) => {
+                    let table = self.tables.get(*slot);
+                    for row in row..end {
+                        let from = (row * length).max(block.start);
+                        let to = ((row + 1) * length).min(block.end);
+                        let at = map.at(row) * length + from - row * length;
+                        input.0[from - block.start..to - block.start].copy_from_slice(&table[at..at + to - from]);
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) struct Top {
 
 impl Top {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, cells: Vec::with_capacity(most.min(1024)) }
+        Self { most, cells: Vec::new() }
     }
 
     /// Whether a piece with this least value may hold a cell of the list. Pieces come in order, so an equal value is late.
@@ -26,8 +26,12 @@ impl Top {
         }
     }
 
-    /// Adds another list, in any order.
+    /// Adds another list of as many, in any order.
     pub(crate) fn join(&mut self, other: Self) {
+        if self.cells.is_empty() {
+            self.cells = other.cells;
+            return;
+        }
         for (value, cell) in other.cells {
             self.insert(value, cell);
         }

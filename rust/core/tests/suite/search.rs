@@ -309,6 +309,50 @@ fn a_stopped_search_gives_the_groups_it_has_visited() {
     }
 }
 
+#[test]
+fn a_stopped_search_of_few_large_groups_has_whole_groups() {
+    let values: Vec<f64> = (1..1500).map(f64::from).collect();
+    let axes = [axis("x", &values[..12]), axis("y", &values), axis("z", &values)];
+    for tally in [false, true] {
+        let query = Query { top: 2, tally, ..query(&axes, &[0], "tanh(x * y - z) + erf(y * z / x)", None) };
+        let whole = query.run(Job::new(2).unwrap(), &Control::silent()).unwrap();
+        let half = |done: usize, total: usize| done < total / 2;
+        let part = query.run(Job::new(2).unwrap(), &Control::watched(half, true)).unwrap();
+        let known: Vec<usize> = (0..12).filter(|&group| part.known[group]).collect();
+        assert!(part.stopped && !known.is_empty() && known.len() < 12, "{known:?}");
+        for &group in &known {
+            assert_eq!(got_top(&part, group), got_top(&whole, group));
+            assert_eq!((part.count[group], part.parts[group]), (whole.count[group], whole.parts[group]));
+        }
+        if tally {
+            let counted: u64 = known.iter().map(|&group| part.count[group]).sum();
+            assert_eq!(part.tally.iter().map(|&count| u64::from(count)).sum::<u64>(), counted);
+        }
+    }
+}
+
+/// Best and least cells of a group.
+fn got_top(found: &Outcome, group: usize) -> (u64, i64, Vec<u64>, Vec<i64>) {
+    let top = 2 * group..2 * group + 2;
+    let values = found.top_value[top.clone()].iter().map(|x| x.to_bits()).collect();
+    (found.best[group].to_bits(), found.cell[group], values, found.top_cell[top].to_vec())
+}
+
+#[test]
+fn results_that_memory_does_not_hold_are_refused() {
+    let values: Vec<f64> = (0..1 << 17).map(f64::from).collect();
+    let axes = [axis("x", &values), axis("y", &values), axis("z", &values)];
+    let refused = query(&axes, &[2, 0, 1], "x + y + z", None).run(Job::new(1).unwrap(), &Control::silent());
+    assert!(matches!(refused, Err(Error::Memory(_))), "{refused:?}");
+}
+
+#[test]
+fn a_group_of_one_cell_has_a_plateau_of_one_cell() {
+    let axes = [axis("x", &[1.0, 2.0])];
+    let found = query(&axes, &[0], "log(x - 1)", None).run(Job::new(1).unwrap(), &Control::silent()).unwrap();
+    assert_eq!((&found.count[..], &found.volume[..], &found.parts[..]), (&[0, 1][..], &[0.0, 1.0][..], &[0, 1][..]));
+}
+
 /// Texts over boxes, with whether a bound can be brought as close as one likes.
 const LANDSCAPES: [(&str, bool); 14] = [
     ("x + y", true),
