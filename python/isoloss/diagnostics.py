@@ -134,7 +134,8 @@ def influence(made: Fit, *, by: str | None = None, starts: int = 3, n_threads: i
     >>> len(found.labels), bool(found.share[0] >= found.share[1])
     (56, True)
     """
-    codes, labels = _units(made.runs, by)
+    present, made = made.problem.present, made.counted()
+    codes, labels = _units(made.runs, by, present)
     units, n = len(labels), made.runs.n
     if units * n > _MOST_CELLS:
         message = f"leaving out {units:,} units of {n:,} runs one by one needs too much memory; group them with by="
@@ -159,7 +160,7 @@ def influence(made: Fit, *, by: str | None = None, starts: int = 3, n_threads: i
     order = np.argsort(-np.where(np.isfinite(share), share, np.inf), kind="stable")
     return Influence(
         labels=tuple(labels[k] for k in order),
-        rows=tuple(tuple(np.flatnonzero(codes == k).tolist()) for k in order),
+        rows=tuple(tuple(present[codes == k].tolist()) for k in order),
         params=params[order],
         names=made.names,
         quantities={name: values[1:][order] for name, values in quantities.items()},
@@ -170,11 +171,12 @@ def influence(made: Fit, *, by: str | None = None, starts: int = 3, n_threads: i
     )
 
 
-def _units(runs: Runs, by: str | None) -> tuple[NDArray[np.int64], list[str]]:
+def _units(runs: Runs, by: str | None, rows: NDArray[np.intp]) -> tuple[NDArray[np.int64], list[str]]:
+    """Unit of each run, and what each is called; `rows` are the numbers of the runs as the user has them."""
     if by is None:
         by = "row" if runs.group is None else "group"
     if by == "row":
-        return np.arange(runs.n, dtype=np.int64), [f"row {k}" for k in range(runs.n)]
+        return np.arange(runs.n, dtype=np.int64), [f"row {k}" for k in rows]
     if by == "group" and runs.group is not None:
         present, codes = np.unique(runs.group, return_inverse=True)
         return codes.astype(np.int64), [f"group {runs.group_labels[k]}" for k in present]
@@ -188,7 +190,7 @@ def _units(runs: Runs, by: str | None) -> tuple[NDArray[np.int64], list[str]]:
 def decision(made: Fit, params: F64) -> tuple[str, dict[str, F64]]:
     """The question, and what parameters (B, p) answer."""
     if {"N", "D"} == set(made.law.variables):
-        budget = _AHEAD * float(made.runs.columns["C"].max())
+        budget = _AHEAD * float(made.counted().runs.columns["C"].max())
         known = np.isfinite(params).all(axis=1)
         N, loss = np.full(len(params), np.nan), np.full(len(params), np.nan)
         N[known], loss[known] = least_loss(made.bound, params[known], budget)
@@ -267,13 +269,16 @@ def outliers(made: Fit, *, cut: float = _FAR) -> Outliers:
     if not (math.isfinite(cut) and cut > 0.0):
         message = f"cut={cut!r} is not above zero"
         raise OptionError(message, argument="cut")
+    present, made = made.problem.present, made.counted()
     worse = -made.residuals
     sigma = robust_sigma(worse, made.problem.weights)
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.nan_to_num((worse - np.median(worse)) / sigma, posinf=np.inf, neginf=-np.inf)
     far = np.flatnonzero(np.abs(score) > cut)
     far = far[np.argsort(-np.abs(score[far]), kind="stable")]
-    return Outliers(rows=tuple(far.tolist()), score=tuple(score[far].tolist()), sigma=sigma, cut=cut, n=made.runs.n)
+    return Outliers(
+        rows=tuple(present[far].tolist()), score=tuple(score[far].tolist()), sigma=sigma, cut=cut, n=made.runs.n
+    )
 
 
 # Rungs --------------------------------------------------------------------------------------------------------------
@@ -349,6 +354,7 @@ def undertuned(made: Fit, *, by: str = "C", groups: int | None = None) -> Rungs:
     >>> diagnostics.undertuned(iso.fit("chinchilla", table), by="N").undertuned
     (3,)
     """
+    made = made.counted()
     rungs = Rollout(by=by, min_groups=1, groups=groups).rungs(made.runs)
     excess = np.log(made.runs.columns["loss"] / made.problem.predict(made.vector)[0])
     values = made.runs.columns[by]

@@ -220,6 +220,7 @@ def compare(
     table.require("loss", *wanted)
     base = _baseline(wanted, split.by, chosen)
     everything = {**chosen, **base}
+    table = table.counted(table.weights)
     splits = split.splits(table)
     goal = None if objective is None else resolve(objective)
     watch = Watch(progress, n_threads=n_threads)

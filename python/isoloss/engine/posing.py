@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from isoloss import laws
 from isoloss.engine.boxes import Box
@@ -175,9 +175,13 @@ def problem_of(
     DataError, LawError
         As `fit`.
     """
-    expression = law.core(law.resolve_constants(columns), tables)
+    # What is taken from the data, pivots and the least loss, is taken from the rows that count.
+    alive: slice | NDArray[np.bool_] = slice(None)
+    if weights is not None and weights.ndim == 1 and weights.any():
+        alive = weights > 0.0
+    expression = law.core(law.resolve_constants({name: column[alive] for name, column in columns.items()}), tables)
     check_target(target, settings.objective, target_name)
-    lower, upper = law.resolve_bounds(target.reshape(-1), settings.bounds)
+    lower, upper = law.resolve_bounds(target[..., alive].reshape(-1), settings.bounds)
     positive = [law.parameters[name].positive for name in expression.parameters]
     return Problem(
         expression=expression,

@@ -408,6 +408,18 @@ class Problem:
         n = self.target.shape[-1]
         return np.arange(n) if self.weights is None else np.flatnonzero(self.weights > 0.0)
 
+    def counted(self) -> Problem:
+        """The same problem without the rows of weight zero, of which nothing shall depend: itself if there are none."""
+        rows = self.present
+        if self.weights is None or len(rows) in (0, self.target.shape[-1]):
+            return self
+        return replace(
+            self,
+            columns=tuple(self._columns(rows)),
+            target=np.ascontiguousarray(self.target[..., rows]),
+            weights=np.ascontiguousarray(self.weights[rows]),
+        )
+
     def predict(self, params: F64, rows: NDArray[np.intp] | slice | None = None) -> F64:
         """(B, n) predictions at the problem's own rows, or at some of them, for parameters (B, p)."""
         return self.expression.evaluate(self.columns if rows is None else self._columns(rows), np.atleast_2d(params))

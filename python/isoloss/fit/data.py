@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -63,6 +63,15 @@ class FitData:
         weights = self.problem.weights
         return self.runs.n if weights is None else int(np.count_nonzero(weights > 0.0))
 
+    def counted(self) -> Self:
+        """The same fit of the runs that carry weight alone: what asks how sure it is shall not see the others."""
+        if self.n in (0, self.runs.n):
+            return self
+        rows, weights = self.problem.present, self.settings.weights
+        settings = replace(self.settings, weights=None if weights is None else weights[rows])
+        runs = self.runs.counted(self.problem.weights)
+        return replace(self, runs=runs, problem=self.problem.counted(), settings=settings)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Parameters in the order of all arrays."""
@@ -120,6 +129,8 @@ class FitData:
     @property
     def bound(self) -> BoundLaw:
         """The law with the fitted parameters: a function of its variables."""
-        constants = self.law.resolve_constants(self.runs.columns)
+        if not self.law.pivots:
+            return self.law.bind(self.params)
+        constants = self.law.resolve_constants(self.runs.counted(self.problem.weights).columns)
         pivots = {name: constants[name] for name in self.law.pivots}
         return self.law.bind({**self.params, **pivots})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,8 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
     from isoloss.fit.object import Fit
 
     began = perf_counter()
-    problem = pose(law, runs, settings)
+    posed = pose(law, runs, settings)
+    problem, present = posed.counted(), runs.counted(posed.weights)
     wanted = law.starts if settings.starts is None else settings.starts
     points, screened = start_points(without_scale(problem), wanted, seed=settings.seed, threads=watch.threads or None)
     extra: list[Notice] = []
@@ -65,7 +67,7 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
     if solved.ok[best]:
         sides[(sides == 0) & _vanished(problem, params, float(solved.value[best]))] = -1
     touched = {name: int(side) for name, side in zip(problem.names, sides, strict=True) if side}
-    spread = _covariance(problem, runs, solved, best, sides, watch.stopped)
+    spread = _covariance(problem, present, solved, best, sides, watch.stopped)
     if watch.stopped:
         extra.append(_interrupted(solved))
     status = Status(int(solved.status[best]))
@@ -81,10 +83,10 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
         basins=basins,
         covariance=spread,
         at_bound=touched,
-        warnings=(*notices(runs, problem, named, status, basins, spread, touched), *extra),
+        warnings=(*notices(present, problem, named, status, basins, spread, touched), *extra),
         seconds=perf_counter() - began,
         settings=settings,
-        problem=problem,
+        problem=replace(posed, objective=problem.objective),  # with the delta that was settled
         reserve=reserve,
         rivals=rivals,
     )

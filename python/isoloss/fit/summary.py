@@ -52,8 +52,9 @@ def _head(fit: Fit) -> list[tuple[str, str]]:
     absent = runs.n - fit.n
     weightless = f", {absent} more of weight zero" if absent else ""
     entries = [("data", f"{fit.n} runs{groups}{weightless}, from {runs.source.description}")]
+    counted = fit.counted().runs
     ranges = [
-        f"{name} {format_range(name, float(runs[name].min()), float(runs[name].max()))}"
+        f"{name} {format_range(name, float(counted[name].min()), float(counted[name].max()))}"
         for name in (*fit.law.variables, "loss")
     ]
     entries.append(("", ", ".join(ranges)))

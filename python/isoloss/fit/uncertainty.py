@@ -108,7 +108,7 @@ class Uncertainty(FitData):
         from isoloss.stats.bootstrap import bootstrap
 
         return bootstrap(
-            self,
+            self.counted(),
             n,
             method=method,
             by=by,
@@ -160,7 +160,7 @@ class Uncertainty(FitData):
         """
         from isoloss.stats.wald import conf_int
 
-        return conf_int(self, level, method, n_threads=n_threads)
+        return conf_int(self.counted(), level, method, n_threads=n_threads)
 
     def coverage(
         self,
@@ -218,7 +218,7 @@ class Uncertainty(FitData):
         from isoloss.stats.studies import coverage
 
         return coverage(
-            self,
+            self.counted(),
             studies,
             draws=draws,
             level=level,
@@ -272,7 +272,7 @@ class Uncertainty(FitData):
         """
         from isoloss.stats.profiles import profile
 
-        return profile(self, name, values, level=level, n_threads=n_threads)
+        return profile(self.counted(), name, values, level=level, n_threads=n_threads)
 
     def profile2(
         self,
@@ -315,7 +315,7 @@ class Uncertainty(FitData):
         """
         from isoloss.stats.surfaces import surface
 
-        return surface(self, (first, second), values, level=level, n_threads=n_threads)
+        return surface(self.counted(), (first, second), values, level=level, n_threads=n_threads)
 
     def identify(self, *, level: float = 0.95, n_threads: int | None = None) -> Identifiability:
         """What the runs determine and what they leave open: profiles of all parameters, and the sloppy direction.
@@ -343,7 +343,7 @@ class Uncertainty(FitData):
         """
         from isoloss.stats.identifiability import identify
 
-        return identify(self, level=level, n_threads=n_threads)
+        return identify(self.counted(), level=level, n_threads=n_threads)
 
     def posterior(
         self,
@@ -391,4 +391,4 @@ class Uncertainty(FitData):
         """
         from isoloss.stats.posterior import posterior
 
-        return posterior(self, n, method=method, prior=prior, seed=seed, n_threads=n_threads)
+        return posterior(self.counted(), n, method=method, prior=prior, seed=seed, n_threads=n_threads)

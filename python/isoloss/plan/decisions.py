@@ -105,7 +105,7 @@ def decide(fit: Fit, C: float | str | None, columns: Mapping[str, ArrayLike | st
 
 def largest(fit: Fit) -> dict[str, float]:
     """The variables of the run of most compute, or without compute of the largest first variable."""
-    columns = fit.runs.columns
+    columns = fit.counted().runs.columns
     keys = ["C"] if "C" in columns else []
     keys += [name for name in fit.law.variables if name not in keys]
     row = int(np.lexsort([columns[name] for name in reversed(keys)])[-1])

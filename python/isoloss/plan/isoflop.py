@@ -125,7 +125,7 @@ def isoflop(fit: Fit, within: float) -> IsoFlop:
     """Vertices of the parabolas of each budget; see `isoloss.Fit.isoflop`."""
     from isoloss import rules
 
-    runs = fit.runs
+    runs = fit.counted().runs
     N, C, loss = runs.require("N", "C", "loss")
     rungs = by_value(C)
     # Budgets that agree to a few per cent are one, at their geometric mean.

@@ -246,7 +246,18 @@ class Runs:
             return (column >= low) & (column <= high)
         return np.isin(column, [parse_number(x) for x in wanted] if several else [parse_number(wanted)])
 
-    def _take(self, keep: NDArray[np.bool_], dropped: Dropped) -> Runs:
+    def counted(self, weights: F64 | None) -> Runs:
+        """The runs of weight above zero. The others count as absent, and not as lost: ``dropped`` stays as it is.
+
+        Parameters
+        ----------
+        weights : (n,) float64 or None
+            None, and weights all of zero, leave the runs as they are.
+        """
+        keep = None if weights is None else weights > 0.0
+        return self if keep is None or keep.all() or not keep.any() else self._take(keep)
+
+    def _take(self, keep: NDArray[np.bool_], *dropped: Dropped) -> Runs:
         group, labels = self.group, self.group_labels
         if group is not None:
             used, group = np.unique(group[keep], return_inverse=True)
@@ -257,7 +268,7 @@ class Runs:
             group=group,
             group_labels=labels,
             column_of=self.column_of,
-            dropped=(*self.dropped, dropped),
+            dropped=(*self.dropped, *dropped),
             source=DataSource(
                 self.source.description,
                 sha256_of(columns, group),

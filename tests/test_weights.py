@@ -1,0 +1,179 @@
+"""Weights: runs of weight zero are absent everywhere, and the others are read as precisions."""
+
+import json
+
+import numpy as np
+import pytest
+
+import isoloss as iso
+from isoloss import diagnostics
+
+DEAD = 40
+LAW = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
+
+
+def one_size(n=9, seed=0):
+    rng = np.random.default_rng(seed)
+    N = np.geomspace(1e7, 1e10, n)
+    return {"N": N, "loss": (1.7 + 400 / N**0.34) * np.exp(0.01 * rng.standard_normal(n)), "run": np.arange(n) // 2}
+
+
+def with_dead(data, *, seed=1):
+    """The same runs among forty others, of weight zero, and where they stand: the others reach farther in all."""
+    rng = np.random.default_rng(seed)
+    n = len(data["loss"])
+    place = np.sort(rng.choice(n + DEAD, n, replace=False))
+    made = {}
+    for name, values in data.items():
+        other = np.exp(rng.uniform(np.log(values[values > 0].min() / 9), np.log(9 * values.max()), DEAD))
+        filled = np.empty(n + DEAD, dtype=np.float64)
+        filled[place], filled[np.delete(np.arange(n + DEAD), place)] = (
+            values,
+            np.round(other) if name == "run" else other,
+        )
+        made[name] = filled
+    return {**made, "weight": np.isin(np.arange(n + DEAD), place).astype(np.float64)}, place
+
+
+def pair(data, law=LAW, group=None, **options):
+    """The fit of some runs, that with runs of weight zero among them, and which rows carry weight."""
+    more, place = with_dead(data)
+    read = {} if group is None else {"group": group}
+    return (
+        iso.fit(law, iso.read(data, **read), **options),
+        iso.fit(law, iso.read(more, weight="weight", **read), **options),
+        place,
+    )
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return pair(one_size(), objective="squared_log")
+
+
+@pytest.fixture(scope="module")
+def sweep():
+    data = iso.simulate.sweep(settings=1, seed=0, noise=0.003)
+    return pair({name: data[name] for name in ("N", "D", "loss")}, "chinchilla", objective="squared_log")
+
+
+def same(one, other):
+    np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_the_fit_itself(rows, sweep):
+    for plain, mixed, _ in (rows, sweep):
+        same(mixed.vector, plain.vector)
+        same(mixed.cov, plain.cov)
+        assert mixed.n == plain.n
+        assert mixed.basins == plain.basins
+        assert [notice.code for notice in mixed.warnings] == [notice.code for notice in plain.warnings]
+        assert len(mixed.residuals) == plain.n + DEAD
+
+
+ALONE = ("auto", "case", "wild", "residual", "parametric", "seed-noise", "jackknife")
+TOGETHER = ("auto", "run-cluster", "wild-cluster", "parametric", "seed-noise", "jackknife")
+
+
+@pytest.mark.parametrize(
+    ("method", "grouped"), [*((name, False) for name in ALONE), *((name, True) for name in TOGETHER)]
+)
+def test_every_bootstrap(method, grouped):
+    plain, mixed, _ = pair(one_size(20), group="run" if grouped else None, objective="squared_log")
+    options = {"noise": 0.01} if method == "seed-noise" else {}
+    one, other = (fit.bootstrap(200, method=method, **options) for fit in (plain, mixed))
+    assert other.units == one.units
+    assert other.basis.df == one.basis.df
+    assert [notice.code for notice in other.warnings] == [notice.code for notice in one.warnings]
+    same(other.params, one.params)
+    same(list(other.conf_int().values()), list(one.conf_int().values()))
+    if method == "wild":
+        same(list(other.conf_int(interval="bca").values()), list(one.conf_int(interval="bca").values()))
+    if method not in ("jackknife", "seed-noise"):
+        new = {"N": np.array([1e8, 1e12]), "kind": "new-run"}
+        same(other.predict(**new).low, one.predict(**new).low)
+
+
+def test_few_runs_are_few_whatever_stands_beside_them():
+    plain, mixed, _ = pair(one_size(5), objective="squared_log")
+    one, other = (fit.bootstrap(100) for fit in (plain, mixed))
+    assert "few-units" in [notice.code for notice in one.warnings]
+    assert [notice.message for notice in other.warnings] == [notice.message for notice in one.warnings]
+
+
+@pytest.mark.parametrize(("method", "grouped"), [("wald", False), ("wald", True), ("profile", False)])
+def test_intervals_without_draws(method, grouped):
+    plain, mixed, _ = pair(one_size(20), group="run" if grouped else None, objective="squared_log")
+    same(list(mixed.conf_int(method=method).values()), list(plain.conf_int(method=method).values()))
+
+
+def test_profiles_posterior_and_what_is_identified(rows):
+    plain, mixed, _ = rows
+    same(mixed.profile2("alpha", "E").objective, plain.profile2("alpha", "E").objective)
+    same(mixed.posterior(400).flat, plain.posterior(400).flat)
+    assert str(mixed.identify()) == str(plain.identify())
+    same(mixed.sloppiness.condition, plain.sloppiness.condition)
+
+
+@pytest.mark.parametrize("method", ["auto", "case", "parametric", "jackknife"])
+def test_measured_coverage(sweep, method):
+    plain, mixed, _ = sweep
+    one, other = (fit.coverage(6, draws=49, method=method) for fit in (plain, mixed))
+    assert json.dumps(other.to_dict()) == json.dumps(one.to_dict())  # the default point is that of the largest run
+
+
+def test_diagnostics_number_the_rows_that_were_given(sweep):
+    plain, mixed, place = sweep
+    one, other = (diagnostics.influence(fit) for fit in (plain, mixed))
+    same(other.params, one.params)
+    same(other.share, one.share)
+    assert other.estimate == one.estimate
+    assert other.rows == tuple((int(place[k]),) for (k,) in one.rows)
+    assert other.labels[0] == f"row {other.rows[0][0]}"
+    one, other = (diagnostics.outliers(fit, cut=1.5) for fit in (plain, mixed))
+    assert len(one.rows) > 1
+    assert other.rows == tuple(int(place[k]) for k in one.rows)
+    same(other.score, one.score)
+    assert other.n == one.n
+    assert str(diagnostics.undertuned(mixed, by="N")) == str(diagnostics.undertuned(plain, by="N"))
+
+
+def test_ranges_decisions_and_budgets(sweep):
+    plain, mixed, _ = sweep
+    line = next(line for line in plain.summary().splitlines() if " .. " in line)
+    assert line in mixed.summary()
+    assert "40 more of weight zero" in mixed.summary()
+    assert mixed.decisions().question == plain.decisions().question
+    assert mixed.predict(N=1e12, D=1e13) == plain.predict(N=1e12, D=1e13)
+
+
+def test_what_a_law_takes_from_the_data():
+    """The pivot is a mean of the sizes, and E stays below the least loss."""
+    data = one_size()
+    law = iso.law(
+        "E + A * (N/N0)**(-alpha)", positive=["E", "A"], bounds={"E": (0, "min_loss")}, pivots={"N0": "geomean"}
+    )
+    plain, mixed, _ = pair(data, law, objective="squared_log")
+    same(mixed.vector, plain.vector)
+    same(mixed.predict(N=1e11), plain.predict(N=1e11))
+    assert mixed.problem.parameters.upper[0] == data["loss"].min()
+
+
+def test_a_saved_fit_takes_the_same_from_the_data(tmp_path):
+    law = iso.law("E + A * (N/N0)**(-alpha)", positive=["E", "A"], pivots={"N0": "geomean"})
+    _, mixed, _ = pair(one_size(), law, objective="huber_log", delta="auto")
+    mixed.save(tmp_path / "fit.json")
+    again = iso.load(tmp_path / "fit.json")
+    assert again.predict(N=1e11) == mixed.predict(N=1e11)
+    same(again.bootstrap(50).params, mixed.bootstrap(50).params)
+
+
+def test_comparisons_hold_out_runs_that_count():
+    data = iso.simulate.sweep(settings=1, seed=0, noise=0.003)
+    data = {name: data[name] for name in ("N", "D", "loss")}
+    one, other = (
+        iso.compare(runs, ["chinchilla"], split=iso.Rollout(by="N", min_groups=6), draws=0)
+        for runs in (iso.read(data), iso.read(with_dead(data)[0], weight="weight"))
+    )
+    assert [score.law for score in other.scores] == [score.law for score in one.scores]
+    same([score.rmse for score in other.scores], [score.rmse for score in one.scores])
