@@ -169,7 +169,7 @@ coverage-rust: rust-present $(DEPS) $(MEASURE)/.deps ## Lines, regions and branc
 SHARD ?= 0/60
 mutants: rust-present ## Change the solver and the parser in small ways, each of which a test must notice (SHARD=0/60)
 	@command -v cargo-mutants >/dev/null || { echo "install it first: cargo install --locked cargo-mutants" >&2; exit 1; }
-	cargo mutants --in-place --package isoloss-core --shard $(SHARD) --output target
+	PROPTEST_CASES=32 cargo mutants --in-place --package isoloss-core --shard $(SHARD) --output target
 
 # --- upkeep -------------------------------------------------------------------------------------
 
