@@ -5,6 +5,7 @@ use isoloss_core::fit::{Batch, Constraints, Fits, Loss, MAX_ITERATIONS, Objectiv
 use isoloss_core::job::{Control, Job};
 use isoloss_core::sample::Stream;
 use proptest::test_runner::{Config, RngSeed};
+use std::time::Duration;
 
 /// `cases` cases from a fixed seed, unless the environment asks for others.
 pub(crate) fn config(cases: u32) -> Config {
@@ -16,6 +17,11 @@ pub(crate) fn config(cases: u32) -> Config {
         config.rng_seed = RngSeed::Fixed(20_220_329);
     }
     config
+}
+
+/// How long something may take: a hundredfold where a tool slows it, as `scripts/memcheck.py` says by `ISOLOSS_SLOWED`.
+pub(crate) fn at_most(time: Duration) -> Duration {
+    if std::env::var_os("ISOLOSS_SLOWED").is_some() { 100 * time } else { time }
 }
 
 /// Random numbers by name.

@@ -7,7 +7,7 @@ use isoloss_core::Error;
 use isoloss_core::fit::Status;
 use isoloss_core::job::Control;
 
-use super::common::{Case, HUBER, assert_same_bits, chinchilla, one, scatter};
+use super::common::{Case, HUBER, assert_same_bits, at_most, chinchilla, one, scatter};
 
 /// Enough work for some seconds.
 fn long() -> Case {
@@ -31,7 +31,7 @@ fn a_job_told_to_stop_is_interrupted() {
     );
     assert_eq!(case.try_run(&control).unwrap_err(), Error::Interrupted);
     let told = told.lock().unwrap().expect("the job asked");
-    assert!(told.elapsed() < Duration::from_millis(500), "{:?}", told.elapsed());
+    assert!(told.elapsed() < at_most(Duration::from_millis(500)), "{:?}", told.elapsed());
     drop(control);
 }
 
