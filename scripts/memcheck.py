@@ -7,7 +7,8 @@
 
 Reads of memory that is not ours or was never written, and blocks that are lost, end the program with an error. The
 core's tests run with two random cases each, since valgrind slows them some fifty times, and without those that sweep
-functions for accuracy or compare bits between levels: valgrind computes fused multiply-adds by software of its own.
+functions for accuracy, compare bits between levels (valgrind computes fused multiply-adds by software of its own) or
+stop in the midst of a hundred million cells.
 Valgrind shows a processor with AVX2 and without AVX-512, so the levels ``baseline`` and ``avx2`` run, and with them one
 of the two unsafe calls; the other differs in the features it names.
 
@@ -29,7 +30,7 @@ from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPRESSIONS = ROOT / "scripts" / "memcheck.supp"
-SKIPPED = ("simd::math::tests", "simd::math::oracle", "bits")
+SKIPPED = ("simd::math::tests", "simd::math::oracle", "bits", "a_stopped_search_gives_the_groups")
 
 
 def valgrind(command: list[str | Path], environment: dict[str, str], *, ours: str) -> int:

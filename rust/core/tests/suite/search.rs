@@ -7,6 +7,8 @@ use isoloss_core::search::{Axis, Between, Definition, Outcome, Query};
 use isoloss_core::simd::Level;
 use proptest::prelude::*;
 
+use super::common::config;
+
 fn axis(name: &str, values: &[f64]) -> Axis {
     Axis { columns: vec![(name.to_owned(), values.to_vec())], scale: values.iter().map(|&x| (x, 1.0)).collect() }
 }
@@ -203,7 +205,7 @@ fn values(size: impl Strategy<Value = usize>) -> impl Strategy<Value = Vec<f64>>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(config(1500))]
 
     #[test]
     fn a_search_is_what_all_cells_say(
@@ -372,7 +374,7 @@ const LANDSCAPES: [(&str, bool); 14] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(config(400))]
 
     #[test]
     fn no_point_of_a_box_is_below_its_bound(
