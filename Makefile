@@ -154,7 +154,7 @@ audit-wheel: $(AUDIT)/.deps $(WHEEL) ## The wheel's symbols, bill of materials a
 free-threaded: rust-present ## Compile the extension as for a free-threaded Python
 	PYO3_CONFIG_FILE=$(CURDIR)/scripts/free-threaded.cfg cargo check -p isoloss-py --no-default-features --locked --quiet
 
-memcheck: setup ## Run the core's tests and a Python session under valgrind (about twenty minutes)
+memcheck: setup ## Run the core's tests and a Python session under valgrind (about ten minutes)
 	@$(BIN)/python scripts/memcheck.py
 
 coverage: setup ## Lines and branches of the Python package that its tests reach
