@@ -57,7 +57,7 @@ def test_a_delta_that_is_not_settled_is_told(runs, monkeypatch):
     objective = iso.Huber("auto", space="log")
     assert "delta-not-settled" not in codes(iso.fit("chinchilla", runs, objective=objective, starts=4))
     monkeypatch.setattr(autodelta, "_ROUNDS", 1)
-    monkeypatch.setattr(autodelta, "PASSES", 1)
+    monkeypatch.setattr(autodelta, "_PASSES", 1)
     assert "delta-not-settled" in codes(iso.fit("chinchilla", runs, objective=objective, starts=4))
 
 
