@@ -177,3 +177,66 @@ def test_comparisons_hold_out_runs_that_count():
     )
     assert [score.law for score in other.scores] == [score.law for score in one.scores]
     same([score.rmse for score in other.scores], [score.rmse for score in one.scores])
+
+
+# Precisions ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Forty runs, every second with thirty times the noise, weights that say so, and 800 studies of the kind."""
+    rng = np.random.default_rng(2)
+    N = 10 ** rng.uniform(7, 10, 40)
+    sigma = np.where(np.arange(40) % 2, 0.03, 0.001)
+    truth = 1.3 + 300 / N**0.34
+    losses = truth * np.exp(sigma * rng.standard_normal((800, 40)))
+    many = iso.fit_many(LAW, {"N": N}, losses, weights=sigma**-2.0, objective="squared_log")
+    spread = np.std(many.params[:, list(LAW.parameters).index("alpha")])
+    k = int(np.argsort(many.value)[400])  # a study whose noise came out of middling size
+    return {"N": N, "loss": losses[k]}, sigma, spread
+
+
+@pytest.mark.parametrize("method", ["wild", "case", "residual", "parametric", "seed-noise"])
+def test_draws_spread_as_studies_do_whose_noise_is_known(known, method):
+    data, sigma, spread = known
+    fit = iso.fit(LAW, data, objective="squared_log", weights=sigma**-2.0)
+    options = {"noise": 0.03} if method == "seed-noise" else {}  # the middle weight is that of the noisy half
+    draws = fit.bootstrap(1000, method=method, **options)
+    assert draws.std()["alpha"] == pytest.approx(spread, rel=0.35 if method in ("wild", "case") else 0.12)
+
+
+def test_known_noise_is_covered_as_claimed(known):
+    data, sigma, _ = known
+    made = iso.fit(LAW, data, objective="squared_log", weights=sigma**-2.0).coverage(400, draws=99)
+    assert 0.92 < made["profile"].covered["alpha"] < 0.985  # four standard errors
+
+
+@pytest.mark.parametrize("method", ["residual", "parametric"])
+def test_only_ratios_of_weights_matter_and_a_new_run_has_the_middle_one(known, method):
+    data, sigma, _ = known
+    one, other = (
+        iso.fit(LAW, data, objective="squared_log", weights=weights).bootstrap(400, method=method)
+        for weights in (sigma**-2.0, 1e5 * sigma**-2.0)
+    )
+    np.testing.assert_allclose(other.params, one.params, rtol=1e-4)
+    assert one.basis.noise.size == pytest.approx(0.03, rel=0.15)
+    assert other.basis.noise.size == pytest.approx(one.basis.noise.size, rel=1e-6)
+    band = one.predict(N=1e9, kind="new-run")
+    assert np.log(band.high / band.low) == pytest.approx(2 * 1.96 * one.basis.noise.size, rel=0.15)
+
+
+def test_absolute_errors_take_weights_for_inverse_sizes(known):
+    data, sigma, _ = known
+    fit = iso.fit(LAW, data, objective="absolute_log", weights=1.0 / sigma)
+    assert fit.bootstrap(50, method="parametric").basis.noise.size == pytest.approx(0.03, rel=0.2)
+
+
+def test_repeated_runs_of_unlike_weight_tell_the_noise():
+    rng = np.random.default_rng(3)
+    N = np.repeat(np.geomspace(1e7, 1e10, 10), 12)
+    sigma = np.tile(np.where(np.arange(12) % 2, 0.03, 0.001), 10)
+    data = {"N": N, "loss": (1.3 + 300 / N**0.34) * np.exp(sigma * rng.standard_normal(120))}
+    fit = iso.fit(LAW, data, objective="squared_log", weights=sigma**-2.0)
+    drawn = fit.bootstrap(300, method="seed-noise")
+    told = fit.bootstrap(300, method="seed-noise", noise=0.03)
+    assert drawn.std()["alpha"] == pytest.approx(told.std()["alpha"], rel=0.15)

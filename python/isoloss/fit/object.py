@@ -384,7 +384,9 @@ def fit(
         Instead of the law's; None is open, ``"min_loss"`` the least loss.
     weights : (n,) array_like or str, optional
         Zero or above, by run or the name of a column; multiplied with the weights of the runs, if these have any. A
-        run of weight zero counts as absent.
+        run of weight zero counts as absent. Only their ratios matter, apart from the objective's value, unless they
+        count the trials of pass counts. Where noise is asked for they are read as precisions: 1/sigma**2 of a run,
+        under absolute errors 1/sigma.
     seed : int or numpy Generator
         Shifts the automatic starts.
     n_threads : int, optional

@@ -56,7 +56,8 @@ class Uncertainty(FitData):
         method : str
             ``"case"``: runs (or groups) drawn with replacement. Around the fit: ``"wild"`` turns residuals around at
             random, all rows of a group alike; ``"residual"`` draws them from all runs, rescaled where the noise changes
-            with scale; ``"parametric"`` takes normal noise of that size; ``"seed-noise"`` that of repeated runs.
+            with scale; ``"parametric"`` takes normal noise of that size; ``"seed-noise"`` that of repeated runs. These
+            three read weights as precisions: a run of four times the weight gets half the noise.
             ``"jackknife"`` leaves out one block after another. ``"run-cluster"`` and ``"wild-cluster"`` are
             ``"case"`` and ``"wild"``, refused without groups. ``"auto"`` is ``"wild"``, since it covers best and needs
             no noise of one size; ``"parametric"`` for pass counts; under an objective with two unlike sides
@@ -68,8 +69,8 @@ class Uncertainty(FitData):
         starts : int
             Starts of each draw besides the warm one at the optimum: other optima of the census, then start points.
         noise : float, optional
-            For ``"seed-noise"``: standard deviation of a run between seeds, in the space of the objective; by default
-            that of runs with the same settings.
+            For ``"seed-noise"``: standard deviation of a run (of the middle weight) between seeds, in the space of the
+            objective; by default that of runs with the same settings.
         studentize : bool
             Also compute the covariance of each draw, for ``conf_int(interval="studentized")``.
         n_threads : int, optional
@@ -178,7 +179,8 @@ class Uncertainty(FitData):
         """How often the intervals of a study at these very runs hold the truth.
 
         Losses are simulated from this fit with normal noise of the size its residuals show, by groups where there are
-        any; each study is fitted and resampled, and every kind of interval is checked.
+        any, and smaller for runs of more weight, as for ``bootstrap(method="parametric")``; each study is fitted and
+        resampled, and every kind of interval is checked.
 
         Parameters
         ----------
@@ -377,7 +379,8 @@ class Uncertainty(FitData):
         Raises
         ------
         FitError
-            Code ``no-likelihood``: the objective is none, or rows of a group are not independent.
+            Code ``no-likelihood``: the objective is none, rows of a group are not independent, or the runs leave no
+            residual; ``covariance-unavailable``: the curvature at the optimum does not tell where to look.
         OptionError
             Code ``option``: an unknown sampler, a number out of range, or a prior that is not (mean, sd).
 

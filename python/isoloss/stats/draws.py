@@ -291,7 +291,7 @@ class Draws:
         level : float
         kind : {"mean", "new-run"}
             Where the law itself lies, or where the loss of one new run will: that adds the noise of a run, whose size
-            may depend on the scale (`Basis.noise`).
+            may depend on the scale (`Basis.noise`). Of weighted runs it is the noise of one of the middle weight.
         interval : str, optional
             As for `conf_int`.
         **columns

@@ -35,7 +35,7 @@ class NoiseModel:
     Attributes
     ----------
     size : float
-        Standard deviation at the middle of the runs.
+        Standard deviation at the middle of the runs, of a run of the middle weight (`isoloss.stats.resampling`).
     slope : float
         By how much its logarithm grows with the logarithm of the scale; zero where the noise is even.
     scale : tuple of str
@@ -111,7 +111,7 @@ def noise_model(
     Parameters
     ----------
     residual : (n,) float64
-        Corrected for leverage.
+        Corrected for leverage, and at the size it would have with the middle weight.
     names, columns
         The law's variables.
     alive : (n,) bool

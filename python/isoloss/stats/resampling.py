@@ -22,6 +22,12 @@ e_i the residual of a run in the space of the objective and e_(i) its residual f
 ``jackknife``
     Each unit, or block of units, left out in turn.
 
+Weights are read as precisions: a run of weight w has noise of the size s / sqrt(w), under absolute errors and
+quantiles, whose sums take sizes and not squares, s / w. So e_i and e_(i) sqrt(w_i) are what runs have in common, and
+``residual``, ``parametric`` and ``seed-noise`` draw these and divide them by sqrt(w_i) where they go. Only ratios of
+weights matter: s is the noise of a run of the middle weight, and it is the noise of a new run. ``wild``, ``case`` and
+``jackknife`` do without that reading.
+
 Units are numbered by the values in their rows, so that the order of rows does not decide what is drawn.
 """
 
@@ -70,6 +76,7 @@ __all__ = [
     "natural",
     "replicate_noise",
     "residuals_of",
+    "trust_of",
     "units_of",
 ]
 
@@ -86,6 +93,8 @@ METHODS = (
 )
 AROUND_THE_FIT = ("wild", "residual", "parametric", "seed-noise")
 _LOPSIDED = ("quantile", "expectile", "asymmetric_huber")
+_BY_SIZE = ("absolute", "quantile")
+_RATIOS = (1e-100, 1e100)  # of weights, so that squares of residuals stay numbers
 _WEBB_BELOW = 12
 _WEBB = np.array([-math.sqrt(1.5), -1.0, -math.sqrt(0.5), math.sqrt(0.5), 1.0, math.sqrt(1.5)])
 MOST_LEFT_OUT = 400  # units; with more of them the correction is below one part in eighty
@@ -228,6 +237,8 @@ class Residuals:
         Half way between that and the plain residual.
     alive : (n,) bool
         Rows that count.
+    trust : (n,) float64
+        How many times smaller the noise of each row is than that of a run of the middle weight.
     left_out : (units, p) float64 or None
         Parameters without each unit; NaN where that fit failed.
     """
@@ -236,7 +247,20 @@ class Residuals:
     outer: F64
     half: F64
     alive: NDArray[np.bool_]
+    trust: F64
     left_out: F64 | None
+
+
+def trust_of(problem: Problem) -> F64:
+    """(n,) how many times smaller the noise of each row is, by its weight, than that of a run of the middle weight."""
+    weights = problem.weights
+    if weights is None or problem.objective.kind == "binomial" or not weights.any():
+        return np.ones(problem.target.shape[-1])
+    alive = weights > 0.0
+    middle = np.quantile(weights[alive], 0.5, method="lower")
+    with np.errstate(over="ignore"):
+        ratio = np.clip(weights / middle, *_RATIOS)
+    return np.where(alive, ratio if problem.objective.kind in _BY_SIZE else np.sqrt(ratio), 1.0)
 
 
 def leave_out(problem: Problem, params: F64, units: Units, watch: Watch) -> F64 | None:
@@ -283,6 +307,7 @@ def residuals_of(
         outer=np.where(alive, outer, 0.0),
         half=np.where(alive, half, 0.0),
         alive=alive,
+        trust=trust_of(problem),
         left_out=left_out,
     )
 
@@ -307,9 +332,9 @@ def _without_own_unit(problem: Problem, left_out: F64, units: Units) -> F64:
 
 
 def model_of(problem: Problem, residuals: Residuals) -> NoiseModel:
-    """The noise around the fit."""
+    """The noise around the fit, of a run of the middle weight."""
     return noise_model(
-        residuals.half,
+        residuals.half * residuals.trust,
         tuple(problem.expression.variables),
         problem.columns,
         residuals.alive,
@@ -329,8 +354,8 @@ def natural(objective: Objective, values: F64) -> F64:
 
 
 def components(residuals: Residuals, units: Units) -> tuple[float, float]:
-    """Standard deviations of the part of the noise that a unit shares, and of each row's own."""
-    e, codes = residuals.half[residuals.alive], units.codes[residuals.alive]
+    """Standard deviations of the part of the noise that a unit shares and of each row's own, at the middle weight."""
+    e, codes = (residuals.half * residuals.trust)[residuals.alive], units.codes[residuals.alive]
     size = np.bincount(codes, minlength=units.count).astype(np.float64)
     some = size > 0
     mean = np.bincount(codes, weights=e, minlength=units.count)[some] / size[some]
@@ -342,7 +367,7 @@ def components(residuals: Residuals, units: Units) -> tuple[float, float]:
 
 
 def replicate_noise(problem: Problem) -> tuple[float, int]:
-    """Standard deviation among runs of the same settings, and its degrees of freedom.
+    """Standard deviation among runs of the same settings, at the middle weight, and its degrees of freedom.
 
     Raises
     ------
@@ -352,15 +377,15 @@ def replicate_noise(problem: Problem) -> tuple[float, int]:
     y = problem.objective.transform(problem.target)
     alive = np.isfinite(y) if problem.weights is None else problem.weights > 0.0
     cell = same_rows([column[alive] for column in problem.columns])
-    size = np.bincount(cell)
-    mean = np.bincount(cell, weights=y[alive]) / size
-    df = int(alive.sum()) - len(size)
+    share = trust_of(problem)[alive] ** 2
+    mean = np.bincount(cell, weights=share * y[alive]) / np.bincount(cell, weights=share)
+    df = int(alive.sum()) - len(mean)
     if df < 1:
         message = (
             "no two runs share all settings: what another seed would change is not known; give noise= or use 'residual'"
         )
         raise DataError(message, code="data-no-replicates")
-    return math.sqrt(float(np.sum((y[alive] - mean[cell]) ** 2)) / df), df
+    return math.sqrt(float(np.sum(share * (y[alive] - mean[cell]) ** 2)) / df), df
 
 
 # Draws ---------------------------------------------------------------------------------------------------------------
@@ -420,7 +445,7 @@ def target_noise(
     Parameters
     ----------
     at : (n,) float64
-        Size of the noise of each row under the model.
+        Size of the noise of each row under the model, if its weight were the middle one.
     spread : (float, float)
         Standard deviations of the part a unit shares and of a row's own: for `parametric` by groups, and `seed-noise`.
     """
@@ -438,16 +463,16 @@ def target_noise(
         rows = np.cumsum(residuals.alive) - 1
         pool = model.pool[rows[order]]  # sorted by the values in the rows
         made[:, order] = pool[rng.integers(0, len(pool), (size, len(pool)))]
-        return made * at
+        return made * (at / residuals.trust)
     own = rng.standard_normal((size, len(order)))
     if spread is None:
         made[:, order] = own
-        return made * at
+        return made * (at / residuals.trust)
     shared, alone = spread
     made[:, order] = alone * own
     if shared > 0.0:
         made += shared * rng.standard_normal((size, units.count))[:, units.codes] * residuals.alive
-    return made
+    return made / residuals.trust
 
 
 def draw_targets(
