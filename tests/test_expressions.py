@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import logsumexp, softmax
 
 import isoloss as iso
+from isoloss import _core
 from isoloss.errors import LawError
 
 exponents = st.floats(-1e4, 1e4)
@@ -141,3 +142,24 @@ def test_an_implicit_law_is_searched_like_any_other():
     found = iso.search(bound, {"N": N, "D": D}, where="N * D <= 1e18")
     grid = np.where(N[:, None] * D <= 1e18, bound(N=N[:, None], D=D[None, :]), np.inf)
     assert float(found.best) == grid.min()
+
+
+@pytest.mark.parametrize(
+    "text", ["(x / c)**p", "(c * x)**p", "(c * x)**1.7", "1 / (1 + (x / c)**p)", "exp(-(x / c)**p)"]
+)
+def test_a_power_is_flat_in_its_scale_where_the_column_is_zero(text):
+    """An infinite factor times the zero by which the base changes is zero, in slope and curvature."""
+    expression = _core.Expression(text, variables=["x"], constants={})
+    point = np.array([{"c": 2.0, "p": 0.7}[name] for name in expression.parameters])
+    at_zero = expression.derivatives([np.array([0.0])], point)
+    near = expression.derivatives([np.array([1e-200])], point)
+    for exact, limit in zip(at_zero, near, strict=True):
+        np.testing.assert_allclose(exact, limit, atol=1e-100)
+
+
+def test_whole_quotients_by_infinity_are_python_s():
+    expression = _core.Expression("x // y", variables=["x", "y"], constants={})
+    x = np.array([1.0, -1.0, 1.0, -1.0, 0.0, 7.0, -7.0, 5e-324, -5e-324])
+    y = np.array([np.inf, np.inf, -np.inf, -np.inf, np.inf, 2.0, 2.0, np.inf, np.inf])
+    found = expression.evaluate([x, y], np.zeros(0))
+    np.testing.assert_array_equal(found[0], [a // b for a, b in zip(x.tolist(), y.tolist(), strict=True)])

@@ -430,3 +430,17 @@ def test_runs_may_be_anything_that_can_be_read(tmp_path):
     path.write_text("x,loss\n" + "\n".join(f"{float(a)!r},{float(b)!r}" for a, b in zip(x, loss, strict=True)))
     for source in ({"x": x, "loss": loss}, path, str(path), iso.read(path, x="x")):
         assert iso.fit(law, source).params["a"] == pytest.approx(0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize("text", ["E + A * exp(-(t / tau)**p)", "E + A / (1 + (t / tau)**p)"])
+def test_curves_are_fitted_from_the_row_at_zero(text):
+    """Weibull and Hill curves have a power of a scaled column, and data a first row at t = 0."""
+    t = np.r_[0, 1, 2, 4, 8, 16, 32, 64.0]
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(8))
+    data = {"t": t, "loss": (1.2 + 3 * np.exp(-((t / 6) ** 0.7))) * noise}
+    law = iso.law(text, vars=["t"], positive=["E", "A", "tau", "p"])
+    fit = iso.fit(law, iso.read(data, t="t"), objective="squared_log")
+    assert fit.success
+    assert fit.cov is not None
+    nearly = iso.fit(law, iso.read({**data, "t": np.r_[1e-200, t[1:]]}, t="t"), objective="squared_log")
+    assert fit.value == pytest.approx(nearly.value, rel=1e-9)

@@ -172,8 +172,9 @@ fn binary_rule(g: &mut Graph, op: Binary, y: Id, (a, da): (Id, Id), (b, db): (Id
         }
         Binary::Pow => {
             let one = g.constant(1.0);
-            let lowered = g.sub(b, one);
-            let lowered = g.binary(Binary::Pow, a, lowered);
+            let less = g.sub(b, one);
+            let lowered = g.binary(Binary::Pow, a, less);
+            let lowered = if surely_positive(g, a) { lowered } else { finite_at_zero(g, lowered, a, less) };
             let slope = g.mul(b, lowered);
             let base = product(g, slope, da);
             if g.is(db, 0.0) {
@@ -200,6 +201,31 @@ fn binary_rule(g: &mut Graph, op: Binary, y: Id, (a, da): (Id, Id), (b, db): (Id
             g.sub(da, pull)
         }
         Binary::Lt | Binary::Le | Binary::Eq => g.constant(0.0),
+    }
+}
+
+/// `a ** less`, but zero instead of infinity at `a = 0`. There `(x / c) ** p` is zero whatever `c` is, yet its slope
+/// would be an infinite factor times the zero that `x / c` changes by. Where `a` itself moves, zero stands for the slope of the kink.
+fn finite_at_zero(g: &mut Graph, lowered: Id, a: Id, less: Id) -> Id {
+    let zero = g.constant(0.0);
+    let nought = g.binary(Binary::Eq, a, zero);
+    let falls = g.binary(Binary::Lt, less, zero);
+    let inner = g.select(falls, zero, lowered);
+    g.select(nought, inner, lowered)
+}
+
+/// Whether a node is above zero by its form alone, whatever the data.
+fn surely_positive(g: &Graph, id: Id) -> bool {
+    match g.node(id) {
+        Node::Const(_) => g.constant_value(id).is_some_and(|value| value > 0.0),
+        Node::Unary(Unary::Exp | Unary::Expit | Unary::Softplus, _) => true,
+        Node::Unary(Unary::Sqrt, a) => surely_positive(g, a),
+        Node::Binary(Binary::Add | Binary::Mul | Binary::Div | Binary::Min | Binary::Max, a, b) => {
+            surely_positive(g, a) && surely_positive(g, b)
+        }
+        Node::Binary(Binary::Pow, a, _) => surely_positive(g, a),
+        Node::Select(_, yes, no) => surely_positive(g, yes) && surely_positive(g, no),
+        _ => false,
     }
 }
 

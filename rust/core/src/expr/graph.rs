@@ -343,7 +343,11 @@ impl Graph {
         let half = self.constant(0.5);
         let part = self.binary(Binary::Sub, quotient, below);
         let up = self.binary(Binary::Lt, half, part);
-        self.binary(Binary::Add, below, up)
+        let whole = self.binary(Binary::Add, below, up);
+        // A remainder reaches the divisor only where both are infinite; `a` then lies below nought times it.
+        let minus = self.constant(-1.0);
+        let infinite = self.binary(Binary::Eq, rest, b);
+        self.select(infinite, minus, whole)
     }
 
     // The shorthands below belong to derivation and rewriting: a zero there is structural ("does not depend"),
