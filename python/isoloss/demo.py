@@ -21,7 +21,7 @@ from isoloss import simulate
 from isoloss.fit.object import Fit, fit
 from isoloss.plot import overview, wide_figure
 from isoloss.runs.reading import Runs, read
-from isoloss.store.files import write_whole
+from isoloss.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

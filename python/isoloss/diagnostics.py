@@ -23,16 +23,14 @@ from isoloss.engine.autodelta import robust_sigma
 from isoloss.engine.watch import Watch
 from isoloss.errors import DataError, OptionError, did_you_mean
 from isoloss.fit.object import Fit
-from isoloss.plan.decisions import largest
-from isoloss.plan.optimum import least_loss
+from isoloss.plan.decisions import decision, shown
 from isoloss.runs.table import make_frame
-from isoloss.units import format_number, format_si
 
 if TYPE_CHECKING:
     from isoloss.engine.problem import F64
     from isoloss.runs.reading import Runs
 
-__all__ = ["Influence", "Outliers", "Rungs", "decision", "influence", "outliers", "shown", "undertuned"]
+__all__ = ["Influence", "Outliers", "Rungs", "influence", "outliers", "undertuned"]
 
 
 def __dir__() -> list[str]:
@@ -40,7 +38,6 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-_AHEAD = 10.0  # the decision is about so many times the largest budget
 _MOST_CELLS = 30_000_000  # weights of one batch of refits
 _FAR = 3.5  # robust standard deviations (Iglewicz and Hoaglin 1993)
 
@@ -185,27 +182,6 @@ def _units(runs: Runs, by: str | None, rows: NDArray[np.intp]) -> tuple[NDArray[
         return codes.astype(np.int64), [f"{by} = {value:.4g}" for value in values]
     message = f"by={by!r} names no column of the runs{did_you_mean(by, runs.columns)}"
     raise DataError(message, code="data-missing-column", column=by)
-
-
-def decision(made: Fit, params: F64) -> tuple[str, dict[str, F64]]:
-    """The question, and what parameters (B, p) answer."""
-    if {"N", "D"} == set(made.law.variables):
-        budget = _AHEAD * float(made.counted().runs.columns["C"].max())
-        known = np.isfinite(params).all(axis=1)
-        N, loss = np.full(len(params), np.nan), np.full(len(params), np.nan)
-        N[known], loss[known] = least_loss(made.bound, params[known], budget)
-        return f"compute-optimal at C = {budget:.3g}", {"N": N, "loss": loss}
-    at = largest(made)
-    expression = made.bound.law.core(made.bound.constants)
-    columns = [np.array([at[name]]) for name in expression.variables]
-    with np.errstate(all="ignore"):
-        loss = expression.evaluate(columns, np.ascontiguousarray(params))[:, 0]
-    return "prediction of the largest run", {"loss": np.asarray(loss)}
-
-
-def shown(name: str, value: float) -> str:
-    """A quantity of a decision, as it is printed."""
-    return format_si(value, 3) if name in ("N", "D") else format_number(value, 4)
 
 
 # Outliers -----------------------------------------------------------------------------------------------------------

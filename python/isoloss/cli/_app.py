@@ -22,8 +22,8 @@ from isoloss.cli._parse import UsageError
 from isoloss.errors import DataError, FitError, IsolossError, OutOfMemoryError, OutputError
 from isoloss.laws._markdown import markdown, papers
 from isoloss.plain import plain
-from isoloss.plan.predict import describe_decades
 from isoloss.progress import bar
+from isoloss.stats.bands import describe_decades
 
 __all__ = ["app", "run"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from isoloss.errors import DataError, FitError, LawError
 from isoloss.fit.object import Fit, fit
-from isoloss.plan.predict import samples
+from isoloss.stats.bands import samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

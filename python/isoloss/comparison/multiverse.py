@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isoloss.diagnostics import decision, shown
 from isoloss.errors import DataError, FitError, LawError, OptionError
 from isoloss.fit.object import Fit, fit
 from isoloss.objective import Huber, resolve
+from isoloss.plan.decisions import decision, shown
 from isoloss.runs.table import make_frame
 
 if TYPE_CHECKING:

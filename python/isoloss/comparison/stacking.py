@@ -26,8 +26,8 @@ from isoloss.errors import FitError, Notice
 from isoloss.fit.object import Fit, fit
 from isoloss.law.object import law
 from isoloss.objective import SquaredError
-from isoloss.plan.predict import samples
 from isoloss.runs.reading import read
+from isoloss.stats.bands import samples
 from isoloss.units import complete_compute, format_number, parse_number
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss import store
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import DataError, Notice, OptionError
 from isoloss.gridsearch.grids import Axis
@@ -180,6 +179,8 @@ class Search:
         >>> again.argbest == found.argbest and again.rerun().best == found.best
         True
         """
+        from isoloss import store
+
         store.save(self, "isoloss.search", path)
 
     def rerun(

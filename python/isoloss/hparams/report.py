@@ -15,8 +15,8 @@ from isoloss.errors import DataError, IsolossError
 from isoloss.hparams.check import check_runs
 from isoloss.hparams.plateau import positive
 from isoloss.hparams.predictions import check_identified, scientific, share
-from isoloss.store import write_whole
 from isoloss.units import format_number, format_si
+from isoloss.writing import write_whole
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -95,6 +95,35 @@ class Objective:
             t = np.log(x) if self.space == "log" else np.log(x) - np.log1p(-x)
         return np.where(np.isfinite(t), t, np.nan)
 
+    def inverse(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Take values in the space of the residuals back to losses.
+
+        Parameters
+        ----------
+        values : ndarray of float64
+            Any shape.
+
+        Returns
+        -------
+        ndarray of float64
+            For ``log`` a loss beyond the range of doubles is held at its end.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import isoloss as iso
+        >>> goal = iso.Huber(1e-3, space="log")
+        >>> goal.inverse(goal.transform([2.0, 4.0])).round(12).tolist()
+        [2.0, 4.0]
+        """
+        if self.space == "raw":
+            return values
+        if self.space == "log":
+            # A resampled loss that far out stands for a residual as absurd.
+            with np.errstate(over="ignore"):
+                return np.clip(np.exp(values), np.finfo(np.float64).tiny, np.finfo(np.float64).max)
+        return np.asarray(1.0 / (1.0 + np.exp(-values)))
+
     def residuals(self, prediction: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
         """T(prediction) - T(target), broadcast."""
         return np.asarray(self.transform(prediction) - self.transform(target))

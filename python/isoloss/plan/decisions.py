@@ -17,12 +17,15 @@ from isoloss.engine.problem import F64
 from isoloss.errors import OptionError
 from isoloss.plain import plain_dict
 from isoloss.plan.allocation import allocate
+from isoloss.plan.optimum import least_loss
 from isoloss.units import format_number, format_si, parse_number
 
 if TYPE_CHECKING:
     from isoloss.fit.object import Fit
 
-__all__ = ["Decisions", "decide"]
+__all__ = ["Decisions", "decide", "decision", "shown"]
+
+_AHEAD = 10.0  # times the largest budget, that a decision without a budget of its own is about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +55,9 @@ class Decisions:
     def __str__(self) -> str:
         lines = [self.question]
         for k in range(len(self)):
-            shown = ", ".join(f"{name} {_shown(name, float(column[k]))}" for name, column in self.quantities.items())
+            values = ", ".join(f"{name} {shown(name, float(column[k]))}" for name, column in self.quantities.items())
             where = "best" if k == 0 else f"{100 * self.gap[k]:.2g} % worse"
-            lines.append(f"  {where}, {100 * self.share[k]:.0f} % of starts: {shown}")
+            lines.append(f"  {where}, {100 * self.share[k]:.0f} % of starts: {values}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,7 +73,8 @@ class Decisions:
         )
 
 
-def _shown(name: str, value: float) -> str:
+def shown(name: str, value: float) -> str:
+    """A quantity of a decision, as it is printed."""
     return format_si(value, 3) if name in ("N", "D") else format_number(value, 4)
 
 
@@ -110,3 +114,19 @@ def largest(fit: Fit) -> dict[str, float]:
     keys += [name for name in fit.law.variables if name not in keys]
     row = int(np.lexsort([columns[name] for name in reversed(keys)])[-1])
     return {name: float(columns[name][row]) for name in fit.law.variables}
+
+
+def decision(fit: Fit, params: F64) -> tuple[str, dict[str, F64]]:
+    """The question, and what parameters (B, p) answer."""
+    if {"N", "D"} == set(fit.law.variables):
+        budget = _AHEAD * float(fit.counted().runs.columns["C"].max())
+        known = np.isfinite(params).all(axis=1)
+        N, loss = np.full(len(params), np.nan), np.full(len(params), np.nan)
+        N[known], loss[known] = least_loss(fit.bound, params[known], budget)
+        return f"compute-optimal at C = {budget:.3g}", {"N": N, "loss": loss}
+    at = largest(fit)
+    expression = fit.bound.law.core(fit.bound.constants)
+    columns = [np.array([at[name]]) for name in expression.variables]
+    with np.errstate(all="ignore"):
+        loss = expression.evaluate(columns, np.ascontiguousarray(params))[:, 0]
+    return "prediction of the largest run", {"loss": np.asarray(loss)}

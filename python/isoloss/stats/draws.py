@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from isoloss.engine.problem import F64
 from isoloss.errors import Notice, OptionError, did_you_mean, out_of_memory
 from isoloss.objective import Objective, SquaredError
-from isoloss.plan.predict import Band, band
+from isoloss.stats.bands import Band, band
 from isoloss.stats.intervals import check_interval, ends, jackknife_error, least_draws
 from isoloss.stats.noise import NoiseModel
 from isoloss.units import format_number

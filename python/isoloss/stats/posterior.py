@@ -37,7 +37,7 @@ from isoloss.checks import level_between, whole
 from isoloss.engine.problem import F64, Problem, seed_number
 from isoloss.engine.watch import thread_number
 from isoloss.errors import FitError, Notice, OptionError, did_you_mean, missing_extra
-from isoloss.plan.predict import Band
+from isoloss.stats.bands import Band
 from isoloss.stats.draws import Basis, Draws
 from isoloss.stats.inference import transform_slopes
 from isoloss.stats.intervals import percentiles

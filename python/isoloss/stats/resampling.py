@@ -45,7 +45,6 @@ from isoloss import _core
 from isoloss.engine.problem import F64, Problem
 from isoloss.engine.watch import Watch
 from isoloss.errors import DataError, OptionError, did_you_mean
-from isoloss.objective import Objective
 from isoloss.runs.checkpoints import same_rows
 from isoloss.stats.noise import NoiseModel, noise_model
 from isoloss.stats.rank import estimated, rank_deficient
@@ -73,7 +72,6 @@ __all__ = [
     "estimated",
     "leave_out",
     "model_of",
-    "natural",
     "replicate_noise",
     "residuals_of",
     "trust_of",
@@ -342,17 +340,6 @@ def model_of(problem: Problem, residuals: Residuals) -> NoiseModel:
     )
 
 
-def natural(objective: Objective, values: F64) -> F64:
-    """Inverse of ``objective.transform``."""
-    if objective.space == "raw":
-        return values
-    if objective.space == "log":
-        # A resampled loss beyond the range of doubles is held at its end: the residual it stands for is as absurd.
-        with np.errstate(over="ignore"):
-            return np.clip(np.exp(values), np.finfo(np.float64).tiny, np.finfo(np.float64).max)
-    return 1.0 / (1.0 + np.exp(-values))
-
-
 def components(residuals: Residuals, units: Units) -> tuple[float, float]:
     """Standard deviations of the part of the noise that a unit shares and of each row's own, at the middle weight."""
     e, codes = (residuals.half * residuals.trust)[residuals.alive], units.codes[residuals.alive]
@@ -497,13 +484,13 @@ def draw_targets(
         hits[:, order] = rng.binomial(whole[order].astype(np.int64), chance[order], (size, len(whole)))
         return np.where(whole > 0.0, hits / np.maximum(whole, 1.0), problem.target)
     noise = target_noise(method, size, seed, residuals, units, model, at, spread)
-    made = natural(problem.objective, residuals.base + noise)
+    made = problem.objective.inverse(residuals.base + noise)
     return np.where(residuals.alive, made, problem.target)
 
 
 def problem_mean(problem: Problem, residuals: Residuals) -> F64:
     """Predictions of the fit, in natural values."""
-    return natural(problem.objective, residuals.base)
+    return problem.objective.inverse(residuals.base)
 
 
 def around(problem: Problem, target: F64) -> Problem:

@@ -14,7 +14,7 @@ from isoloss.stats.inference import covariance
 from isoloss.stats.intervals import ends, t_quantile
 from isoloss.stats.noise import NoiseModel
 from isoloss.stats.profiles import likelihood_limit, likelihood_ratio, no_likelihood
-from isoloss.stats.resampling import Units, around, default_interval, degrees_of_freedom, natural
+from isoloss.stats.resampling import Units, around, default_interval, degrees_of_freedom
 
 __all__ = ["LOSS", "NEW_RUN", "Tally", "solve"]
 
@@ -88,7 +88,7 @@ class Tally:
         where = dict(zip(self.problem.expression.variables, self.place, strict=True))
         mean = goal.transform(self.of(samples)[:, -1:])
         noise = model.at(where, (1,)) * model.draw(np.random.default_rng(seed), mean.shape)
-        drawn = natural(goal, mean + noise)
+        drawn = goal.inverse(mean + noise)
         kind = default_interval(self.method)
         low, high = ends(kind, drawn, self.of(params[None, :])[0, -1:], self.level, df=self.df)
         self.new.append((bool(low[0] <= loss <= high[0]), float(high[0] - low[0])))

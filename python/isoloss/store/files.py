@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import secrets
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -22,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isoloss import _core
-from isoloss.errors import DataError, IsolossError, OutputError
+from isoloss.errors import DataError, IsolossError
+from isoloss.writing import write_whole
 
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["KINDS", "from_plain", "load", "restored", "save", "to_plain", "write_whole"]
+__all__ = ["KINDS", "from_plain", "load", "restored", "save", "to_plain"]
 
 KINDS = {
     "isoloss.fit": ("isoloss.store.fits", "fit"),
@@ -167,35 +166,6 @@ def from_plain(data: Any, *, where: str = "the data") -> Any:
 
 def _no_constant(token: str) -> float:
     raise ValueError(f"it holds {token}, which is no JSON")
-
-
-def write_whole(path: str | PathLike[str], content: str | bytes) -> None:
-    """Write a file beside its target and move it over it: a reader never sees half a file.
-
-    Raises
-    ------
-    OutputError
-        Code ``file-unwritable``: the disk is full, say. A file that stood there is untouched.
-    """
-    target = Path(path)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.part"
-    try:
-        # A new file gets the permissions that any new file gets; one that is replaced keeps its own.
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if target.exists():
-            temporary.chmod(target.stat().st_mode & 0o777)
-        temporary.replace(target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        message = f"{target} cannot be written: {error.strerror or error}"
-        raise OutputError(message, code="file-unwritable", path=str(target)) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _plain(value: Any) -> Any:
