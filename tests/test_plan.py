@@ -151,7 +151,9 @@ def test_regret_is_the_loss_above_the_optimum_and_the_compute_that_would_do(fit)
 
 def test_regret_of_several_budgets_has_intervals_that_hold_the_estimate(fit):
     plan = fit.allocate(C=[1e22, 1e24], draws=fit.bootstrap(100))
-    price = plan.regret(N=[2e9, 3e10])
+    price = plan.regret(N=["2B", 3e10])
+    assert np.array_equal(price.N, plan.regret(N=np.array([2e9, 3e10])).N)
+    assert np.array_equal(price.loss, plan.regret(N=[2e9, 3e10]).loss)
     for name, (low, high) in price.intervals.items():
         assert np.all(low <= getattr(price, name)), name
         assert np.all(getattr(price, name) <= high), name

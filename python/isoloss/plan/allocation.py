@@ -105,7 +105,7 @@ class Allocation:
 
         Parameters
         ----------
-        N : float, text such as ``"70B"``, or array_like
+        N : float, text such as ``"70B"``, or array_like of either
             Parameters; one for each budget, or one for all.
         level : float, optional
             Of the intervals; by default that of the allocation.

@@ -6,7 +6,7 @@ had by the best size with less compute, C'; the share C'/C says how much of the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError
 from isoloss.plain import plain_dict
-from isoloss.units import format_number, format_si, real_numbers
+from isoloss.units import format_number, format_si, parse_number, real_numbers
 
 if TYPE_CHECKING:
     from isoloss.plan.allocation import Allocation
@@ -90,7 +90,10 @@ def regret(plan: Allocation, N: ArrayLike | str, level: float | None) -> Regret:
         raise OptionError(message, argument="N")
     split, params, draws = plan.plan.split, plan.plan.params, plan.plan.draws
     budget = np.atleast_1d(np.asarray(plan.C, dtype=np.float64))
-    size = real_numbers("N", N)
+    given: Any = N
+    if isinstance(N, Sequence) and not isinstance(N, str):
+        given = [parse_number(one) if isinstance(one, str) else one for one in N]
+    size = real_numbers("N", given)
     if size.ndim > 1 or size.size not in (1, budget.size):
         message = f"N={N!r}: give one size, or one for each of the {budget.size} budgets"
         raise DataError(message, code="data-shape", column="N")
