@@ -122,6 +122,16 @@ def test_slices_are_the_surface_with_a_band_and_the_runs(hp):
     assert len(runs) == 6
 
 
+def test_ticks_of_less_than_a_decade_differ(hp):
+    axes = hp.plot.optimum()[2]
+    axes.set_ylim(4.6e5, 5.4e5)
+    axes.figure.canvas.draw()
+    shown = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert len(shown) > 3
+    assert len(set(shown)) == len(shown)
+    assert "500K" in shown
+
+
 def test_the_optimum_follows_the_power_law(hp):
     panels = hp.plot.optimum()
     grid, centre = line_named(panels[0], "power law").get_data()

@@ -21,7 +21,7 @@ from isoloss.hparams.published import published
 from isoloss.hparams.sweep import Sweep
 from isoloss.plot import INK, MUTED, new_axes
 from isoloss.plot import _plain as plain_axes
-from isoloss.units import format_number, format_si
+from isoloss.units import format_number, format_si, parse_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -316,8 +316,14 @@ def _log_ticks(axis: Axis, *, counts: bool) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=7))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: format_si(value, 1) if counts else f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _exact_si(value) if counts else f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _exact_si(value: float) -> str:
+    """The shortest text that is the number: below one decade ticks stand close, and must not share a label."""
+    texts = [format_si(value, digits) for digits in (1, 2, 3, 4)]
+    return next((text for text in texts if np.isclose(parse_number(text), value, rtol=1e-9)), texts[-1])
 
 
 def _published_at(name: str, N: float, D: float, loss: float) -> tuple[float, float] | None:

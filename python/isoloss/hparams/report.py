@@ -135,12 +135,9 @@ def _answer(hp: HParamLaw, N: float, D: float, within: float) -> list[str]:
         (
             row.choice,
             row.value + (" (used)" if row.used else ""),
-            scientific(row.lr),
-            format_si(row.batch),
-            share(row.excess),
+            *((scientific(row.lr), format_si(row.batch), share(row.excess)) if not row.note else ("", "", row.note)),
         )
         for row in moved.rows
-        if not row.note
     ]
     return [
         f"<h2>At {where}</h2>",
