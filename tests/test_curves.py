@@ -144,7 +144,7 @@ def test_rows_that_are_left_out_on_request_are_said():
     curves = iso.read_curves(table, drop_invalid=True, where={"phase": "x"})
     assert curves.n == 2
     assert [(d.count, d.reason) for d in curves.dropped] == [
-        (1, "loss is NaN or missing"),
+        (1, "loss is missing"),
         (1, "step 0 comes before any update"),
     ]
     assert [notice.code for notice in curves.notices] == ["rows-dropped"]
