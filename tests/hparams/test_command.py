@@ -167,3 +167,10 @@ def test_the_plug_and_play_calculator():
     assert table["predict"]["batch"] == pytest.approx(4.999e6, abs=5e2)
     (mean,) = json.loads(command("--law", "steplaw:bootstrap_mean", "--at", "7B,1.4T", "--json").stdout)["answers"]
     assert mean["predict"]["lr"] == pytest.approx(1.7973 * 7e9**-0.71292 * 1.4e12**0.30749, rel=1e-3)
+
+
+def test_billions_without_their_zeros_are_told():
+    done = command("--law", "steplaw", "--at", "7,1.4")
+    assert done.returncode == 0
+    assert "unit-doubtful" in done.stdout
+    assert "unit-doubtful" not in command("--law", "steplaw", "--at", "7B,1.4T").stdout

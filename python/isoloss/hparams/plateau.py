@@ -226,6 +226,9 @@ def positive(name: str, value: Any) -> Any:
     return float(number) if number.ndim == 0 else number
 
 
+_MOST_WITHIN = 0.1  # of the loss: thresholds, up to which surfaces are fitted, are a few per cent at most
+
+
 def relative(name: str, value: Any) -> float:
     """A share such as 0.002, or the text ``"0.2%"``.
 
@@ -249,6 +252,10 @@ def relative(name: str, value: Any) -> float:
         number = math.nan
     if not 0.0 < number < 1.0:
         message = f"{name}={value!r} is not a share between 0 and 1, such as 0.002 or '0.2%'"
+        raise OptionError(message, argument=name)
+    if number > _MOST_WITHIN:
+        percent = f"{value}%" if not isinstance(value, str) else "0.2%"
+        message = f"{name}={value!r} is {100 * number:g} % of the loss, where no surface was fitted; write {percent!r}"
         raise OptionError(message, argument=name)
     return number
 

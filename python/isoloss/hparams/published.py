@@ -16,13 +16,14 @@ import numpy as np
 
 from isoloss import laws
 from isoloss.checks import level_between
-from isoloss.errors import LawError, did_you_mean
+from isoloss.errors import LawError, Notice, did_you_mean
 from isoloss.hparams.predictions import HParams
 from isoloss.law.object import Law
 from isoloss.units import FLOPS_PER_PARAMETER_TOKEN
 
 __all__ = ["PublishedHParams", "predict_published", "published", "published_named"]
 
+_LEAST = 1e4  # parameters or tokens; fewer are billions written without their zeros
 _INPUTS = frozenset({"N", "D", "C", "L"})
 _LR, _BATCH = frozenset({"lr"}), frozenset({"batch", "B", "B_crit"})
 _SEQUENCES = re.compile(r"sequences? of (\d+)")
@@ -178,4 +179,14 @@ def predict_published(
         draws=0,
         recipe=law.title,
         seq_len=seq_len,
+        warnings=_doubts(N, D),
     )
+
+
+def _doubts(N: float, D: float) -> tuple[Notice, ...]:
+    """A notice where N or D look like billions written without their zeros."""
+    small = [name for name, value in (("N", N), ("D", D)) if np.min(value) < _LEAST]
+    if not small:
+        return ()
+    message = f"{' and '.join(small)} below {_LEAST:,.0f}: are these billions? Write 7B or 7e9 for 7 billion"
+    return (Notice(code="unit-doubtful", severity="serious", message=message, details={"columns": small}),)

@@ -124,7 +124,12 @@ class Identifiability:
 
     def __str__(self) -> str:
         lines = [f"condition after scaling {self.sloppiness}"] if self.sloppiness is not None else []
-        lines += [str(made) for made in self.profiles.values()]
+        reasons = {made.reason for made in self.profiles.values()}
+        if len(reasons) == 1 and None not in reasons:  # one objective, one reason: said once
+            lines += [made.text() for made in self.profiles.values()]
+            lines.append(f"no profile intervals: {reasons.pop()}")
+        else:
+            lines += [str(made) for made in self.profiles.values()]
         return "\n".join([*lines, *map(str, self.warnings)])
 
     def __repr__(self) -> str:

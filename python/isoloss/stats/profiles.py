@@ -117,13 +117,16 @@ class Profile(Held):
             return f"{self.name} below {format_number(high, 2)} is not identified"
         return None
 
-    def __str__(self) -> str:
-        text = f"{self.name} {format_number(self.estimate, 6)}"
+    def text(self, interval: str = "") -> str:
+        """The parameter, an interval in words, and the ridge, if there is one."""
         ridge = f"; {self.ridge}" if self.ridge else ""
+        return f"{self.name} {format_number(self.estimate, 6)}{interval}{ridge}"
+
+    def __str__(self) -> str:
         if self.interval is None:
-            return f"{text}, no interval: {self.reason}{ridge}"
+            return self.text(f", no interval: {self.reason}")
         low, high = (format_number(end, 4) if math.isfinite(end) else str(end) for end in self.interval)
-        return f"{text}, {100 * self.level:g} % profile interval [{low}, {high}]{ridge}"
+        return self.text(f", {100 * self.level:g} % profile interval [{low}, {high}]")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
