@@ -68,7 +68,7 @@ def test_probabilities_over_draws(fitted):
     assert np.all(np.diff(grid[:12]) >= 0)
     assert flat.contains(flat.lr, flat.batch)
     assert flat.area_interval[0] < flat.area < flat.area_interval[1]
-    with pytest.raises(OptionError, match="is 20 % of the loss.*'0.2%'"):
+    with pytest.raises(OptionError, match=r"is 20 % of the loss.*'0\.2%'"):
         fitted.plateau(N=1e9, D=4e10, within=0.2)
     wider = fitted.plateau(N=1e9, D=4e10, within=0.004)
     assert wider.area > 1.7 * flat.area
