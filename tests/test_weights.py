@@ -179,6 +179,23 @@ def test_comparisons_hold_out_runs_that_count():
     same([score.rmse for score in other.scores], [score.rmse for score in one.scores])
 
 
+def test_the_multiverse_keeps_the_weights_of_the_fit():
+    data = iso.simulate.sweep(settings=1, seed=0, noise=0.003)
+    data = {name: data[name] for name in ("N", "D", "loss")}
+    more, place = with_dead(data)
+    dead = more.pop("weight")
+    weights = np.random.default_rng(0).uniform(0.2, 5.0, len(place))
+    dead[place] = weights
+    choices = {"objectives": ["squared_log"], "smallest": [0, 0.2], "worst": [0, 2]}
+    plain = iso.fit("chinchilla", data, objective="squared_log", weights=weights)
+    mixed = iso.fit("chinchilla", more, objective="squared_log", weights=dead)
+    one = iso.multiverse(plain, **choices, N={"other": 1.1 * data["N"]})
+    other = iso.multiverse(mixed, **choices, N={"other": 1.1 * more["N"]})
+    np.testing.assert_allclose(one.params[0], plain.vector, rtol=1e-6)  # the choices that the fit itself made
+    np.testing.assert_allclose(other.params, one.params, rtol=1e-9)
+    assert other.question == one.question
+
+
 # Precisions ----------------------------------------------------------------------------------------------------------
 
 

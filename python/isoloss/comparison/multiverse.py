@@ -144,7 +144,9 @@ def multiverse(
     >>> len(found), sorted(found.choices)
     (4, ['N', 'objective', 'smallest', 'worst'])
     """
-    runs = made.runs
+    present, given = made.problem.present, made.runs
+    made = made.counted()
+    runs, weights = made.runs, made.settings.weights
     for share in smallest:
         if not 0.0 <= share < 1.0:
             message = f"smallest={share!r} is not a share from 0 to below 1"
@@ -153,7 +155,9 @@ def multiverse(
         if not 0 <= number < runs.n:
             message = f"worst={number!r} is not a number of runs from 0 to {runs.n - 1}"
             raise OptionError(message, argument="worst")
-    counts = {"as read": runs, **{name: _recounted(runs, name, values) for name, values in (N or {}).items()}}
+    counts = {"as read": runs}
+    for name, values in (N or {}).items():
+        counts[name] = _recounted(runs, _sizes(given, name, values)[present])
     key = "C" if "C" in runs.columns else made.law.variables[0]
     order = np.argsort(np.argsort(runs.columns[key], kind="stable"), kind="stable")
     rank = np.argsort(np.argsort(-runs.columns["loss"], kind="stable"), kind="stable")
@@ -165,7 +169,8 @@ def multiverse(
             for number in worst:
                 keep = (order >= int(share * runs.n)) & (rank >= number)
                 for name, counted in counts.items():
-                    options = {"seed": made.settings.seed, "n_threads": n_threads}
+                    options: dict[str, Any] = {"seed": made.settings.seed, "n_threads": n_threads}
+                    options["weights"] = None if weights is None else weights[keep]
                     one, told = _attempt(made, counted.where(keep), objective, options)
                     found.append(one)
                     status.append(told)
@@ -185,13 +190,18 @@ def multiverse(
     )
 
 
-def _recounted(runs: Runs, name: str, values: ArrayLike) -> Runs:
-    """The runs with another count of parameters."""
+def _sizes(runs: Runs, name: str, values: ArrayLike) -> F64:
+    """(n,) another count of parameters for each run that was given, checked."""
     other = np.asarray(values, dtype=np.float64)
     if "N" not in runs.columns or other.shape != (runs.n,) or not np.all(np.isfinite(other) & (other > 0.0)):
         message = f"N[{name!r}] is not a count above zero for each of the {runs.n} runs"
         raise OptionError(message, argument="N")
-    return replace(runs, columns={**runs.columns, "N": np.ascontiguousarray(other)})
+    return other
+
+
+def _recounted(runs: Runs, values: F64) -> Runs:
+    """The runs with another count of parameters."""
+    return replace(runs, columns={**runs.columns, "N": np.ascontiguousarray(values)})
 
 
 def _attempt(made: Fit, runs: Runs, objective: str | Objective, options: Mapping[str, Any]) -> tuple[F64, str]:
