@@ -1,12 +1,14 @@
 """Weights: runs of weight zero are absent everywhere, and the others are read as precisions."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 
 import isoloss as iso
 from isoloss import diagnostics
+from isoloss.stats.intervals import ends
 
 DEAD = 40
 LAW = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
@@ -194,6 +196,21 @@ def test_the_multiverse_keeps_the_weights_of_the_fit():
     np.testing.assert_allclose(one.params[0], plain.vector, rtol=1e-6)  # the choices that the fit itself made
     np.testing.assert_allclose(other.params, one.params, rtol=1e-9)
     assert other.question == one.question
+
+
+def test_weights_of_any_size_leak_no_warning():
+    """Squares and ratios of weights overflow long before the weights do."""
+    data = one_size(9)
+    weights = 10.0 ** np.linspace(-150, 150, 9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit = iso.fit(LAW, data, objective="absolute_log", weights=weights)
+        assert fit.posterior(200).warnings
+        assert len(fit.bootstrap(60, method="parametric")) > 0
+        fit.coverage(4, draws=20)
+        samples, left_out = np.random.default_rng(0).standard_normal((50, 1)), np.array([[1e200], [-1e200], [2e200]])
+        low, high = ends("bca", samples, np.zeros(1), 0.9, df=5.0, left_out=left_out)
+    assert low < high
 
 
 # Precisions ----------------------------------------------------------------------------------------------------------

@@ -223,7 +223,8 @@ def ends(
         ratio = (_scaled(samples, curved) - middle) / each
     usable = np.all(np.isfinite(ratio), axis=tuple(range(1, ratio.ndim)))
     low, high = _central(ratio[usable], tail)
-    return _natural(middle - high * own, curved), _natural(middle - low * own, curved)
+    with np.errstate(over="ignore", invalid="ignore"):  # errors beyond a double make an end that is open
+        return _natural(middle - high * own, curved), _natural(middle - low * own, curved)
 
 
 def jackknife_error(left_out: F64) -> F64:
@@ -249,7 +250,7 @@ def _bca(samples: F64, estimate: F64, tail: float, left_out: F64) -> tuple[F64, 
     below = np.clip(below, 0.5 / m, 1.0 - 0.5 / m)
     bias = _each(_NORMAL.inv_cdf, below)
     # Units in which a refit failed tell nothing about the acceleration.
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         away = np.nansum(left_out, axis=0) / np.sum(~np.isnan(left_out), axis=0) - left_out
         bend = np.nansum(away**3, axis=0) / (6.0 * np.nansum(away**2, axis=0) ** 1.5)
     bend = np.nan_to_num(bend)

@@ -263,7 +263,7 @@ class _Target:
     def covariance(self) -> F64:
         """A first guess at the spread, from the curvature of weighted squares; (q, q), in the units of `centre`."""
         problem, root = self.problem, self.problem.parameters.tied
-        weight = np.ones_like(problem.target) if problem.weights is None else problem.weights
+        weight = np.ones_like(problem.target) if problem.weights is None else problem.weights / problem.weights.max()
         if problem.objective.kind == "absolute":  # its weights divide sizes, not variances
             weight = weight**2
         rows = np.flatnonzero(self.alive)

@@ -224,7 +224,7 @@ def likelihood_ratio(problem: Problem, objective: F64, least: F64 | float, scale
         return np.asarray(2.0 * (objective - least))
     if problem.objective.kind != "squared":
         return np.asarray(scale * (objective - least))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.asarray(residual_df(problem) * (objective / least - 1.0))
 
 

@@ -127,7 +127,8 @@ class Tally:
                 if found is None:
                     continue
                 slope = problem.expression.derivatives(self.place, at)[1]
-                error = np.append(np.sqrt(np.diag(found))[self.free], np.sqrt(slope[0] @ found @ slope[0]))
+                with np.errstate(invalid="ignore"):  # a variance lost to rounding
+                    error = np.append(np.sqrt(np.diag(found))[self.free], np.sqrt(slope[0] @ found @ slope[0]))
                 estimate = self.of(at[None, :])[0]
                 # Positive parameters in their logarithms, where they are nearer to normal.
                 half = t * np.where(self.curved, error / estimate, error)
