@@ -205,3 +205,28 @@ def test_optima_at_an_edge_are_recognised(exact):
     assert len(notice.details["cells"]) == 12
     # The surface still finds the optimum that lies outside the grid.
     assert hp.predict(N=3e8, D=2e10).lr == pytest.approx(0.002, rel=0.15)
+
+
+def test_runs_that_determine_no_optimum_end_early_and_say_so(simulated):
+    rng = np.random.default_rng(0)
+    noise = {**simulate.sweep(N=[1e8, 3e8, 1e9], tokens_per_parameter=[10, 40, 160], settings=5)}
+    noise["loss"] = 3.0 + rng.normal(0.0, 0.003, len(noise["loss"]))
+    hp = iso.fit_hparams(noise, draws=1000)
+    told = [notice for notice in hp.warnings if notice.code == "not-identified"]
+    assert {notice.details["of"] for notice in told} == {"learning rate", "batch"}
+    assert all(notice.severity == "serious" for notice in told)
+    assert hp.joint.requested == 100
+    fine = iso.fit_hparams(simulated, draws=150)
+    assert fine.joint.requested == 150
+    assert not [notice for notice in fine.warnings if notice.code == "not-identified"]
+    # The refits before and after the look are those of one batch.
+    assert np.array_equal(fine.joint.draws.values[:100], iso.fit_hparams(simulated, draws=100).joint.draws.values)
+
+
+@pytest.mark.parametrize("weight", [1e-300, 1e300])
+def test_the_scale_of_the_weights_says_nothing(simulated, fitted, weight):
+    rows = {name: simulated[name] for name in ("N", "D", "lr", "batch", "loss")}
+    heavy = iso.fit_hparams(iso.read({**rows, "w": np.full(simulated.n, weight)}, weights="w"), draws=200)
+    assert np.allclose(heavy.powers.values, fitted.powers.values, rtol=1e-6)
+    assert heavy.between.df == fitted.between.df
+    assert np.allclose(heavy.between.covariance, fitted.between.covariance, rtol=1e-3, atol=1e-12)

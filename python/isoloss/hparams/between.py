@@ -121,14 +121,15 @@ def own_optima(sweep: Sweep, joint: Joint, *, n_threads: int | None = None) -> t
 
 def _own(sweep: Sweep, joint: Joint, centre: F64, n_threads: int | None) -> tuple[F64, F64]:
     """Optima and their covariances from the runs around (c, 2) given places."""
-    near = nearness(sweep, joint.shape, joint.choice.threshold, centre) * sweep.weights
+    near = nearness(sweep, joint.shape, joint.choice.threshold, centre)
     optimum, error = np.full((sweep.cells, 2), np.nan), np.full((sweep.cells, 2, 2), np.nan)
     rows_of = [np.flatnonzero((sweep.cell == c) & (near > COUNTS)) for c in range(sweep.cells)]
     usable = [c for c, rows in enumerate(rows_of) if len(rows) >= _LEAST_RUNS]
     if not usable:
         return optimum, error
     rows = np.concatenate([rows_of[c] for c in usable])
-    cell, weights = sweep.cell[rows], near[rows]
+    # The errors of an optimum do not depend on the scale of the weights.
+    cell, weights = sweep.cell[rows], near[rows] * (sweep.weights[rows] / sweep.weights.max())
     x, y = sweep.ln_lr[rows] - centre[cell, 0], sweep.ln_batch[rows] - centre[cell, 1]
     target = np.log(sweep.loss[rows] / joint.floor[cell])
     shared = dict(zip(SHARED[6:], joint.shape.values[6:].tolist(), strict=True))

@@ -9,6 +9,7 @@ import numpy as np
 
 from isoloss.errors import Notice
 from isoloss.hparams.between import Between
+from isoloss.hparams.joint import undetermined
 from isoloss.hparams.predictions import share
 from isoloss.hparams.shape import Joint
 from isoloss.hparams.surface import Surface
@@ -95,6 +96,14 @@ def notices(sweep: Sweep, joint: Joint, own: Sequence[Surface | None], between: 
         found.append(
             Notice(code="not-identified", severity="serious", message=message, details={"held": list(joint.fixed)})
         )
+    for name, (low, high) in undetermined(sweep, joint.draws).items():
+        unit = " tokens" if name == "batch" else ""
+        message = (
+            f"these runs do not determine the best {name}: in half of the cells it spreads further over "
+            f"{joint.requested:,} refits than all settings that were tried, as from {low:.2g} to {high:.2g}{unit}"
+        )
+        found.append(Notice(code="not-identified", severity="serious", message=message,
+                            details={"of": name, "low": low, "high": high}))  # fmt: skip
     touched = [name for name in joint.at_bound if name != "k"]
     if touched:
         message = f"{', '.join(touched)} of the surface at a bound: the runs are not convex as a whole"

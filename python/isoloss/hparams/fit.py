@@ -67,7 +67,8 @@ def fit_hparams(
     diverged : float
         Excess above which a run counts as diverged and is never fitted.
     draws : int
-        Refits to resampled cells, for intervals; 0 for none.
+        Refits to resampled cells, for intervals; 0 for none. They end after 100, with a serious notice of code
+        ``not-identified``, where these show that the runs do not determine the optimum.
     seed : int or numpy Generator
     n_threads : int, optional
         The results do not depend on it.

@@ -8,6 +8,7 @@ runs of one cell share its floor and its luck.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isoloss import _core
 from isoloss.engine.problem import F64
@@ -18,8 +19,10 @@ from isoloss.hparams.shape import ROBUST, SHARED, Choice, Joint, Shape
 from isoloss.hparams.sweep import Sweep, free_powers
 from isoloss.objective import Objective
 
-__all__ = ["fit_joint"]
+__all__ = ["fit_joint", "undetermined"]
 
+_PILOT = 100
+"""Refits after which one looks whether more would tell anything."""
 _MOST_CELLS = 240  # parameters that an expression can have, less the shared ones
 _DEFAULT = 0.01
 
@@ -70,21 +73,20 @@ def fit_joint(
     residual = table.law.core().evaluate(
         [posed.columns[name] for name in table.law.core().variables], settled.params[None, :]
     )[0]
-    drawn, failed = _draws(sweep, settled, choice, fixed, draws, seed, n_threads)
-    touched = table.at_bound[0]
+    drawn, failed, made = _draws(sweep, settled, choice, fixed, draws, seed, n_threads)
     return (
         Joint(
             shape=settled.shape,
             draws=Shape(values=drawn, pivot=posed.pivot),
             failed=failed,
-            requested=draws,
+            requested=made,
             floor=np.exp(settled.floors),
             choice=choice,
             fixed=fixed,
             kept=posed.rows,
             kept_weights=posed.weights,
             rms=float(np.sqrt(np.average((residual - posed.target) ** 2, weights=posed.weights))),
-            at_bound=tuple(name for name in SHARED if touched[table.names.index(name)]),
+            at_bound=tuple(settled.at_bound(SHARED)),
         ),
         scores,
     )
@@ -98,13 +100,28 @@ def _draws(
     draws: int,
     seed: int,
     n_threads: int | None,
-) -> tuple[F64, int]:
-    """(m, 10) refits to resampled cells, and how many were left out."""
+) -> tuple[F64, int, int]:
+    """(m, 10) refits to resampled cells, how many were left out, and how many were made.
+
+    Refits end early where the first of them show that the runs do not determine the optimum: along a surface that is
+    flat each goes its own long way, and more of them would say the same.
+    """
     if draws == 0 or sweep.cells < 2:
-        return np.empty((0, len(SHARED))), draws
+        return np.empty((0, len(SHARED))), draws, draws
     posed = settled.posed
     counts = _core.resample_counts(seed, draws, np.arange(sweep.cells, dtype=np.int64), sweep.cells)
-    values, ok, _, _ = posed.solve(choice, fixed, counts[:, posed.cell], settled.start_in(posed), n_threads)
+
+    def refits(counts: F64) -> tuple[F64, NDArray[np.bool_]]:
+        values, ok, _, _ = posed.solve(choice, fixed, counts[:, posed.cell], settled.start_in(posed), n_threads)
+        return values, ok
+
+    values, ok = refits(counts[:_PILOT])
+    flat = settled.at_bound({"a", "b"})
+    if draws > _PILOT and (flat or undetermined(sweep, Shape(values=values[ok], pivot=posed.pivot))):
+        counts = counts[:_PILOT]
+    elif draws > _PILOT:
+        more, fine = refits(counts[_PILOT:])
+        values, ok = np.concatenate([values, more]), np.concatenate([ok, fine])
     # The exponents need cells in general position: as many directions of (1, ln N, ln D) as there are exponents.
     design = [np.ones(sweep.cells)]
     design += [
@@ -116,4 +133,21 @@ def _draws(
     gram = np.einsum("bc,ci,cj->bij", (counts > 0).astype(np.float64), X, X)
     enough = np.linalg.eigvalsh(gram)[:, 0] > 1e-3 * np.linalg.eigvalsh(X.T @ X)[0]
     kept = ok & enough
-    return values[kept], int(draws - kept.sum())
+    return values[kept], int(len(counts) - kept.sum()), len(counts)
+
+
+def undetermined(sweep: Sweep, draws: Shape) -> dict[str, tuple[float, float]]:
+    """Of learning rate and batch those whose optimum the draws leave open, with 95 % of them in the middle cell.
+
+    Open is what spreads, in half of the cells, over more than all settings that were tried.
+    """
+    found = {}
+    if len(draws.values):
+        optima = Shape(values=draws.values[:, None, :], pivot=draws.pivot).optimum(sweep.N, sweep.D)
+        tried = (sweep.ln_lr, sweep.ln_batch)
+        for name, places, settings in zip(("learning rate", "batch"), optima, tried, strict=True):
+            low, high = np.quantile(places, [0.025, 0.975], axis=0)
+            middle = np.argsort(high - low)[(len(low) - 1) // 2]
+            if (high - low)[middle] > np.ptp(settings):
+                found[name] = (float(np.exp(low[middle])), float(np.exp(high[middle])))
+    return found

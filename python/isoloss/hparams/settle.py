@@ -9,8 +9,9 @@ values in each round until the surface stays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ COUNTS = 0.03
 """Runs of less weight are left out, which saves time."""
 
 
+@lru_cache(maxsize=4)  # it is read and derived once for all rounds, thresholds and draws
 def _law(cells: int) -> Law:
     w = "((x - ln_lr - lr_N * n - lr_D * d) - ridge * (y - ln_batch - batch_N * n - batch_D * d))"
     y = "(y - ln_batch - batch_N * n - batch_D * d)"
@@ -132,6 +134,11 @@ class Settled:
     def shape(self) -> Shape:
         """The shared parameters."""
         return Shape(values=self.values, pivot=self.posed.pivot)
+
+    def at_bound(self, names: Collection[str]) -> list[str]:
+        """Those of some shared parameters that ended at a bound."""
+        touched = self.table.at_bound[0]
+        return [name for name in SHARED if name in names and touched[self.table.names.index(name)]]
 
     def start_in(self, posed: Posed) -> F64:
         """The same surface as a start for other runs; all runs share one pivot."""

@@ -132,6 +132,7 @@ class Joint:
     failed : int
         Draws that are left out: too few different cells, or no convergence.
     requested : int
+        Draws that were made: fewer than were asked for where the first show that the runs do not determine the optimum.
     floor : (c,) float64
         Least loss of each cell by the surface.
     choice : Choice
