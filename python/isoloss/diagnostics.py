@@ -25,6 +25,7 @@ from isoloss.errors import DataError, OptionError, did_you_mean
 from isoloss.fit.object import Fit
 from isoloss.plan.decisions import decision, shown
 from isoloss.runs.table import make_frame
+from isoloss.shown import Shown
 
 if TYPE_CHECKING:
     from isoloss.engine.problem import F64
@@ -187,8 +188,8 @@ def _units(runs: Runs, by: str | None, rows: NDArray[np.intp]) -> tuple[NDArray[
 # Outliers -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outliers:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Outliers(Shown):
     """Runs far from the law, the farthest first.
 
     Attributes
@@ -261,7 +262,7 @@ def outliers(made: Fit, *, cut: float = _FAR) -> Outliers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Rungs:
+class Rungs(Shown):
     """The residuals of a fit by rung, from the smallest up.
 
     Attributes

@@ -27,6 +27,7 @@ from isoloss.fit.object import Fit, fit
 from isoloss.law.object import law
 from isoloss.objective import SquaredError
 from isoloss.runs.reading import read
+from isoloss.shown import Shown
 from isoloss.stats.bands import samples
 from isoloss.units import complete_compute, format_number, parse_number
 
@@ -44,8 +45,8 @@ _STEEP = 12.0  # bound of a_k: weights down to exp(-12)
 _FEW = 10  # held-out runs that a distance needs beyond it to count as checked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Forecast(Shown):
     """A prediction of new runs by an ensemble.
 
     Attributes

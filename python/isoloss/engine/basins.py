@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from isoloss.engine.panels import means, sums
 from isoloss.engine.problem import F64, Problem, Solved
 from isoloss.engine.status import Status
+from isoloss.shown import Shown
 
 __all__ = ["SAME", "Basins", "Optimum", "census", "optima_by_row", "rounding", "winner"]
 
@@ -46,8 +47,8 @@ class Optimum:
         return {"value": self.value, "count": self.count, "params": dict(self.params)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Basins:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Basins(Shown):
     """All starts of one fit, sorted by where they ended.
 
     Attributes

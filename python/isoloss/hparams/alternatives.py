@@ -15,6 +15,7 @@ from isoloss.hparams.predictions import HParams, predict_at, scientific, share
 from isoloss.hparams.published import published
 from isoloss.hparams.surface import Cost, cost
 from isoloss.plain import plain_dict
+from isoloss.shown import Shown
 from isoloss.units import format_si
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Alternatives", "Comparison", "ComparisonRow", "alternatives_of", "comparison_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alternatives:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Alternatives(Shown):
     """The answers of several recipes and published laws at one N and D.
 
     Attributes
@@ -66,9 +67,6 @@ class Alternatives:
             )
         lines += [f"  {name:<28}  {note}" for name, note in self.notes.items()]
         return "\n".join(lines)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
 
 def alternatives_of(hp: HParamLaw, N: float, D: float, level: float) -> Alternatives:
@@ -149,8 +147,8 @@ class ComparisonRow:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Comparison(Shown):
     """Published laws, and optionally this fit on cells it did not see, on the measured cells.
 
     Attributes
@@ -194,9 +192,6 @@ class Comparison:
                 + (f"  {row.note}" if row.note else "")
             )
         return "\n".join(lines)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
 
 def comparison_of(hp: HParamLaw, *, holdout: bool = False) -> Comparison:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from isoloss.errors import Notice, OptionError
 from isoloss.fit.many import fit_many
 from isoloss.hparams.shape import SHARED
 from isoloss.law.object import law
+from isoloss.shown import Shown
 from isoloss.units import format_si
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["CriticalBatch", "critical_batch_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CriticalBatch:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class CriticalBatch(Shown):
     """The batch at which data needed exceed those of the best batch by an overhead.
 
     Attributes
@@ -64,9 +65,6 @@ class CriticalBatch:
         low, high = (format_si(v) for v in self.interval)
         head = f"critical batch {format_si(self.batch)} tok [{low}, {high}] at {100 * self.overhead:g} % more data"
         return "\n".join([head, *(f"  {notice}" for notice in self.warnings)])
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
 
 def critical_batch_of(hp: HParamLaw, N: float, D: float, overhead: float, level: float) -> CriticalBatch:

@@ -22,6 +22,7 @@ from isoloss.hparams.surface import Cost, cost
 from isoloss.hparams.sweep import Sweep
 from isoloss.plain import plain_dict
 from isoloss.runs.reading import Runs
+from isoloss.shown import Shown
 from isoloss.units import format_si
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ class HoldoutRow:
         return self.box.holds(self.best_lr, self.best_batch)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holdout:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Holdout(Shown):
     """Predictions for cells that were left out; made by `HParamLaw.holdout`.
 
     Attributes
@@ -217,9 +218,6 @@ class Holdout:
                 f"{batch:.0f} %"
             )
         return "\n".join(lines)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
 
 def holdout_of(

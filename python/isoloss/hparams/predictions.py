@@ -13,6 +13,7 @@ from isoloss.hparams.powers import Powers
 from isoloss.hparams.surface import Cost
 from isoloss.hparams.sweep import Sweep, free_powers
 from isoloss.plain import plain_dict
+from isoloss.shown import Shown
 from isoloss.units import format_si
 
 __all__ = ["KINDS", "HParams", "Regret", "check_identified", "outside", "predict_at", "scientific", "share"]
@@ -49,8 +50,8 @@ def share(value: float) -> str:
     return f"{percent:.1f} %" if percent >= 1.0 else f"{percent:.3f} %"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HParams:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class HParams(Shown):
     """Best learning rate and batch size at N and D, with intervals.
 
     Attributes
@@ -127,12 +128,9 @@ class HParams:
             lines.append(text)
         return "\n".join([*lines, *(str(notice) for notice in self.warnings)])
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Regret:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Regret(Shown):
     """What a setting costs: relative excess loss.
 
     Attributes
@@ -169,9 +167,6 @@ class Regret:
             near, between, own = (share(v) for v in self.measured)
             lines.append(f"  measured in {self.cell}: nearest run {near}, interpolated {between}, own surface {own}")
         return "\n".join(lines)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
 
 def predict_at(

@@ -17,6 +17,7 @@ from isoloss.hparams.sweep import sweep_of
 from isoloss.objective import AbsoluteError, Huber, SquaredError
 from isoloss.plain import plain_dict
 from isoloss.runs.table import make_frame
+from isoloss.shown import Shown
 from isoloss.units import format_si
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ class SensitivityRow:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sensitivity:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Sensitivity(Shown):
     """Answers at one N and D under other choices; made by `HParamLaw.sensitivity`.
 
     Attributes
@@ -106,9 +107,6 @@ class Sensitivity:
             else:
                 lines.append(f"{head}{scientific(row.lr):>10}{format_si(row.batch):>9}{share(row.excess):>10}")
         return "\n".join(lines)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
 
 def _thresholds(hp: HParamLaw) -> Iterator[tuple[str, bool, Any]]:

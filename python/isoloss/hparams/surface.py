@@ -27,6 +27,7 @@ from isoloss.engine.problem import F64
 from isoloss.fit.many import fit_many
 from isoloss.hparams.sweep import Sweep
 from isoloss.law.object import law
+from isoloss.shown import Shown
 
 __all__ = ["Convexity", "Cost", "Surface", "cost", "surfaces"]
 
@@ -85,8 +86,8 @@ class Surface:
         return math.expm1(0.5 * float(step @ self.hessian @ step))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Convexity:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Convexity(Shown):
     """Whether the cells of a sweep are convex in (ln lr, ln batch) near their best run.
 
     Attributes
@@ -131,9 +132,6 @@ class Convexity:
                 verdict = "" if surface.convex else f", p {surface.p_value:.3f}"
                 lines.append(f"  {name}: least curvature {surface.curvature:+.4f}{error}, {surface.runs} runs{verdict}")
         return "\n".join(lines)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
 
 def surfaces(sweep: Sweep, threshold: float = 0.01, *, n_threads: int | None = None) -> list[Surface | None]:

@@ -18,6 +18,7 @@ from isoloss.errors import OptionError
 from isoloss.plain import plain_dict
 from isoloss.plan.allocation import allocate
 from isoloss.plan.optimum import least_loss
+from isoloss.shown import Shown
 from isoloss.units import format_number, format_si, parse_number
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ __all__ = ["Decisions", "decide", "decision", "shown"]
 _AHEAD = 10.0  # times the largest budget, that a decision without a budget of its own is about
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decisions:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Decisions(Shown):
     """One decision under each optimum of a census; made by `Fit.decisions`.
 
     Attributes

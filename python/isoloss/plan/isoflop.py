@@ -16,6 +16,7 @@ from isoloss.engine.problem import F64
 from isoloss.errors import DataError
 from isoloss.runs.rungs import by_value
 from isoloss.runs.table import make_frame
+from isoloss.shown import Shown
 from isoloss.units import format_number, format_si
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Agreement", "IsoFlop", "isoflop"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IsoFlop:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class IsoFlop(Shown):
     """Best sizes by budget, straight from runs; made by `Fit.isoflop`.
 
     Attributes
@@ -70,12 +71,9 @@ class IsoFlop:
             lines.append(f"{self.passed_over} budgets whose runs bracket no optimum are passed over")
         return "\n".join([*lines, f"N_opt ~ C**{format_number(self.exponent, 3)}"])
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Agreement(Shown):
     """Two approaches side by side; made by `IsoFlop.agrees`.
 
     Attributes
@@ -116,9 +114,6 @@ class Agreement:
             lines.append(f"C {format_number(float(C), 3)}: parabola {size}, law {law}, ratio {self.ratio[k]:.2f}")
         lines.append(f"exponents: parabolas {self.isoflop.exponent:.3f}, law {self.exponent:.3f}")
         return "\n".join(lines)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
 
 def isoflop(fit: Fit, within: float) -> IsoFlop:

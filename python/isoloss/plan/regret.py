@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError
 from isoloss.plain import plain_dict
+from isoloss.shown import Shown
 from isoloss.units import format_number, format_si, parse_number, real_numbers
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ _REACH = 60.0  # ln of how much less compute is looked at
 _HALVINGS = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Regret:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Regret(Shown):
     """The price of another size at the same compute; made by `Allocation.regret`.
 
     Attributes
@@ -68,9 +69,6 @@ class Regret:
             f"{shown('penalty', k, 4)} above the optimum | worth {shown('worth', k, 3)} of the compute"
             for k, (N, D) in enumerate(zip(np.ravel(self.N), np.ravel(self.D), strict=True))
         )
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""

@@ -23,6 +23,7 @@ from isoloss.checks import level_between
 from isoloss.engine.autodelta import robust_sigma
 from isoloss.engine.problem import F64, Problem, Solved
 from isoloss.plain import plain_dict
+from isoloss.shown import Shown
 from isoloss.stats.held import Held, held_index, held_values, solve_held
 from isoloss.stats.intervals import t_quantile
 from isoloss.units import format_number
@@ -50,8 +51,8 @@ _WIDENINGS = 8
 _FURTHEST = 100.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile(Held):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Profile(Held, Shown):
     """The least objective along one parameter; made by `Fit.profile`.
 
     Attributes

@@ -18,6 +18,7 @@ from isoloss.checks import level_between
 from isoloss.engine.problem import F64
 from isoloss.errors import LawError
 from isoloss.plain import plain_dict
+from isoloss.shown import Shown
 from isoloss.stats.held import Held, held_index, held_values, solve_held
 from isoloss.stats.profiles import likelihood_limit, profile, ratio_of, why_no_likelihood
 from isoloss.units import format_number
@@ -34,8 +35,8 @@ _MARGIN = 0.25  # of the interval's width, on either side
 _OPEN = 10.0  # how far to draw where an interval is open, in estimates
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surface(Held):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Surface(Held, Shown):
     """The least objective over two parameters; made by `Fit.profile2`.
 
     Attributes
