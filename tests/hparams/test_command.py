@@ -114,6 +114,8 @@ def test_the_journey_as_written(tmp_path, monkeypatch):
         ["no-such.csv", "--at", "7B,1.4T"],
         ["--law", "minicpm", "--at", "7B,1.4T"],
         ["--law", "porian", "--at", "N=7B,tokens=1.4T"],
+        ["--law", "porian", "--at", "7B,1.4T", "--within", "0.2%"],
+        ["--law", "porian", "--at", "7B,1.4T", "--report", "hp.html", "--sensitivity"],
     ],
 )
 def test_wrong_usage_is_one_line(words):
@@ -135,6 +137,15 @@ def test_a_map_that_cannot_be_read_is_named(runs_csv, tmp_path, text, said):
     assert done.returncode == 2
     assert f"--map {path}: " in done.stderr
     assert said in done.stderr
+
+
+def test_what_would_do_nothing_is_refused_by_name(runs_csv):
+    done = command("--law", "steplaw", "--at", "7B,1.4T", "--recipe", "steplaw", "-o", "hp.json")
+    assert "a published law knows no runs: --recipe, --output would do nothing" in done.stderr
+    done = command(runs_csv, "--at", "7B,1.4T", "--loss", "2.0")
+    assert "the law comes from the runs: --loss would do nothing" in done.stderr
+    assert "--loss on the command line" in command("--law", "kaplan", "--at", "7B,1.4T").stderr
+    assert "within='5'" in command(runs_csv, "--at", "7B,1.4T", "--within", "5").stderr
 
 
 def test_batches_are_told_in_sequences_where_all_have_one_length(step):

@@ -21,6 +21,8 @@ from isoloss.cli._parse import UsageError
 
 __all__ = ["hparams"]
 
+_WITHIN = "0.25%"
+
 
 @app.command
 def hparams(
@@ -28,7 +30,7 @@ def hparams(
     /,
     *,
     at: Words,
-    within: str = "0.25%",
+    within: str = _WITHIN,
     law: str | None = None,
     loss: float | None = None,
     map: Path | None = None,
@@ -97,8 +99,25 @@ def hparams(
     if (data is None) == (law is None):
         raise UsageError("hparams: give a file of runs, or --law NAME for a published law, one of the two")
     if data is None:
+        _refuse(
+            "a published law knows no runs",
+            within=within != _WITHIN,
+            map=map,
+            role=role,
+            batch_unit=batch_unit,
+            by=by,
+            recipe=recipe != "joint",
+            threshold=threshold,
+            sensitivity=sensitivity,
+            report=report,
+            output=output,
+        )
         return _published(str(law), targets, loss, level, seq_len, as_json=json)
+    _refuse("the law comes from the runs", loss=loss is not None)
     must_exist(data)
+    from isoloss.hparams.plateau import relative
+
+    relative("within", within)  # before the fit, not after it
     for path in (report, output):
         if path is not None:
             must_be_writable(path)
@@ -153,6 +172,13 @@ def hparams(
         if path is not None:
             _render.line(f"saved {path}")
     return DONE
+
+
+def _refuse(why: str, **options: object) -> None:
+    """Refuse options that would change nothing."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+    if given:
+        raise UsageError(f"hparams: {why}: {', '.join(given)} would do nothing")
 
 
 def _target(word: str) -> tuple[float, float]:

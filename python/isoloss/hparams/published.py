@@ -73,7 +73,7 @@ class PublishedHParams:
                 found.append(np.full(np.broadcast(N, D).shape, np.nan)[()])
                 continue
             if "L" in law.variables and L is None:
-                message = f"{law.name!r} needs the loss that training ends at"
+                message = f"{law.name!r} needs the loss that training ends at: give L=, or --loss on the command line"
                 raise LawError(message, code="law-missing-name", names=["L"])
             said = law.bind(self.key)(**{name: values[name] for name in law.variables})
             found.append(said * _tokens(law) if law is self.batch else said)
