@@ -84,26 +84,33 @@ pub(crate) fn product(g: &mut Graph, a: Id, b: Id) -> Id {
     }
 }
 
+/// `top / b` by way of `1 / b`, which all derivatives share: divisions are several times as dear as products.
+///
+/// One rounding more; and where `b` is subnormal its reciprocal may be infinite though the quotient is not.
+fn quotient(g: &mut Graph, top: Id, b: Id) -> Id {
+    if g.constant_value(b).is_some() {
+        return g.div(top, b);
+    }
+    let one = g.constant(1.0);
+    let inverse = g.binary(Binary::Div, one, b);
+    product(g, inverse, top)
+}
+
 fn unary_rule(g: &mut Graph, op: Unary, y: Id, a: Id, da: Id) -> Id {
     let one = g.constant(1.0);
     match op {
         Unary::Neg => g.neg(da),
         Unary::Exp => product(g, y, da),
-        // Inside a sum, where every inner point pays for it, one division serves all derivatives.
-        Unary::Log if g.is_local(a) => {
-            let inverse = g.binary(Binary::Div, one, a);
-            product(g, inverse, da)
-        }
-        Unary::Log => g.div(da, a),
+        Unary::Log => quotient(g, da, a),
         Unary::Log2 | Unary::Log10 => {
             let base = if op == Unary::Log2 { std::f64::consts::LN_2 } else { std::f64::consts::LN_10 };
             let base = g.constant(base);
             let scaled = g.mul(a, base);
-            g.div(da, scaled)
+            quotient(g, da, scaled)
         }
         Unary::Log1p => {
             let shifted = g.add(one, a);
-            g.div(da, shifted)
+            quotient(g, da, shifted)
         }
         Unary::Expm1 => {
             let e = g.unary(Unary::Exp, a);
@@ -112,7 +119,7 @@ fn unary_rule(g: &mut Graph, op: Unary, y: Id, a: Id, da: Id) -> Id {
         Unary::Sqrt => {
             let two = g.constant(2.0);
             let twice = g.mul(two, y);
-            g.div(da, twice)
+            quotient(g, da, twice)
         }
         Unary::Tanh => {
             let square = g.unary(Unary::Square, y);
@@ -160,7 +167,7 @@ fn binary_rule(g: &mut Graph, op: Binary, y: Id, (a, da): (Id, Id), (b, db): (Id
             let right = product(g, a, db);
             g.add(left, right)
         }
-        Binary::Div if g.is(a, 1.0) && g.is_local(b) => {
+        Binary::Div if g.is(a, 1.0) => {
             let square = g.unary(Unary::Square, y);
             let slope = product(g, square, db);
             g.neg(slope)
@@ -168,7 +175,7 @@ fn binary_rule(g: &mut Graph, op: Binary, y: Id, (a, da): (Id, Id), (b, db): (Id
         Binary::Div => {
             let pull = product(g, y, db);
             let top = g.sub(da, pull);
-            g.div(top, b)
+            quotient(g, top, b)
         }
         Binary::Pow => {
             let one = g.constant(1.0);

@@ -64,6 +64,17 @@ impl<'a, const N: usize> Inputs<'a, N> {
     }
 }
 
+/// The first `M` numbers of a block.
+#[inline(always)]
+fn first<const N: usize, const M: usize>(block: &Block<N>) -> &[f64; M] {
+    block.0.first_chunk().expect("a block has more numbers than a part of it")
+}
+
+#[inline(always)]
+fn first_mut<const N: usize, const M: usize>(block: &mut Block<N>) -> &mut [f64; M] {
+    block.0.first_chunk_mut().expect("a block has more numbers than a part of it")
+}
+
 /// Runs `instrs` over one block.
 #[inline(always)]
 pub(crate) fn run<const N: usize>(instrs: &[Instr], inputs: &Inputs<'_, N>, registers: &mut Registers<N>) {
@@ -99,21 +110,34 @@ pub(crate) fn run_first<const N: usize, const M: usize>(
                 }
             }};
         }
+        // What has a form for whole blocks is taken in it.
+        macro_rules! whole {
+            ($function:ident, $($operand:ident),+) => {{
+                $(let $operand = first(registers.get(inputs, $operand));)+
+                math::$function($($operand,)+ first_mut::<N, M>(&mut to));
+            }};
+        }
         macro_rules! unary {
-            ($which:expr, $a:ident, $($op:ident),+) => {
-                match $which { $(Unary::$op => each!($a => Unary::$op.apply($a)),)+ }
+            ($which:expr, $a:ident, $($op:ident),+; $($known:ident as $function:ident),+) => {
+                match $which {
+                    $(Unary::$op => each!($a => Unary::$op.apply($a)),)+
+                    $(Unary::$known => whole!($function, $a),)+
+                }
             };
         }
         macro_rules! binary {
-            ($which:expr, $a:ident, $b:ident, $($op:ident),+) => {
-                match $which { $(Binary::$op => each!($a, $b => Binary::$op.apply($a, $b)),)+ }
+            ($which:expr, $a:ident, $b:ident, $($op:ident),+; $($known:ident as $function:ident),+) => {
+                match $which {
+                    $(Binary::$op => each!($a, $b => Binary::$op.apply($a, $b)),)+
+                    $(Binary::$known => whole!($function, $a, $b),)+
+                }
             };
         }
         match instr.op {
             Op::Unary(op, a) => {
                 unary!(
-                    op, a, Neg, Exp, Log, Log2, Log10, Log1p, Expm1, Sqrt, Tanh, Expit, Erf, Abs, Square, Floor,
-                    Softplus, Hold
+                    op, a, Neg, Log2, Log10, Log1p, Expm1, Sqrt, Tanh, Expit, Erf, Abs, Square, Floor, Softplus, Hold;
+                    Exp as exp_each, Log as ln_each
                 );
             }
             Op::Binary(Binary::Mod, a, b) => {
@@ -130,7 +154,7 @@ pub(crate) fn run_first<const N: usize, const M: usize>(
                 }
             }
             Op::Binary(op, a, b) => {
-                binary!(op, a, b, Add, Sub, Mul, Div, Pow, Min, Max, Mod, Lt, Le, Eq);
+                binary!(op, a, b, Add, Sub, Mul, Div, Min, Max, Mod, Lt, Le, Eq; Pow as pow_each);
             }
             Op::MulAdd(a, b, c) => each!(a, b, c => a.mul_add(b, c)),
             Op::MulSub(a, b, c) => each!(a, b, c => a.mul_add(b, -c)),

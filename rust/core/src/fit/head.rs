@@ -179,16 +179,23 @@ fn raw<const M: usize>(prediction: &Rows, target: &Rows, residual: &mut Rows) {
 
 #[inline(always)]
 fn log<const M: usize>(prediction: &Rows, target: &Rows, residual: &mut Rows) {
+    logarithms::<M>(prediction, residual);
     for i in 0..M {
-        residual.0[i] = math::ln(prediction.0[i]) - target.0[i];
+        residual.0[i] -= target.0[i];
     }
+}
+
+/// The logarithms of the first `M` numbers.
+#[inline(always)]
+fn logarithms<const M: usize>(from: &Rows, to: &mut Rows) {
+    let (from, to) = (from.0.first_chunk::<M>(), to.0.first_chunk_mut::<M>());
+    let room = "a block has more numbers than a part of it";
+    math::ln_each(from.expect(room), to.expect(room));
 }
 
 #[inline(always)]
 fn logit<const M: usize>(prediction: &Rows, target: &Rows, residual: &mut Rows) {
-    for i in 0..M {
-        residual.0[i] = math::ln(prediction.0[i]) - target.0[i];
-    }
+    log::<M>(prediction, target, residual);
     for i in 0..M {
         residual.0[i] -= math::log1p(-prediction.0[i]);
     }

@@ -64,6 +64,28 @@ impl Model {
     }
 }
 
+/// One number per lane, repeated for every point of a block.
+#[derive(Debug)]
+struct Spread {
+    lanes: [f64; LANES],
+    block: Box<Block<POINTS>>,
+}
+
+impl Spread {
+    fn zero() -> Self {
+        Self { lanes: [0.0; LANES], block: Box::new(Block::ZERO) }
+    }
+
+    /// Puts other numbers in; settings are mostly those of the evaluation before.
+    #[inline(always)]
+    fn set(&mut self, lanes: [f64; LANES]) {
+        if self.lanes.map(f64::to_bits) != lanes.map(f64::to_bits) {
+            self.lanes = lanes;
+            spread(&mut self.block, &lanes);
+        }
+    }
+}
+
 /// What the evaluation of eight problems needs beside the program.
 #[derive(Debug)]
 pub(crate) struct Workspace {
@@ -77,9 +99,9 @@ pub(crate) struct Workspace {
     wide: bool,
     /// Some parameter has a unit, and is damped by the majorant's diagonal.
     units: bool,
-    delta: Box<Block<POINTS>>,
-    reach: Box<Block<POINTS>>,
-    convex: Box<Block<POINTS>>,
+    delta: Spread,
+    reach: Spread,
+    convex: Spread,
     sums: Sums,
     accumulators: Vec<Lanes>,
     /// A piece of a block.
@@ -103,9 +125,9 @@ impl Workspace {
             head: Head::new(),
             wide: level == Level::Avx512,
             units: program.diagonal.iter().any(Option::is_some),
-            delta: Box::new(Block::ZERO),
-            reach: Box::new(Block::ZERO),
-            convex: Box::new(Block::ZERO),
+            delta: Spread::zero(),
+            reach: Spread::zero(),
+            convex: Spread::zero(),
             sums: Sums::ZERO,
             accumulators: vec![Block::ZERO; program.accumulators],
             tail: vec![Block::ZERO; program.columns.len() + 2],
@@ -258,9 +280,9 @@ fn spread(block: &mut Block<POINTS>, value: &[f64; LANES]) {
 fn accumulate(program: &Program, work: &mut Workspace, blocks: &[Block<POINTS>], rows: usize, settings: &Settings) {
     work.sums = Sums::ZERO;
     work.accumulators.fill(Block::ZERO);
-    spread(&mut work.reach, &settings.reach);
-    spread(&mut work.delta, &settings.delta);
-    spread(&mut work.convex, &settings.convex.map(|convex| f64::from_bits(if convex { u64::MAX } else { 0 })));
+    work.reach.set(settings.reach);
+    work.delta.set(settings.delta);
+    work.convex.set(settings.convex.map(|convex| f64::from_bits(if convex { u64::MAX } else { 0 })));
     let width = program.columns.len() + 2;
     // The last block whole, if more than half of it is needed.
     let whole = (rows + DEPTH / 2 - 1) / DEPTH;
@@ -325,8 +347,8 @@ fn add_block<const M: usize, const MAJORANT: bool>(
         prediction,
         &block[columns],
         &block[columns + 1],
-        (delta, reach),
-        convex,
+        (&delta.block, &reach.block),
+        &convex.block,
         *units,
         pinned,
         sums,

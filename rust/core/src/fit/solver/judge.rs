@@ -7,8 +7,8 @@ use crate::simd::Level;
 
 /// Relative predicted decrease below which a fit has converged.
 const TOLERANCE: f64 = 1e-10;
-/// The same for the stages on the way to the final `delta`.
-const STAGE_TOLERANCE: f64 = 1e-3;
+/// The same for the stages on the way to the final `delta`, which need only lead into its basin.
+const STAGE_TOLERANCE: f64 = 0.03;
 /// The same for losses with a kink, whose path cannot be found again once it is lost.
 const KINK_TOLERANCE: f64 = 1e-6;
 /// Predicted relative decrease that rounding hides.
@@ -121,6 +121,19 @@ impl Solver<'_> {
             Phase::Restart => {
                 self.loose[lane] = self.settings.reach[lane] > self.settings.delta[lane];
                 (true, Next::Step)
+            }
+            Phase::Onward => {
+                self.iterations[lane] += 1;
+                // A smaller delta makes no loss larger: above the old value, the step led up.
+                if self.sound[lane] && value <= old {
+                    self.loose[lane] = self.settings.reach[lane] > self.settings.delta[lane];
+                    return (true, Next::Step);
+                }
+                for j in 0..self.theta.len() {
+                    self.trial[j].0[lane] = self.theta[j].0[lane];
+                }
+                self.phase[lane] = Phase::Restart;
+                (false, Next::Again)
             }
             Phase::Noting => {
                 self.leave(lane);
@@ -327,6 +340,10 @@ impl Solver<'_> {
             return;
         }
         let closing = !loose && !self.is_astray(lane) && self.is_closing(lane);
+        if closing && !self.in_last_stage(lane) && !self.program.objective.loss.has_kink() {
+            self.pass_on(lane);
+            return;
+        }
         self.phase[lane] = if closing { Phase::Closing } else { Phase::Trial };
     }
 

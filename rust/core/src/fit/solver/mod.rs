@@ -65,6 +65,8 @@ enum Phase {
     Trial,
     /// As `Trial`, and the step is the last of its stage.
     Closing,
+    /// The evaluation under way is of the last step of a stage, which gains next to nothing, under the next `delta`.
+    Onward,
     /// As `Trial`, with the linear parameters at their best.
     Projected,
     /// The evaluation under way is at the current point, to note on which piece of the loss each row is.

@@ -85,7 +85,6 @@ impl Solver<'_> {
     /// A stage is over: on to the next `delta`, or the end.
     #[inline(always)]
     pub(super) fn stage_end(&mut self, lane: usize, better: bool, status: Status) -> Next {
-        let delta = self.settings.delta[lane];
         if self.in_last_stage(lane) {
             if better || !std::mem::take(&mut self.loose[lane]) {
                 return Next::End(status);
@@ -100,6 +99,26 @@ impl Solver<'_> {
         if better {
             self.copy_lane(lane);
         }
+        self.fall_on(lane);
+        for j in 0..self.theta.len() {
+            self.trial[j].0[lane] = self.theta[j].0[lane];
+        }
+        self.phase[lane] = Phase::Restart;
+        Next::Again
+    }
+
+    /// Goes on to the next stage with the step just planned: it gains next to nothing, so that it need not be judged by
+    /// the stage it ends.
+    #[inline(always)]
+    pub(super) fn pass_on(&mut self, lane: usize) {
+        self.fall_on(lane);
+        self.phase[lane] = Phase::Onward;
+    }
+
+    /// Sets the next stage's `delta`.
+    #[inline(always)]
+    fn fall_on(&mut self, lane: usize) {
+        let delta = self.settings.delta[lane];
         let size = self.current.absolute.0[lane] / self.weight[lane];
         if self.program.objective.loss.has_kink() {
             self.final_delta[lane] = self.kink_delta(lane, size);
@@ -118,16 +137,11 @@ impl Solver<'_> {
             _ => fall,
         };
         self.settings.delta[lane] = (self.fall[lane] * delta.min(size)).max(self.final_delta[lane]);
-        for j in 0..self.theta.len() {
-            self.trial[j].0[lane] = self.theta[j].0[lane];
-        }
-        self.phase[lane] = Phase::Restart;
         self.behind[lane] = 0.0;
         self.vain[lane] = 0;
         self.barred[lane] = false;
         self.lambda[lane] *= 0.1;
         self.grow[lane] = 2.0;
-        Next::Again
     }
 
     #[inline(always)]

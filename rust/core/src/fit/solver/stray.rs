@@ -23,6 +23,8 @@ const STEPS: u8 = 4;
 const VAIN: u8 = 3;
 /// Steps before the first excursion: a fit that needs fewer does not crawl, and steps that fail there met a kink.
 const PATIENCE: u32 = 16;
+/// The same for losses with stages, which take a few steps each; those with a kink have a path not to be left.
+const STAGED_PATIENCE: u32 = 24;
 /// Relative predicted decrease below which a step may lead astray.
 const NEAR: f64 = 0.03;
 /// The same below which it is left to damping: rounding would soon have its say.
@@ -65,7 +67,9 @@ impl Solver<'_> {
         let old = self.current.value.0[lane];
         let near = self.predicted[lane] <= NEAR * old && self.predicted[lane] > FAINT * old;
         let near = near && !self.settings.convex[lane];
-        let early = self.iterations[lane] < self.first[lane] + PATIENCE;
+        let loss = self.program.objective.loss;
+        let patience = if loss.is_staged() && !loss.has_kink() { STAGED_PATIENCE } else { PATIENCE };
+        let early = self.iterations[lane] < self.first[lane] + patience;
         if !near || early || self.barred[lane] || self.vain[lane] == VAIN || self.loose[lane] {
             return None;
         }

@@ -9,7 +9,11 @@ const LN2_LO: f64 = 2.3190468138462996e-17;
 /// Adding this rounds to an integer, which then stands in the low bits of the sum, `BIAS` added.
 ///
 /// It is 1.5 · 2^52, where one unit in the last place is 1, plus twice the exponent bias of doubles.
-const MAGIC: f64 = 6755399441055744.0 + 2046.0;
+const MAGIC: f64 = ROUND + 2046.0;
+/// The same without the bias.
+const ROUND: f64 = 6755399441055744.0;
+/// Up to this size of `x`, `e^x` and every power of two on the way to it are normal numbers.
+pub(super) const TAME: f64 = 700.0;
 
 /// `x` split as `k ln 2 + r` with `k` an integer and |r| ≤ ln 2 / 2: the pair of `k + MAGIC` and `r`.
 #[inline(always)]
@@ -40,6 +44,50 @@ fn scale(y: f64, shifted: f64) -> f64 {
     let first = f64::from_bits(half << 52);
     let second = f64::from_bits(bits.wrapping_sub(half) << 52);
     y * first * second
+}
+
+/// `y · 2^k` where `shifted = k + ROUND`, and both `y` and the result are normal: exact, by adding to the exponent.
+#[inline(always)]
+fn scale_tame(y: f64, shifted: f64) -> f64 {
+    f64::from_bits(y.to_bits().wrapping_add(shifted.to_bits() << 52))
+}
+
+/// [`exp_sum`], bit for bit, where |x| ≤ [`TAME`].
+#[inline(always)]
+pub(super) fn exp_sum_tame(x: f64, low: f64) -> f64 {
+    let shifted = x.mul_add(LOG2_E, ROUND);
+    let k = shifted - ROUND;
+    let head = k.mul_add(-LN2_HI, x);
+    let rest = k.mul_add(-LN2_LO, low);
+    let r = head + rest;
+    let r_low = rest - (r - head);
+    scale_tame(1.0 + (r + (r * r).mul_add(tail(r), r_low)), shifted)
+}
+
+/// [`exp`], bit for bit, where |x| ≤ [`TAME`].
+#[inline(always)]
+fn exp_tame(x: f64) -> f64 {
+    let shifted = x.mul_add(LOG2_E, ROUND);
+    let k = shifted - ROUND;
+    let r = k.mul_add(-LN2_LO, k.mul_add(-LN2_HI, x));
+    scale_tame(1.0 + (r * r).mul_add(tail(r), r), shifted)
+}
+
+/// `out[i] = exp(x[i])`, the same bits. Limits, subnormal results and NaN are seen to only in a block that has any.
+#[inline(always)]
+pub fn exp_each<const N: usize>(x: &[f64; N], out: &mut [f64; N]) {
+    for i in 0..N {
+        out[i] = exp_tame(x[i]);
+    }
+    let mut wild = false;
+    for i in 0..N {
+        wild |= !(x[i].abs() <= TAME);
+    }
+    if wild {
+        for i in 0..N {
+            out[i] = exp(x[i]);
+        }
+    }
 }
 
 /// `exp(x + low)` for a `low` below one unit in the last place of `x`, without NaN handling.

@@ -23,6 +23,25 @@ fn split(x: f64) -> (f64, f64) {
     (k, m)
 }
 
+/// The same of a normal `x`.
+#[inline(always)]
+fn split_normal(x: f64) -> (f64, f64) {
+    let bits = x.to_bits().wrapping_add(ONE_BITS - SQRT_HALF_BITS);
+    let k = f64::from_bits((bits >> 52) | TWO_52.to_bits()) - (TWO_52 + 1023.0);
+    let m = f64::from_bits((bits & MANTISSA).wrapping_add(SQRT_HALF_BITS));
+    (k, m)
+}
+
+/// Whether any number is not a normal positive one.
+#[inline(always)]
+pub(super) fn any_wild<const N: usize>(x: &[f64; N]) -> bool {
+    let mut wild = false;
+    for i in 0..N {
+        wild |= !((x[i] >= f64::MIN_POSITIVE) & (x[i] <= f64::MAX));
+    }
+    wild
+}
+
 /// Replaces `y`, computed from `x` as if positive and finite, by the limit where `x` is neither.
 #[inline(always)]
 fn limits(x: f64, y: f64) -> f64 {
@@ -31,10 +50,9 @@ fn limits(x: f64, y: f64) -> f64 {
     if x >= 0.0 { y } else { f64::NAN }
 }
 
-/// `ln(x) + correction` for positive finite `x` and a small correction.
+/// `ln(2^k m) + correction` for a small correction.
 #[inline(always)]
-fn ln_core(x: f64, correction: f64) -> f64 {
-    let (k, m) = split(x);
+fn ln_core((k, m): (f64, f64), correction: f64) -> f64 {
     let f = m - 1.0;
     let s = f / (2.0 + f);
     let z = s * s;
@@ -52,7 +70,17 @@ fn ln_core(x: f64, correction: f64) -> f64 {
 /// it to something small anyway, and the three dependent additions of a normalisation would cost time.
 #[inline(always)]
 pub(super) fn ln_double(x: f64) -> (f64, f64) {
-    let (k, m) = split(x);
+    ln_double_core(split(x))
+}
+
+/// The same of a normal `x`.
+#[inline(always)]
+pub(super) fn ln_double_normal(x: f64) -> (f64, f64) {
+    ln_double_core(split_normal(x))
+}
+
+#[inline(always)]
+fn ln_double_core((k, m): (f64, f64)) -> (f64, f64) {
     let f = m - 1.0;
     // s = f / (2 + f) as s + s_low.
     let d = 2.0 + f;
@@ -84,7 +112,20 @@ pub(super) fn ln_double(x: f64) -> (f64, f64) {
 #[inline(always)]
 #[must_use]
 pub fn ln(x: f64) -> f64 {
-    limits(x, ln_core(x, 0.0))
+    limits(x, ln_core(split(x), 0.0))
+}
+
+/// `out[i] = ln(x[i])`, the same bits. Limits, subnormal arguments and NaN are seen to only in a block that has any.
+#[inline(always)]
+pub fn ln_each<const N: usize>(x: &[f64; N], out: &mut [f64; N]) {
+    for i in 0..N {
+        out[i] = ln_core(split_normal(x[i]), 0.0);
+    }
+    if any_wild(x) {
+        for i in 0..N {
+            out[i] = ln(x[i]);
+        }
+    }
 }
 
 /// `ln(1 + x)`, accurate near zero.
@@ -95,7 +136,7 @@ pub fn log1p(x: f64) -> f64 {
     // The rounding error of u, exactly, whichever of 1 and x is the larger.
     let part = u - 1.0;
     let error = (1.0 - (u - part)) + (x - part);
-    let y = limits(u, ln_core(u, error / u));
+    let y = limits(u, ln_core(split(u), error / u));
     if x.abs() < 1e-17 { x } else { y }
 }
 

@@ -3,8 +3,8 @@
 use super::oracle::{self, Double, Reference};
 use super::special_values::same;
 use super::{
-    erf, exp, expit, expm1, floor, is_far, ln, log1p, log2, log10, modulo, modulo_far, pow, pow_each, softplus, sqrt,
-    tanh,
+    erf, exp, exp_each, expit, expm1, floor, is_far, ln, ln_each, log1p, log2, log10, modulo, modulo_far, pow,
+    pow_each, softplus, sqrt, tanh,
 };
 use crate::simd::{Kernel, Level};
 
@@ -242,6 +242,66 @@ fn blocks_of_powers_match_single_ones() {
             level.run(Each(&x, &y, &mut out));
             for i in 0..24 {
                 assert!(same(out[i], pow(x[i], y[i])), "pow({:e}, {:e}) at {level}", x[i], y[i]);
+            }
+        }
+    }
+}
+
+/// The three functions of whole blocks, one after the other.
+struct Blocks<'a>(&'a [f64; 24], &'a [f64; 24], &'a mut [[f64; 24]; 3]);
+
+impl Kernel for Blocks<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let [exps, logs, powers] = self.2;
+        exp_each(self.0, exps);
+        ln_each(self.0, logs);
+        pow_each(self.0, self.1, powers);
+    }
+}
+
+#[test]
+fn blocks_have_the_bits_of_single_numbers() {
+    let wild = [
+        NAN,
+        INF,
+        -INF,
+        0.0,
+        -0.0,
+        TINY,
+        -TINY,
+        1e-310,
+        f64::MIN_POSITIVE,
+        f64::MAX,
+        -3.0,
+        -745.2,
+        709.9,
+        700.0,
+        -700.0,
+        700.1,
+        1e300,
+    ]; // fmt: skip
+    let mut random = Random(7);
+    for round in 0..4000 {
+        // Tame numbers, then the same with one that is not, in either operand.
+        let mut x: [f64; 24] = std::array::from_fn(|_| random.of_size(1e-30, 690.0).abs());
+        let mut y: [f64; 24] = std::array::from_fn(|_| random.between(-8.0, 8.0));
+        let at = random.bits() as usize % 24;
+        match round % 3 {
+            0 => {}
+            1 => x[at] = wild[random.bits() as usize % wild.len()],
+            _ => y[at] = wild[random.bits() as usize % wild.len()],
+        }
+        for level in Level::available() {
+            let mut out = [[0.0; 24]; 3];
+            level.run(Blocks(&x, &y, &mut out));
+            for i in 0..24 {
+                let one = [exp(x[i]), ln(x[i]), pow(x[i], y[i])];
+                for k in 0..3 {
+                    let name = ["exp", "ln", "pow"][k];
+                    assert!(same(out[k][i], one[k]), "{name}({:e}, {:e}) at {level}: {:e}", x[i], y[i], out[k][i]);
+                }
             }
         }
     }
