@@ -32,7 +32,7 @@ from isoloss.gridsearch.names import Definition
 from isoloss.gridsearch.parts import show
 from isoloss.gridsearch.result import Search
 
-__all__ = ["Refined", "refine"]
+__all__ = ["Refined", "moving_axes", "refine"]
 
 F64 = NDArray[np.float64]
 _HALVINGS = 30
@@ -96,12 +96,24 @@ def _proven(bound: float) -> str:
     return f"proven at most {bound:.2g}" if np.isfinite(bound) else "no bound is proven"
 
 
-def refine(search: Search, asked: Asked, watch: Watch) -> Refined:
-    """Look between the cells around the best one of each group."""
-    moving = [axis for axis in search.axes if axis.name not in search.by and axis.ordered and len(axis) > 1]
+def moving_axes(asked: Asked) -> list[Axis]:
+    """The axes along which to look: ordered ones that are no groups.
+
+    Raises
+    ------
+    OptionError
+        Code ``option``: more than can be looked along at once.
+    """
+    moving = [axis for axis in asked.free if axis.ordered and len(axis) > 1]
     if len(moving) > _MOST_AXES:
         message = f"refine looks along at most {_MOST_AXES} axes at once; there are {len(moving)}"
         raise OptionError(message, argument="refine")
+    return moving
+
+
+def refine(search: Search, asked: Asked, watch: Watch) -> Refined:
+    """Look between the cells around the best one of each group."""
+    moving = moving_axes(asked)
     shape = np.shape(search.best)
     still = {name: np.ravel(values) for name, values in search.argbest.items()}
     found = np.isfinite(np.ravel(search.best))

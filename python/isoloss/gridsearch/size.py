@@ -11,6 +11,7 @@ import math
 from isoloss import _core
 from isoloss.engine.memory import require
 from isoloss.gridsearch.asked import Asked
+from isoloss.gridsearch.refine import moving_axes
 
 __all__ = ["require_memory"]
 
@@ -26,6 +27,8 @@ def require_memory(asked: Asked, threads: int) -> None:
     ------
     OutOfMemoryError
         Naming what is too large, and what to do.
+    OptionError
+        Code ``option``: more axes to refine along than can be.
     """
     groups = math.prod(len(asked.axes[k]) for k in asked.by)
     by = f"{groups:,} groups ({' x '.join(asked.names)})" if asked.by else "one group"
@@ -60,7 +63,7 @@ def _group(asked: Asked) -> int:
     # best, cell, feasible, nonfinite, visited; three of these copied as signed numbers.
     size = _NUMBER * (8 + columns) + asked.top * _NUMBER * (2 + columns) + _near(asked, shape=asked.shape)
     if asked.refine:
-        moving = sum(axis.ordered and len(axis) > 1 for axis in asked.free)
+        moving = len(moving_axes(asked))
         # All points a step away, with their columns and values, are alive at once.
         size += (3**moving - 1) * _NUMBER * (2 * moving + columns + 2)
     return size
