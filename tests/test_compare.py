@@ -179,6 +179,20 @@ def test_groups_err_together(runs):
     assert single < grouped
 
 
+def test_the_p_of_a_comparison_is_that_of_flipped_next_rung_errors(compared, runs):
+    """By hand: what each run adds to the mean squared error at the next rung, signs flipped at random."""
+    best, rungs, loss = compared.scores[0].law, compared.rollout.rungs(runs), runs["loss"]
+    for score in compared.scores[1:]:
+        total = np.zeros(runs.n)
+        for one, other in zip(compared.trials[score.law], compared.trials[best], strict=True):
+            ahead = rungs[one.rows] == rungs[one.rows].min()
+            square = [np.log(trial.prediction / loss[trial.rows])[ahead] ** 2 for trial in (one, other)]
+            total[one.rows[ahead]] += (square[0] - square[1]) / ahead.sum()
+        signs = 1.0 - 2.0 * np.random.default_rng(9).integers(0, 2, (20_000, runs.n))
+        p = np.mean(np.abs(signs @ total) >= abs(total.sum()) * (1.0 - 1e-12))
+        assert score.tied == pytest.approx(p, abs=0.02)  # four standard errors
+
+
 def test_paired_p_is_uniform_under_the_null():
     rng = np.random.default_rng(1)
     values = [paired_p(rng.standard_normal(10), np.arange(10), 0) for _ in range(400)]

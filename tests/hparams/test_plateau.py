@@ -58,6 +58,23 @@ def test_without_coupling_the_safe_box_is_the_inscribed_square():
     assert flat.safe_box.octaves[0] / flat.box.octaves[0] == pytest.approx(math.sqrt(0.5), rel=1e-2)
 
 
+def test_a_probability_is_the_share_of_draws_counted_by_hand(fitted):
+    """At settings near the edge, where it is neither nought nor one, and by the formula rather than the class."""
+    N, D, within = 1e9, 4e10, 0.002
+    flat = fitted.plateau(N=N, D=D, within=within)
+    lr, batch = flat.lr * np.exp(np.linspace(-0.8, 0.8, 161)), flat.batch * np.exp(0.2)
+    powers, count = flat.draws.powers(), np.zeros(161)
+    for i, (ridge, a, k, b) in enumerate(flat.draws.values[:, 6:]):
+        at = {name: float(values[i]) for name, values in powers.items()}
+        x = np.log(lr) - (at["lr_c"] + at["lr_N"] * np.log(N) + at["lr_D"] * np.log(D))
+        y = np.log(batch) - (at["batch_d"] + at["batch_N"] * np.log(N) + at["batch_D"] * np.log(D))
+        w = x - ridge * y
+        count += np.exp(a * (np.exp(k * w) - 1 - k * w) / k**2 + b * y**2) - 1 <= within
+    share = count / len(flat.draws.values)
+    assert np.sum((share > 0.05) & (share < 0.95)) > 5
+    np.testing.assert_allclose(flat.probability(lr, batch), share, atol=2e-3)
+
+
 def test_probabilities_over_draws(fitted):
     flat = fitted.plateau(N=1e9, D=4e10, within="0.2%")
     assert flat.probability_of_best > 0.9
