@@ -272,6 +272,7 @@ def test_predict_reads_numbers_as_people_write_them(saved_fit):
     assert plain.stdout == short.stdout
     (row,) = json.loads(plain.stdout)["predictions"]
     expected = iso.load(saved_fit).predict(N=70e9, D=1.4e12)
+    assert row.pop("decades").keys() == {"N", "D", "C"}
     assert row == {"N": 70e9, "D": 1.4e12, "loss": float(expected)}
 
 

@@ -38,15 +38,16 @@ def test_the_closed_form_is_met(fit, C):
     assert math.isclose(plan.N * plan.D * 6.0, C, rel_tol=1e-12)
     assert plan.tokens_per_parameter == pytest.approx(plan.D / plan.N)
     assert plan.loss == pytest.approx(fit.predict(N=plan.N, D=plan.D), rel=1e-12)
-    assert plan.warnings == ()
+    assert {notice.code for notice in plan.warnings} == ({"extrapolated"} if C == 1e30 else set())
 
 
 def test_several_budgets_at_once_and_texts(fit):
     plan = fit.allocate(C=[1e21, 1e23])
     assert plan.N.shape == (2,)
     assert plan.N[1] == pytest.approx(fit.allocate(C="1e23").N)
-    assert len(str(plan).splitlines()) == 2
-    assert str(plan).startswith("C 1e21 | N ")
+    lines = str(plan).splitlines()
+    assert [line[:9] for line in lines[::2]] == ["C 1e21 | ", "C 1e23 | "]
+    assert all("the runs" in line for line in lines[1::2])
 
 
 def test_flops_may_be_counted_otherwise(fit):
@@ -70,10 +71,10 @@ def test_intervals_come_from_the_optimum_of_every_draw(fit):
     assert several.intervals["N"][0][1] == pytest.approx(plan.intervals["N"][0])
 
 
-def test_it_prints_as_one_line(fit):
+def test_it_prints_as_one_line_and_how_far_it_is_from_the_runs(fit):
     plan = fit.allocate(C=1e24, draws=fit.bootstrap(100))
-    line = str(plan)
-    assert line.count("\n") == 0
+    line, far = str(plan).splitlines()
+    assert far.startswith("  beyond the runs by ")
     assert len(line) <= 110
     parts = [part.split()[0] for part in line.split(" | ")]
     assert parts == ["N", "D", "D/N", "loss"]
@@ -112,7 +113,9 @@ def test_further_variables_need_a_value():
 def test_a_law_without_an_interior_optimum_says_so():
     fit = iso.fit("E + A / N**a + 0 * D", runs(noise=0.01), starts=[[1.7, 400.0, 0.34]], objective="squared_log")
     plan = fit.allocate(C=1e24)
-    assert [(n.code, n.severity) for n in plan.warnings] == [("allocation-unbounded", "serious")]
+    # Its optimum is far from any run, and a law without D is not that of these runs.
+    told = [(n.code, n.severity) for n in plan.warnings]
+    assert told == [("misfit", "serious"), ("allocation-unbounded", "serious"), ("extrapolated", "serious")]
     assert "allocation-unbounded" in str(plan)
 
 

@@ -30,6 +30,8 @@ __all__ = [
     "did_you_mean",
     "missing_extra",
     "out_of_memory",
+    "serious",
+    "without_repeats",
 ]
 
 Severity = Literal["info", "warning", "serious"]
@@ -61,6 +63,7 @@ CODES: dict[str, str] = {
     "number-syntax": "Write numbers as 7e9, 7B or 1.4T.",
     "rows-dropped": "Rows were left out on request; see `dropped` for how many and why.",
     "column-not-taken": "Name the column if it matters; drop_invalid=True then leaves out the rows that lack it.",
+    "repeats-disagree": "Read what else was varied as a column, or keep one kind of run with `where`.",
     "rows-duplicated": "Several runs share the same settings; consider grouping or averaging them.",
     "compute-not-6nd": "The compute column differs from 6ND; check what it counts.",
     "compute-contradictory": "Give two of N, D and C; the third follows by C = 6ND.",
@@ -114,6 +117,8 @@ CODES: dict[str, str] = {
     "no-trials": "Name the column of trials behind each pass fraction (`trials=`), or give weights.",
     "rival-optimum": "A different optimum is nearly as good; report a profile rather than a point.",
     "not-identified": "Vary the settings that are the same in all runs, or fix or tie the named parameters.",
+    "misfit": "Look at the residuals: rows of another kind, another unit, or a law of another form.",
+    "gross-outlier": "Look the named rows up; leave out what diverged or was mistyped, with `where`.",
     "at-bound": "A parameter sits on its bound; its error bar does not apply there.",
     "correlated-parameters": "Parameters are nearly collinear; compare predictions rather than parameters.",
     "covariance-unavailable": "Use bootstrap(); the curvature at the optimum gives no error bars.",
@@ -298,6 +303,47 @@ class Notice:
             message=data["message"],
             details=dict(data.get("details", {})),
         )
+
+
+def without_repeats(*found: Iterable[Notice]) -> tuple[Notice, ...]:
+    """The notices of several results, each fact once.
+
+    Parameters
+    ----------
+    *found : iterable of Notice
+        Of one result after another; the first to tell a fact tells it.
+
+    Examples
+    --------
+    >>> from isoloss.errors import Notice, without_repeats
+    >>> told = Notice(code="few-units", severity="serious", message="5 runs for 5 parameters", details={"units": 5})
+    >>> len(without_repeats([told], [told]))
+    1
+    """
+    kept: list[Notice] = []
+    for notice in (notice for notices in found for notice in notices):
+        fact = (notice.code, notice.severity, notice.details)
+        if not any(fact == (other.code, other.severity, other.details) for other in kept):
+            kept.append(notice)
+    return tuple(kept)
+
+
+def serious(*found: Iterable[Notice]) -> tuple[Notice, ...]:
+    """The serious ones among the notices of several results, without repeats: what rests on those carries them on.
+
+    Parameters
+    ----------
+    *found : iterable of Notice
+
+    Examples
+    --------
+    >>> from isoloss.errors import Notice, serious
+    >>> told = Notice(code="design-ray", severity="serious", message="all runs lie on the ray D = 20 N")
+    >>> aside = Notice(code="covariance-unavailable", severity="info", message="no covariance")
+    >>> [notice.code for notice in serious([told, aside], [told])]
+    ['design-ray']
+    """
+    return tuple(notice for notice in without_repeats(*found) if notice.severity == "serious")
 
 
 def did_you_mean(name: str, candidates: Iterable[str], *, count: int = 3) -> str:

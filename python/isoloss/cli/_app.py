@@ -19,11 +19,20 @@ import isoloss as iso
 from isoloss.cli import _parse, _render
 from isoloss.cli._files import must_be_writable, must_exist, read_options
 from isoloss.cli._parse import UsageError
-from isoloss.errors import DataError, FitError, IsolossError, OutOfMemoryError, OutputError
+from isoloss.errors import (
+    DataError,
+    FitError,
+    IsolossError,
+    OutOfMemoryError,
+    OutputError,
+    serious,
+    without_repeats,
+)
 from isoloss.laws._markdown import markdown, papers
 from isoloss.plain import plain
 from isoloss.progress import bar
-from isoloss.stats.bands import describe_decades
+from isoloss.stats.bands import decades_beyond, describe_decades, extrapolated
+from isoloss.units import complete_compute
 
 __all__ = ["app", "run"]
 
@@ -291,19 +300,27 @@ def predict(
     """
     _parse.check_level(level)
     fitted = _load(saved)
-    rows = []
+    rows, notices = [], serious(fitted.warnings)
     for point in _parse.points(at):
         where: dict[str, Any] = dict(point)
         row: dict[str, Any] = {**point, "loss": float(fitted.predict(**where))}
+        far = decades_beyond(fitted.ranges, complete_compute(where))
+        notices = without_repeats(notices, extrapolated(far))
         if fitted.draws is not None:
             band = fitted.draws.predict(level=level, kind=kind, **where)
             row["interval"] = [band.low, band.high]
-            row["decades"] = band.decades if json else describe_decades(band.decades)
+            notices = without_repeats(notices, band.warnings)
+        if far:
+            row["decades"] = far if json else describe_decades(far)
         rows.append(row)
+    calibrated = None if fitted.draws is None else fitted.draws.calibrated(level)
     if json:
-        _print_json({"command": "predict", "law": fitted.law.name, "level": level, "kind": kind, "predictions": rows})
+        head = {"command": "predict", "law": fitted.law.name, "level": level, "kind": kind, "calibrated": calibrated}
+        _print_json({**head, "predictions": rows, "warnings": [notice.to_dict() for notice in notices]})
     else:
-        _render.predictions(rows, level)
+        _render.predictions(rows, level, calibrated=calibrated is not False)
+        for notice in notices:
+            _render.line(str(notice))
     return _verdict(fitted)
 
 

@@ -93,11 +93,14 @@ def fit_record(fitted: "iso.Fit", level: float, output: Path | None) -> dict[str
     return {"command": "fit", **_fit_part(fitted, fitted.draws, level), "saved": output}
 
 
-def predictions(rows: Sequence[Mapping[str, Any]], level: float) -> None:
+def predictions(rows: Sequence[Mapping[str, Any]], level: float, *, calibrated: bool) -> None:
     """Print one line per predicted run."""
     table = _table()
     for name in rows[0]:
-        title = {"interval": f"{100 * level:g} % interval", "decades": "extrapolation"}.get(name, name)
+        title = {
+            "interval": f"{100 * level:g} % {'interval' if calibrated else 'of draws'}",
+            "decades": "extrapolation",
+        }.get(name, name)
         table.add_column(title, justify="right")
     for row in rows:
         table.add_row(*(_quantity(name, value) for name, value in row.items()))

@@ -255,7 +255,7 @@ def compare(
         seed=number,
         draws=draws,
         n_threads=n_threads,
-        warnings=notices(scores),
+        warnings=notices(scores, fits.get(scores[0].law)),
     )
 
 

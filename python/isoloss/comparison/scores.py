@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.comparison.paired import paired_p
-from isoloss.errors import Notice
+from isoloss.errors import Notice, serious, without_repeats
 
 if TYPE_CHECKING:
     from isoloss.comparison.contest import Trial
@@ -202,8 +202,8 @@ def _flag(trials: Sequence[Trial], used: Sequence[int], whole: Fit | None, basel
     return "; ".join(dict.fromkeys(parts))
 
 
-def notices(scores: Sequence[Score]) -> tuple[Notice, ...]:
-    """What the ranking should not be read without."""
+def notices(scores: Sequence[Score], whole: Fit | None) -> tuple[Notice, ...]:
+    """What the ranking should not be read without; `whole` is the best law's fit to all runs."""
     found = []
     best = scores[0]
     ahead = [score.law for score in scores if score.baseline and score.ahead < best.ahead and not best.baseline]
@@ -218,7 +218,7 @@ def notices(scores: Sequence[Score]) -> tuple[Notice, ...]:
         found.append(
             Notice(code="undercoverage", severity="warning", message=message, details={"coverage": best.coverage})
         )
-    return tuple(found)
+    return without_repeats(() if whole is None else serious(whole.warnings), found)
 
 
 def table_of(scores: Sequence[Score]) -> list[str]:

@@ -20,11 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 from isoloss.curves.best_schedule import BestSchedule, best_schedule
 from isoloss.curves.object import Curves
 from isoloss.curves.predict import CurveHoldout, CurvePrediction, compare_curve, default_steps
-from isoloss.curves.rows import BLOCK, curve_runs, features, points
+from isoloss.curves.rows import curve_runs, features, points
 from isoloss.curves.schedule import Schedule
 from isoloss.errors import Notice, OptionError
 from isoloss.fit.object import Fit
 from isoloss.inner import ground
+from isoloss.runs.object import BLOCK
 from isoloss.stats.draws import Draws
 
 if TYPE_CHECKING:

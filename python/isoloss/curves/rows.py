@@ -21,17 +21,15 @@ from isoloss.curves.step_sums import drop_points
 from isoloss.errors import DataError
 from isoloss.inner import Inner
 from isoloss.laws.annealing import LAMBDA
-from isoloss.runs.object import DataSource, Runs
+from isoloss.runs.object import BLOCK, DataSource, Runs
 
 if TYPE_CHECKING:
     from isoloss.law.object import Law
 
-__all__ = ["BLOCK", "curve_runs", "features", "lam_of", "points"]
+__all__ = ["curve_runs", "features", "lam_of", "points"]
 
 F64 = NDArray[np.float64]
 Int = NDArray[np.int64]
-BLOCK = "block"
-"""Column of the rows that numbers stretches of consecutive losses, for resampling within a curve."""
 POINTS = ("drop", "lr", "S")
 """Columns of the points that sums over drops run over: the drop, the learning rate after it, the area before it."""
 _BLOCKS = 20  # stretches of each curve

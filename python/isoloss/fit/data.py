@@ -127,6 +127,14 @@ class FitData:
         return self.objective.residuals(self.problem.predict(self.vector)[0], self.problem.target)
 
     @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Least and largest N, D and C of the runs that carry weight, where known and above zero."""
+        weights = self.problem.weights
+        alive = slice(None) if weights is None else weights > 0.0
+        columns = {n: self.runs.columns[n][alive] for n in ("N", "D", "C") if n in self.runs.columns}
+        return {n: (float(x.min()), float(x.max())) for n, x in columns.items() if np.all(x > 0.0)}
+
+    @property
     def bound(self) -> BoundLaw:
         """The law with the fitted parameters: a function of its variables."""
         if not self.law.pivots:

@@ -14,10 +14,16 @@ from isoloss.engine.basins import Basins
 from isoloss.engine.problem import Parameters, Problem
 from isoloss.engine.status import Status
 from isoloss.errors import Notice
+from isoloss.fit.identified import unidentified
+from isoloss.fit.misfit import misfit
+from isoloss.law.object import Law
 from isoloss.runs.checkpoints import checkpoints_notice, looks_like_checkpoints
 from isoloss.runs.doubts import unit_doubts
+from isoloss.runs.object import BLOCK
 from isoloss.runs.reading import Runs
+from isoloss.stats.design import open_ray, ray_notice
 from isoloss.stats.inference import Covariance, correlation
+from isoloss.units import FORMULAS
 
 __all__ = ["CORRELATED", "NEAR", "notices", "strong_correlations"]
 
@@ -25,12 +31,13 @@ CORRELATED = 0.95
 _FEW = 0.05  # share of the starts at the best optimum below which it may not be the best
 NEAR = 0.01  # relative excess of a runner-up's objective that data cannot tell from the best
 _ELSEWHERE = 0.02  # relative difference of a parameter that makes a runner-up another law
-_GLANCE = 2_000  # runs that mostly suffice to see that every parameter matters
-_NULL = 1e-11  # share of the largest singular value below which a direction is rounding
+_AT = 1e-6  # relative distance from a bound
 
 
 def notices(
+    law: Law,
     runs: Runs,
+    rows: NDArray[np.intp],
     problem: Problem,
     params: Mapping[str, float],
     status: Status,
@@ -38,9 +45,9 @@ def notices(
     spread: Covariance,
     at_bound: Mapping[str, int],
 ) -> tuple[Notice, ...]:
-    """All notices about one fit, those of its runs first."""
-    used = problem.expression.variables
-    found = [*runs.notices, *(notice for notice in unit_doubts(runs) if notice.details["role"] in used)]
+    """All notices about one fit, those of its runs first; `rows` are the numbers of the runs among those given."""
+    point = np.array([params[name] for name in problem.names])
+    found = [*runs.notices, *_doubted(law, runs)]
     checkpoints = looks_like_checkpoints(runs)
     if checkpoints is not None:
         found.append(checkpoints_notice(checkpoints, "warning"))
@@ -59,13 +66,13 @@ def notices(
         counts = {"count": count, "starts": basins.starts}
         found.append(Notice(code="few-starts-at-best", severity="warning", message=message, details=counts))
     found += _rival(basins)
-    for name, side in at_bound.items():
-        where = "upper" if side > 0 else "lower"
-        message = f"{name} is at its {where} bound {params[name]:.6g}"
-        details = {"parameter": name, "side": where, "value": params[name]}
-        found.append(Notice(code="at-bound", severity="warning", message=message, details=details))
+    found += [_at_bound(problem, name, params[name], side) for name, side in at_bound.items()]
+    found += _few_units(runs, problem)
     if status.success:
-        found += _unidentified(problem, params, at_bound)
+        found += unidentified(problem, params, at_bound)
+        line = open_ray(runs, problem, point)
+        found += [] if line is None else [ray_notice(line)]
+        found += misfit(law, problem, point, rows)
     if spread.cov is None:
         message = f"no covariance: {spread.reason}"
         found.append(
@@ -82,6 +89,50 @@ def notices(
             listed = {"pairs": [[a, b, rho] for a, b, rho in pairs]}
             found.append(Notice(code="correlated-parameters", severity="info", message=message, details=listed))
     return tuple(found)
+
+
+def _doubted(law: Law, runs: Runs) -> list[Notice]:
+    """Doubts about the units of what the law uses."""
+    used = set(law.variables)
+    if "C" in used and runs.column_of.get("C") == FORMULAS["C"]:
+        used |= {"N", "D"}
+    if law.target == "L":
+        used.add("loss")
+    return [notice for notice in unit_doubts(runs) if notice.details["role"] in used]
+
+
+def _at_bound(problem: Problem, name: str, value: float, side: int) -> Notice:
+    """The notice about a parameter at a bound, or at a value that does no other than the bound."""
+    own = problem.parameters
+    root = own.tied[own.names.index(name)]
+    where, bound = ("upper", float(own.upper[root])) if side > 0 else ("lower", float(own.lower[root]))
+    message = f"{name} is at its {where} bound {bound:.6g}"
+    if abs(value - bound) > _AT * max(abs(bound), 1.0):
+        message = (
+            f"{name} might as well be at its {where} bound {bound:.6g}: at {value:.6g} it predicts every run alike"
+        )
+    details = {"parameter": name, "side": where, "value": value, "bound": bound}
+    return Notice(code="at-bound", severity="warning", message=message, details=details)
+
+
+def _few_units(runs: Runs, problem: Problem) -> list[Notice]:
+    """No more runs, or groups of them, than parameters: a law that goes through every run is not tested by any."""
+    q = int(problem.parameters.free.sum())
+    if q == 0:
+        return []
+    units, what = runs.n, "runs"
+    if runs.group is not None and BLOCK not in runs.columns:  # a curve tells more than a group: its shape
+        units, what = len(np.unique(runs.group)), "groups"
+    if units > q:
+        return []
+    consequence = (
+        "the law goes through every run whatever its loss, and nothing tells how good it is"
+        if what == "runs"
+        else "how much groups differ by chance cannot be told from what the parameters do"
+    )
+    message = f"{units} {what} for {q} parameters are no estimate: {consequence}"
+    details = {"units": units, "parameters": q}
+    return [Notice(code="few-units", severity="serious", message=message, details=details)]
 
 
 def _rival(basins: Basins) -> list[Notice]:
@@ -101,56 +152,6 @@ def _rival(basins: Basins) -> list[Notice]:
     )
     details = {"gap": basins.gap, "params": dict(second)}
     return [Notice(code="rival-optimum", severity="warning", message=message, details=details)]
-
-
-def _unidentified(problem: Problem, params: Mapping[str, float], at_bound: Mapping[str, int]) -> list[Notice]:
-    """Parameters that can move together without changing a single prediction: they stay where a start put them.
-
-    They span the null space of the Jacobian of the predictions, each column scaled to length one. A constant column
-    does this (with one D only, B / D**beta is one number), and robust objectives hide it: they may have no covariance
-    for another reason.
-    """
-    own = problem.parameters
-    held = np.array([name in at_bound for name in own.names])
-    estimated = np.flatnonzero(own.free & ~held[own.tied])
-    if len(estimated) == 0:
-        return []
-    selection = np.asarray(own.tied[:, None] == estimated[None, :], dtype=np.float64)
-    point = np.array([params[name] for name in own.names])
-    present = problem.present
-    glance = present[:: max(1, len(present) // _GLANCE)]
-    loose = _null_names(problem, point, selection, glance)
-    if len(loose) and len(glance) < len(present):
-        loose = _null_names(problem, point, selection, present)
-    if len(loose) == 0:
-        return []
-    names = [own.names[estimated[k]] for k in loose]
-    constant = [
-        name
-        for name, column in zip(problem.expression.variables, problem.columns, strict=True)
-        if np.ptp(column[present]) == 0.0
-    ]
-    why = (
-        f"; {' and '.join(constant)} {'is' if len(constant) == 1 else 'are'} the same in every run" if constant else ""
-    )
-    message = f"the runs do not determine {', '.join(names)}: other values predict every run alike{why}"
-    details = {"parameters": names, "constant": constant}
-    return [Notice(code="not-identified", severity="serious", message=message, details=details)]
-
-
-def _null_names(
-    problem: Problem, point: NDArray[np.float64], selection: NDArray[np.float64], rows: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """Numbers of the estimated parameters with a part in the null space of the Jacobian at `rows`."""
-    triangle = np.zeros((0, selection.shape[1]))
-    for block in problem.derivatives(point, rows):
-        triangle = np.linalg.qr(np.vstack([triangle, block.gradient @ selection])).R
-    if not np.all(np.isfinite(triangle)):
-        return np.zeros(0, dtype=np.intp)
-    length = np.linalg.norm(triangle, axis=0)
-    _, size, directions = np.linalg.svd(triangle / np.where(length > 0.0, length, 1.0))
-    rank = int(np.sum(size > _NULL * size[0])) if size[0] > 0.0 else 0
-    return np.asarray(np.flatnonzero(np.abs(directions[rank:]).max(axis=0, initial=0.0) > 1e-6))
 
 
 def strong_correlations(parameters: Parameters, spread: Covariance) -> list[tuple[str, str, float]]:

@@ -143,6 +143,7 @@ class Fit(Uncertainty):
             A float for scalars, an array for arrays, and for a frame one of the same type with a further column
             ``loss_pred``. With an interval a `Band` instead, which says how far beyond the runs it lies, and for a
             frame the columns ``loss_pred_low``, ``loss_pred_high`` and ``decades_N`` and the like besides.
+            Plain numbers carry no notices: those of the fit are in `warnings`.
 
         Raises
         ------
@@ -213,6 +214,7 @@ class Fit(Uncertainty):
         >>> loss = iso.laws.get("chinchilla").bind("besiroglu2024")(N=N, D=D)
         >>> print(iso.fit("chinchilla", {"N": N, "D": D, "loss": loss}).allocate(C=5.76e23))
         N 72.4B | D 1.33T | D/N 18.3 | loss 1.974
+          beyond the runs by 0.9 decades of N, 1.1 of D, 2.0 of C
         """
         used = self.draws if draws is None else draws
         options: dict[str, Any] = {"interval": interval, "inference_tokens": inference_tokens}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _AS_GOOD = 1e-9  # relative difference of objectives that a parameter at zero must not exceed
+_SAME = 1e-3  # change of a prediction, in the space of the objective and in typical residuals, that is none
 _RESERVES = 16  # other optima and starts kept for the resamples of a bootstrap
 
 
@@ -83,7 +84,7 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
         basins=basins,
         covariance=spread,
         at_bound=touched,
-        warnings=(*notices(present, problem, named, status, basins, spread, touched), *extra),
+        warnings=(*notices(law, present, posed.present, problem, named, status, basins, spread, touched), *extra),
         seconds=perf_counter() - began,
         settings=settings,
         problem=replace(posed, objective=problem.objective),  # with the delta that was settled
@@ -101,20 +102,26 @@ def _optimum(problem: Problem, found: Solved) -> Optimum:
 def _vanished(problem: Problem, params: F64, value: float) -> NDArray[np.bool_]:
     """(p,) which parameters run towards zero in their logarithm and would do as well there: at their lower bound.
 
-    The solver moves positive parameters in their logarithms, where zero is infinitely far.
+    The solver moves positive parameters in their logarithms, where zero is infinitely far. The predictions there must
+    be the same, too: on a level stretch of the objective, others do as well.
     """
-    own = problem.parameters
+    own, goal = problem.parameters, problem.objective
     found = np.zeros(len(params), dtype=np.bool_)
-    for j in np.flatnonzero(own.free & own.positive & (own.lower <= 0.0)):
-        zero = params.copy()
-        zero[own.tied == j] = 0.0
-        with np.errstate(all="ignore"):
-            losses = problem.objective.losses(problem.predict(zero)[0], problem.target)
-        if problem.weights is not None:
-            losses = np.where(problem.weights > 0.0, problem.weights * losses, 0.0)
-        # Not a number where the law has no value at zero: then it is no bound.
-        if float(np.sum(losses)) <= value + _AS_GOOD * abs(value):
-            found[own.tied == j] = True
+    with np.errstate(all="ignore"):
+        here = problem.predict(params)[0]
+        typical = float(np.median(np.abs(goal.residuals(here, problem.target))))
+        near = _SAME * typical + _AS_GOOD if np.isfinite(typical) else _SAME
+        for j in np.flatnonzero(own.free & own.positive & (own.lower <= 0.0)):
+            zero = params.copy()
+            zero[own.tied == j] = 0.0
+            there = problem.predict(zero)[0]
+            losses = goal.losses(there, problem.target)
+            if problem.weights is not None:
+                losses = problem.weights * losses
+            moved = np.abs(goal.transform(there) - goal.transform(here))
+            # Not a number where the law has no value at zero: then it is no bound.
+            if float(np.sum(losses)) <= value + _AS_GOOD * abs(value) and float(np.max(moved)) <= near:
+                found[own.tied == j] = True
     return found
 
 

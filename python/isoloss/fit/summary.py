@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isoloss.engine.starts import describe
+from isoloss.errors import without_repeats
 from isoloss.fit.judgement import CORRELATED, NEAR, strong_correlations
 from isoloss.objective.base import AUTO
 from isoloss.units import format_number, format_range
@@ -174,7 +175,7 @@ def _notices(fit: Fit, width: int) -> list[str]:
     said = {"correlated-parameters", "at-bound", "covariance-unavailable", "rows-dropped"}
     lines: list[str] = []
     draws = () if fit.draws is None else fit.draws.warnings
-    for notice in (*fit.warnings, *draws):
+    for notice in without_repeats(fit.warnings, draws):
         if notice.code not in said:
             lines += textwrap.wrap(str(notice), width, subsequent_indent="  ")
     return lines

@@ -1,4 +1,4 @@
-"""What to know about runs before fitting them: units, repeats, divergence, optima at an edge, tokens per parameter.
+"""What to know about runs before fitting them: units, repeats, divergence, odd losses, optima at an edge.
 
 Nothing here changes or refuses runs. Each finding is a `Notice` with a stable code; what needs a learning rate or a
 batch is left out where the runs have none.
@@ -14,6 +14,7 @@ import numpy as np
 from isoloss.errors import Notice
 from isoloss.hparams.sweep import TWINS, Sweep, clusters, sweep_of
 from isoloss.runs.doubts import unit_doubts
+from isoloss.runs.order import disagreeing, out_of_order
 from isoloss.runs.reading import Runs
 from isoloss.units import format_number
 
@@ -79,10 +80,13 @@ def check_runs(runs: Runs) -> RunsCheck:
         found += _spread(runs, low, high)
     repeated, noise, notice = _repeats(runs)
     found += notice
+    found += disagreeing(runs)
     sweep = None
     if {"N", "D", "lr", "batch", "loss"} <= {*runs.names} and np.all(runs["loss"] > 0.0):
         sweep = sweep_of(runs)
         found += _grid(sweep)
+    else:
+        found += out_of_order(runs)
     diverged = 0 if sweep is None else int(sweep.diverged.sum())
     cells = sweep.cells if sweep is not None else 0
     if sweep is None and "N" in runs and "D" in runs:

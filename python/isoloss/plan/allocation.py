@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss.engine.problem import F64
-from isoloss.errors import DataError, LawError, Notice, OptionError, did_you_mean
+from isoloss.errors import DataError, LawError, Notice, OptionError, did_you_mean, serious
 from isoloss.plain import plain_dict
 from isoloss.plan.optimum import Plan, Split
 from isoloss.plan.regret import Regret, regret
+from isoloss.stats.bands import decades_beyond, describe_decades, extrapolated, uncalibrated
 from isoloss.stats.design import refuse_ray
 from isoloss.stats.draws import Draws
 from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, format_number, format_si, parse_number
@@ -61,7 +62,11 @@ class Allocation:
     plan : Plan or None
         What `regret` works with.
     warnings : tuple of Notice
-        Code ``allocation-unbounded`` where there is no interior optimum.
+        What makes the fit or its draws doubtful; ``allocation-unbounded`` where there is no interior optimum;
+        ``extrapolated`` far from the runs.
+    decades : mapping of str to float or (k,) ndarray
+        For N, D and C, where known: by how many decades the plan lies above the largest run (negative: below the
+        smallest); zero among the runs.
     """
 
     N: Any
@@ -76,10 +81,12 @@ class Allocation:
     calibrated: bool = True
     inference_tokens: float = 0.0
     plan: Plan | None = field(default=None, repr=False, compare=False)
+    decades: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         count = np.size(self.C)
         lines = [self._line(k, budget=np.ndim(self.C) > 0) for k in range(count)]
+        lines += [uncalibrated(self.level)] if self.intervals and not self.calibrated else []
         return "\n".join(lines + [str(notice) for notice in self.warnings])
 
     def _line(self, k: int, *, budget: bool) -> str:
@@ -91,7 +98,10 @@ class Allocation:
         ]
         if budget:
             shown.insert(0, f"C {format_number(_item(self.C, k), 3)}")
-        return " | ".join(shown)
+        if not self.decades:
+            return " | ".join(shown)
+        far = {name: _item(values, k) for name, values in self.decades.items()}
+        return f"{' | '.join(shown)}\n  {describe_decades(far)}"
 
     def _quantity(self, name: str, label: str, k: int, show: Any, digits: int) -> str:
         text = f"{label} {show(_item(getattr(self, name), k), digits)}"
@@ -144,6 +154,7 @@ class Allocation:
                 "calibrated": self.calibrated,
                 "flops": self.flops,
                 "inference_tokens": self.inference_tokens,
+                "decades": self.decades,
                 "warnings": [notice.to_dict() for notice in self.warnings],
             }
         )
@@ -170,7 +181,7 @@ def allocate(
         message = f"C={C!r} is not FLOPs above zero: a number, or a list of numbers"
         raise DataError(message, code="data-nonpositive", column="C")
     rate = _flops_rate(flops)
-    refuse_ray(fit.runs, fit.problem.weights)
+    refuse_ray(fit.runs, fit.problem, fit.vector)
     split = Split(
         bound=fit.bound, rate=rate, others=_further_variables(fit.bound, fixed), served=_served(inference_tokens)
     )
@@ -202,18 +213,21 @@ def allocate(
                 values[1:], values[0], level, interval, None if without is None else without[name], error, curved
             )
             intervals[name] = (shaped(low), shaped(high))
+    best = {name: values[0] for name, values in found.items()}
+    far = decades_beyond(fit.ranges, {"N": best["N"], "D": best["D"], "C": rate * best["N"] * best["D"]})
     return Allocation(
         C=shaped(budgets),
-        **{name: shaped(values[0]) for name, values in found.items()},
+        **{name: shaped(values) for name, values in best.items()},
         intervals=intervals,
         level=level,
         flops=rate,
         # What makes the fit or its draws doubtful makes the plan doubtful.
         warnings=(
-            *(notice for notice in fit.warnings if notice.severity == "serious"),
-            *(notice for notice in (draws.warnings if draws is not None else ()) if notice.severity == "serious"),
+            *serious(fit.warnings, () if draws is None else draws.warnings),
             *_warnings(edge),
+            *extrapolated(far),
         ),
+        decades={name: shaped(values) for name, values in far.items()},
         calibrated=draws is None or draws.calibrated(level),
         inference_tokens=split.served,
         plan=Plan(split=split, params=params, draws=draws),

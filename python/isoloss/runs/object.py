@@ -19,10 +19,13 @@ from isoloss.units import FORMULAS, ROLES, format_range, parse_number
 if TYPE_CHECKING:
     from isoloss.hparams.check import RunsCheck
 
-__all__ = ["DataSource", "Dropped", "Runs", "sha256_of"]
+__all__ = ["BLOCK", "DataSource", "Dropped", "Runs", "sha256_of"]
 
 F64 = NDArray[np.float64]
 Kind = TypeVar("Kind", bound=np.generic)
+
+BLOCK = "block"
+"""Column of the rows of loss curves that numbers stretches of consecutive losses, for resampling within a curve."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from isoloss import _core
 from isoloss.engine.problem import F64
-from isoloss.errors import OptionError
+from isoloss.errors import Notice, OptionError, Severity, serious, without_repeats
 from isoloss.inner import ground
 from isoloss.plain import plain_dict
 from isoloss.units import complete_compute, format_number, parse_number
@@ -24,10 +24,20 @@ from isoloss.units import complete_compute, format_number, parse_number
 if TYPE_CHECKING:
     from isoloss.stats.draws import Draws
 
-__all__ = ["KINDS", "Band", "band", "decades_beyond", "describe_decades", "samples"]
+__all__ = [
+    "KINDS",
+    "Band",
+    "band",
+    "decades_beyond",
+    "describe_decades",
+    "extrapolated",
+    "samples",
+    "uncalibrated",
+]
 
 KINDS = ("mean", "new-run")
 
+_FAR, _ABSURD = 2.0, 4.0  # decades from the runs
 _LOOK_UP = 1_000_000  # values that NumPy sorts between two chances to interrupt it
 
 
@@ -51,6 +61,8 @@ class Band:
     decades : mapping of str to float or ndarray
         For N, D and C, where known: by how many decades the point lies above the largest run (negative: below the
         smallest); zero among the runs.
+    warnings : tuple of Notice
+        What makes the draws, or the fit they come from, doubtful, and ``extrapolated`` far from the runs.
     """
 
     estimate: Any
@@ -62,13 +74,18 @@ class Band:
     interval: str = "percentile"
     calibrated: bool = True
     decades: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[Notice, ...] = ()
 
     def __str__(self) -> str:
+        """A line for each point, then the notices."""
         rows = zip(*(np.atleast_1d(np.ravel(x)) for x in (self.estimate, self.low, self.high)), strict=True)
-        return "\n".join(
+        lines = [
             f"{format_number(float(e), 4)} [{format_number(float(a), 4)}, {format_number(float(b), 4)}]{self._where(k)}"
             for k, (e, a, b) in enumerate(rows)
-        )
+        ]
+        if not self.calibrated:
+            lines.append(uncalibrated(self.level))
+        return "\n".join([*lines, *map(str, self.warnings)])
 
     def _where(self, k: int) -> str:
         if not self.decades:
@@ -84,8 +101,14 @@ class Band:
                 **{name: getattr(self, name) for name in ("estimate", "low", "high")},
                 **{name: getattr(self, name) for name in names},
                 "decades": self.decades,
+                "warnings": [notice.to_dict() for notice in self.warnings],
             }
         )
+
+
+def uncalibrated(level: float) -> str:
+    """What stands in the brackets of a prediction or plan where draws allow no confidence interval."""
+    return f"in brackets {100 * level:g} % of draws, which are no confidence interval here"
 
 
 def describe_decades(far: Mapping[str, float]) -> str:
@@ -111,9 +134,38 @@ def decades_beyond(ranges: Mapping[str, tuple[float, float]], columns: Mapping[s
     found: dict[str, Any] = {}
     for name, (low, high) in ranges.items():
         if name in columns:
-            at = np.asarray(columns[name], dtype=np.float64)
-            found[name] = np.log10(np.maximum(at / high, 1.0)) + np.log10(np.minimum(at / low, 1.0))
+            # Logarithms before the difference: the ratio of the largest and the least double is none.
+            at = np.log10(np.asarray(columns[name], dtype=np.float64))
+            found[name] = np.maximum(at - np.log10(high), 0.0) + np.minimum(at - np.log10(low), 0.0)
     return found
+
+
+def extrapolated(far: Mapping[str, Any]) -> tuple[Notice, ...]:
+    """The notice about points far from the runs: beyond two decades of N, D or C, and serious beyond four.
+
+    Coverage was measured up to two decades of compute, and plans of published sweeps reach about four.
+
+    Parameters
+    ----------
+    far : mapping of str to float or ndarray
+        From `decades_beyond`.
+
+    Examples
+    --------
+    >>> from isoloss.stats.bands import extrapolated
+    >>> print(extrapolated({"N": 1.1, "C": 2.6})[0])
+    warning [extrapolated]: 2.6 decades of C from the nearest run: it holds only if the law does there
+    >>> extrapolated({"N": 1.1, "C": 1.9})
+    ()
+    """
+    reach = {name: float(np.max(np.abs(values))) for name, values in far.items() if np.size(values)}
+    reach = {name: value for name, value in reach.items() if value > _FAR}
+    if not reach:
+        return ()
+    told = ", ".join(f"{value:.1f} of {name}" for name, value in reach.items()).replace(" of ", " decades of ", 1)
+    message = f"{told} from the nearest run: it holds only if the law does there"
+    severity: Severity = "serious" if max(reach.values()) > _ABSURD else "warning"
+    return (Notice(code="extrapolated", severity=severity, message=message, details=reach),)
 
 
 def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kind: str, interval: str | None) -> Band:
@@ -164,6 +216,7 @@ def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kin
         interval=chosen,
         calibrated=draws.calibrated(level),
         decades={name: float(values[0]) if scalar else values.reshape(shape) for name, values in far.items()},
+        warnings=without_repeats(serious(draws.warnings), extrapolated(far)),
     )
 
 

@@ -18,7 +18,7 @@ from isoloss.checks import whole
 from isoloss.engine.problem import F64, Problem, Solved, seed_number
 from isoloss.engine.status import Status
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
-from isoloss.errors import DataError, FitError, Notice, OptionError
+from isoloss.errors import DataError, FitError, Notice, OptionError, serious, without_repeats
 from isoloss.runs.checkpoints import checkpoints_notice, looks_like_checkpoints
 from isoloss.stats.draws import RANK_DEFICIENT, Basis, Draws
 from isoloss.stats.inference import covariance
@@ -274,17 +274,18 @@ def _pick(
     few = _few_units(source)
     rare = _few_draws(int(kept.sum()), source.method)
     alike = checkpoints(fit, source)
+    doubts = serious(fit.warnings)
     basis = Basis(
         interval=default_interval(source.method),
         df=source.df,
-        calibrated=not (few or alike),
+        calibrated=not (few or alike or any(notice.code != "unit-doubtful" for notice in doubts)),
         positive=fit.problem.parameters.positive.copy(),
         left_out=None if residuals is None else residuals.left_out,
         cov=cov,
         covs=covs,
         noise=source.model,
         objective=fit.objective,
-        ranges=ranges_of(fit),
+        ranges=fit.ranges,
     )
     return Draws(
         params=params,
@@ -298,7 +299,8 @@ def _pick(
         units=source.units.count,
         seed=source.seed,
         bound=fit.bound,
-        warnings=(*_left_out(source.method, kept, cut, deficient, unsettled), *rare, *few, *alike),
+        # What makes the fit doubtful makes its draws doubtful.
+        warnings=without_repeats(doubts, _left_out(source.method, kept, cut, deficient, unsettled), rare, few, alike),
         basis=basis,
     )
 
@@ -364,19 +366,6 @@ def _few_units(source: _Source) -> tuple[Notice, ...]:
     )
     details = {"units": units.count, "parameters": q}
     return (Notice(code="few-units", severity="serious", message=message, details=details),)
-
-
-def ranges_of(fit: FitData) -> dict[str, tuple[float, float]]:
-    """Least and largest N, D and C of the runs that count."""
-    weights = fit.problem.weights
-    alive = slice(None) if weights is None else weights > 0.0
-    found = {}
-    for name in ("N", "D", "C"):
-        if name in fit.runs.columns:
-            column = fit.runs.columns[name][alive]
-            if np.all(column > 0.0):
-                found[name] = (float(column.min()), float(column.max()))
-    return found
 
 
 def _covariances(

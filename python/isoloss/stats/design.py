@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isoloss.errors import FitError
+from isoloss.errors import FitError, Notice
 
 if TYPE_CHECKING:
-    from isoloss.engine.problem import F64
+    from isoloss.engine.problem import F64, Problem
     from isoloss.runs.reading import Runs
 
-__all__ = ["Ray", "ray", "refuse_ray"]
+__all__ = ["Ray", "open_ray", "ray", "ray_notice", "refuse_ray"]
 
 _WIDTH = 0.02  # decades off the line below which size and data went together
 _PROPORTIONAL = 0.02  # difference of the slope from one
+_GLANCE = 64  # runs that show which variables a parameter acts through
+_MOVED = 1e-9  # relative change of a derivative that is more than rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,54 @@ def ray(runs: Runs, weights: F64 | None = None) -> Ray | None:
     return Ray(slope=slope, scale=float(10.0 ** (y.mean() - near * x.mean())), width=width)
 
 
-def refuse_ray(runs: Runs, weights: F64 | None) -> None:
+def open_ray(runs: Runs, problem: Problem, params: F64) -> Ray | None:
+    """The line on which all runs lie, where the law has free parameters for what happens on both sides of it.
+
+    A law of N alone, or one whose term of N is given (``fix=``), leaves nothing to trade along the line.
+
+    Parameters
+    ----------
+    runs : Runs
+    problem : Problem
+    params : (p,) float64
+        The optimum.
+    """
+    found = ray(runs, problem.weights)
+    if found is None:
+        return None
+    own, expression = problem.parameters, problem.expression
+    rows = problem.present[:: max(1, len(problem.present) // _GLANCE)]
+    columns = [np.ascontiguousarray(column[rows]) for column in problem.columns]
+    roots = np.flatnonzero(own.free)
+    selection = np.asarray(own.tied[:, None] == roots[None, :], dtype=np.float64)
+    with np.errstate(all="ignore"):
+        here = expression.derivatives(columns, params)[1] @ selection
+        through = 0
+        for k in (k for k, name in enumerate(expression.variables) if name in ("N", "D", "C")):
+            moved = [np.ascontiguousarray(2.0 * column) if j == k else column for j, column in enumerate(columns)]
+            there = expression.derivatives(moved, params)[1] @ selection
+            through += bool(np.any(np.abs(there - here) > _MOVED * np.abs(here)))
+    return found if through > 1 else None
+
+
+def ray_notice(found: Ray) -> Notice:
+    """The notice about runs on a line.
+
+    Examples
+    --------
+    >>> from isoloss.stats.design import Ray, ray_notice
+    >>> ray_notice(Ray(slope=1.0, scale=20.0, width=0.0)).code
+    'design-ray'
+    """
+    message = (
+        f"all runs lie on the ray {found}: what size and what data do cannot be told apart, and a prediction off the "
+        "ray is the law's guess; add runs off it"
+    )
+    details = {"slope": found.slope, "scale": found.scale, "width": found.width}
+    return Notice(code="design-ray", severity="serious", message=message, details=details)
+
+
+def refuse_ray(runs: Runs, problem: Problem, params: F64) -> None:
     """Raise where the runs lie on one line, so that they say nothing of how to split a budget.
 
     Raises
@@ -93,7 +142,7 @@ def refuse_ray(runs: Runs, weights: F64 | None) -> None:
     FitError
         Code ``design-ray``.
     """
-    found = ray(runs, weights)
+    found = open_ray(runs, problem, params)
     if found is not None:
         message = (
             f"all runs lie on the ray {found}: size and data never changed apart from each other, so the runs cannot "

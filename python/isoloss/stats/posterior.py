@@ -61,6 +61,7 @@ _BURN = 1000
 _LEAST_STEPS = 20  # kept of each walker, to tell how far they are apart
 _FEW = 400.0  # effective draws below which tails are noise
 _MIXED = 1.01
+_SETTLED_BY_PRIOR = ("not-identified", "design-ray", "few-units")
 _KINDS = {"squared": 0.5, "absolute": 1.0}
 
 
@@ -354,8 +355,6 @@ def posterior(
         chains, density = _by_ensemble(chains), _by_ensemble(density)
     mixing = {name: r_hat(chains[:, :, k]) for k, name in enumerate(target.names)}
     params = target.natural(chains.reshape(-1, chains.shape[2])).reshape(*chains.shape[:2], -1)
-    from isoloss.stats.bootstrap import ranges_of
-
     return Posterior(
         params=params,
         names=fit.names,
@@ -366,9 +365,15 @@ def posterior(
         seed=number,
         prior=given,
         bound=fit.bound,
-        basis=Basis(objective=fit.objective, ranges=ranges_of(fit)),
+        basis=Basis(objective=fit.objective, ranges=fit.ranges),
         warnings=(
-            *(notice for notice in fit.warnings if notice.code == "checkpoints-as-runs"),
+            *(
+                notice
+                for notice in fit.warnings
+                # A prior may well settle what the runs leave open.
+                if (notice.severity == "serious" and not (given and notice.code in _SETTLED_BY_PRIOR))
+                or notice.code == "checkpoints-as-runs"
+            ),
             *_notices(target, chains, sizes, mixing),
         ),
     )
