@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from isoloss import _core
 from isoloss.engine.problem import F64
-from isoloss.errors import Notice, OptionError, Severity, serious, without_repeats
+from isoloss.errors import Notice, OptionError, serious, without_repeats
 from isoloss.inner import ground
 from isoloss.plain import plain_dict
 from isoloss.units import complete_compute, format_number, parse_number
@@ -164,8 +164,8 @@ def extrapolated(far: Mapping[str, Any]) -> tuple[Notice, ...]:
         return ()
     told = ", ".join(f"{value:.1f} of {name}" for name, value in reach.items()).replace(" of ", " decades of ", 1)
     message = f"{told} from the nearest run: it holds only if the law does there"
-    severity: Severity = "serious" if max(reach.values()) > _ABSURD else "warning"
-    return (Notice(code="extrapolated", severity=severity, message=message, details=reach),)
+    absurd = max(reach.values()) > _ABSURD
+    return (Notice(code="extrapolated", severity="serious" if absurd else "warning", message=message, details=reach),)
 
 
 def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kind: str, interval: str | None) -> Band:
