@@ -7,7 +7,6 @@ batch is left out where the runs have none.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from isoloss.hparams.sweep import TWINS, Sweep, clusters, sweep_of
 from isoloss.runs.doubts import unit_doubts
 from isoloss.runs.order import disagreeing, out_of_order
 from isoloss.runs.reading import Runs
+from isoloss.shown import Shown
 from isoloss.units import format_number
 
 __all__ = ["RunsCheck", "check_runs"]
@@ -23,8 +23,8 @@ __all__ = ["RunsCheck", "check_runs"]
 _NARROW = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunsCheck:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RunsCheck(Shown):
     """Findings about runs; made by `Runs.check`.
 
     Attributes
@@ -64,9 +64,6 @@ class RunsCheck:
             head += f"; repeated runs scatter by {100 * self.noise:.2g} %"
         lines = [head, *(f"  {notice}" for notice in self.findings)]
         return "\n".join(lines if self.findings else [*lines, "  nothing calls for care"])
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
 
 def check_runs(runs: Runs) -> RunsCheck:

@@ -19,6 +19,7 @@ from isoloss.errors import DataError, LawError, Notice, OptionError, did_you_mea
 from isoloss.plain import plain_dict
 from isoloss.plan.optimum import Plan, Split
 from isoloss.plan.regret import Regret, regret
+from isoloss.shown import Shown
 from isoloss.stats.bands import decades_beyond, describe_decades, extrapolated, uncalibrated
 from isoloss.stats.design import refuse_ray
 from isoloss.stats.draws import Draws
@@ -34,8 +35,8 @@ _STEP = 1e-3  # relative step of parameters, for slopes of an optimum
 _QUANTITIES = ("N", "D", "tokens_per_parameter", "loss")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allocation:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Allocation(Shown):
     """Compute-optimal N and D for one budget or several.
 
     Attributes
@@ -140,9 +141,6 @@ class Allocation:
         N 30.0B | D 3.20T | loss 1.982, 0.007770 above the optimum | worth 0.763 of the compute
         """
         return regret(self, N, level)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self) if cycle else str(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""

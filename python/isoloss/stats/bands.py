@@ -19,6 +19,7 @@ from isoloss.engine.problem import F64
 from isoloss.errors import Notice, OptionError, serious, without_repeats
 from isoloss.inner import ground
 from isoloss.plain import plain_dict
+from isoloss.shown import Shown
 from isoloss.units import complete_compute, format_number, parse_number
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ _FAR, _ABSURD = 2.0, 4.0  # decades from the runs
 _LOOK_UP = 1_000_000  # values that NumPy sorts between two chances to interrupt it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Band:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Band(Shown):
     """A prediction with an interval.
 
     Attributes
