@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "target" / "coverage"
-PACKAGE = TARGET / "python" / "isoloss"
+PACKAGE = TARGET / "package" / "isoloss"
 PROFILE = TARGET / "merged.profdata"
 # What was built with counters, one path a line, for `--missed`.
 BUILT = TARGET / "built.txt"
@@ -125,7 +125,7 @@ def report() -> None:
 
 def missed(file: Path) -> None:
     """Lines of a source file that the last run did not reach, with their numbers."""
-    shown = llvm_cov("show", "-show-instantiations=false", "-show-branches=none", sources=file.resolve())
+    shown = llvm_cov("show", "-show-instantiations=false", sources=file.resolve())
     sys.stdout.writelines(f"{line}\n" for line in shown.splitlines() if re.match(r"\s*\d+\|\s*0\|", line))
 
 
