@@ -116,9 +116,10 @@ impl Case {
         self.law.evaluate(&columns, parameters).unwrap()
     }
 
-    pub(crate) fn try_run(&self, control: &Control<'_>) -> isoloss_core::Result<Fits> {
+    /// Hands the case to some work as the batch that it is.
+    pub(crate) fn as_batch<T>(&self, work: impl FnOnce(&Batch<'_>) -> T) -> T {
         let columns: Vec<&[f64]> = self.columns.iter().map(Vec::as_slice).collect();
-        Batch {
+        work(&Batch {
             law: &self.law,
             columns: &columns,
             targets: &self.targets,
@@ -131,8 +132,11 @@ impl Case {
             objective: self.objective,
             deltas: self.deltas.as_deref(),
             max_iterations: self.max_iterations,
-        }
-        .run(&Job::new(self.threads).unwrap(), control)
+        })
+    }
+
+    pub(crate) fn try_run(&self, control: &Control<'_>) -> isoloss_core::Result<Fits> {
+        self.as_batch(|batch| batch.run(&Job::new(self.threads).unwrap(), control))
     }
 
     pub(crate) fn run(&self) -> Fits {
