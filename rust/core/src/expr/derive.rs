@@ -226,11 +226,10 @@ fn surely_positive(g: &Graph, id: Id) -> bool {
     match g.node(id) {
         Node::Const(_) => g.constant_value(id).is_some_and(|value| value > 0.0),
         Node::Unary(Unary::Exp | Unary::Expit | Unary::Softplus, _) => true,
-        Node::Unary(Unary::Sqrt, a) => surely_positive(g, a),
+        Node::Unary(Unary::Sqrt, a) | Node::Binary(Binary::Pow, a, _) => surely_positive(g, a),
         Node::Binary(Binary::Add | Binary::Mul | Binary::Div | Binary::Min | Binary::Max, a, b) => {
             surely_positive(g, a) && surely_positive(g, b)
         }
-        Node::Binary(Binary::Pow, a, _) => surely_positive(g, a),
         Node::Select(_, yes, no) => surely_positive(g, yes) && surely_positive(g, no),
         _ => false,
     }
