@@ -38,7 +38,9 @@ def role_columns(table: Table, given: Mapping[str, str | None]) -> dict[str, str
     found: dict[str, str] = {}
     for role, column in given.items():
         meant = next((own for own in ROLES if own.lower() == role.lower() and own != role), None)
-        if column is not None and meant is not None and given.get(meant) is None and meant not in table.names:
+        # A column of that very name is what a law of its own calls it.
+        named = column is not None and column != role
+        if named and meant is not None and given.get(meant) is None and meant not in table.names:
             meaning = ROLES[meant].meaning
             message = f"role {role!r} differs from {meant} ({meaning}) by case alone; write {meant}={column!r}"
             raise OptionError(message, argument=role)
