@@ -179,6 +179,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=0.5, help="seconds")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     chosen = [make for make in CALLS if asked.only in (None, make.__name__)]
     rng = np.random.default_rng()
     late, left = 0, 0
