@@ -202,7 +202,7 @@ def test_a_level_objective_is_not_identified(stacked, starts):
     fit = iso.fit("chinchilla", stacked, starts=starts)
     (notice,) = (n for n in fit.warnings if n.code == "not-identified")
     assert notice.details["parameters"] == ["E", "A", "alpha", "B", "beta"]
-    assert notice.details["inside"] == 0
+    assert notice.details["inside"] < 5  # a row may lie inside by chance; five parameters need as many
     assert "misfit" in codes(fit.warnings, "serious")
     assert {"not-identified", "misfit"} <= set(codes(fit.allocate(C=1e22).warnings, "serious"))
     assert fit.at_bound == {}  # others do as well, not only zero
