@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import isoloss as iso
+from isoloss import writing
 from isoloss.errors import OutputError
 from isoloss.inner import Inner
 from isoloss.stats.coverage import Coverage
-from isoloss.store import files
 
 INNER = Inner({"x": [1.0, 2.0, 3.0]}, first=[0, 0], last=[1, 3])
 
@@ -101,7 +101,7 @@ def test_a_write_that_is_interrupted_leaves_the_old_file_alone(fit, tmp_path, mo
     path = tmp_path / "fit.json"
     fit.save(path)
     before = path.read_bytes()
-    monkeypatch.setattr(files.os, "fsync", interrupted)
+    monkeypatch.setattr(writing.os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit.save(path)
     assert path.read_bytes() == before
