@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "install with: pip install 'isoloss[cli]'\n"
         )
         return 2
-    from isoloss.cli import _hparams  # noqa: F401 - adds its command
+    from isoloss.cli import _fitting, _hparams, _showing, _using  # noqa: F401 - they add their commands
     from isoloss.cli._app import end_on_sigterm, run
 
     if arguments is None:  # the process is ours

@@ -8,14 +8,7 @@ from cyclopts import Parameter
 
 import isoloss as iso
 from isoloss.cli import _parse, _render
-from isoloss.cli._app import (
-    DONE,
-    NO_WORDS,
-    Json,
-    Words,
-    _print_json,
-    app,
-)
+from isoloss.cli._app import DONE, NO_WORDS, Json, Words, app, print_json
 from isoloss.cli._files import must_be_writable, must_exist, read_options
 from isoloss.cli._parse import UsageError
 
@@ -158,7 +151,7 @@ def hparams(
             "report": report,
             "saved": output,
         }
-        _print_json(record)
+        print_json(record)
         return DONE
     _render.line(str(checked))
     _render.line(hp.summary(level=level))
@@ -207,9 +200,7 @@ def _published(
 
     found = [predict_published(name, N=N, D=D, L=loss, level=level, seq_len=seq_len) for N, D in targets]
     if as_json:
-        _print_json(
-            {"command": "hparams", "law": found[0].recipe, "answers": [{"predict": f.to_dict()} for f in found]}
-        )
+        print_json({"command": "hparams", "law": found[0].recipe, "answers": [{"predict": f.to_dict()} for f in found]})
         return DONE
     for best in found:
         where = f"{best.recipe} at N {iso.units.format_si(best.N)}, D {iso.units.format_si(best.D)}"
