@@ -299,6 +299,38 @@ def test_the_input_is_copied_and_the_columns_are_read_only():
         runs.columns["N"] = N
 
 
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_columns_of_texts_are_kept_as_labels(source, tmp_path):
+    runs = iso.read(source(tmp_path), N="params", D="tokens", loss="val_loss", labels="run")
+    assert runs["run"].tolist() == [0.0, 0.0, 1.0]
+    assert runs.labels == {"run": ("a", "b")}
+    assert runs.where(run="b")["N"].tolist() == [1.6e9]
+    assert runs.where(run=["a", "b"]) is runs
+    assert [str(one) for one in runs.to_frame()["run"]] == ["a", "a", "b"]
+    assert "a, b  2 distinct" in str(runs)
+    assert "labels" not in iso.read(source(tmp_path), **ROLES).to_dict()
+    for back in (Runs.from_dict(json.loads(json.dumps(runs.to_dict()))), pickle.loads(pickle.dumps(runs))):
+        assert back.labels == runs.labels
+    again = iso.read(runs, n_counts="total")
+    assert again.labels == runs.labels
+    assert iso.read(runs, labels="run") is runs
+
+
+def test_labels_are_refused_where_they_mean_nothing():
+    table = {**TABLE, "run": ["a", "", "b"]}
+    with pytest.raises(DataError, match="column 'run', row 1: is missing") as caught:
+        iso.read(table, N="params", D="tokens", loss="val_loss", labels=["run"])
+    assert caught.value.code == "data-nonfinite"
+    kept = iso.read(table, N="params", D="tokens", loss="val_loss", labels=["run"], drop_invalid=True)
+    assert kept.texts("run").tolist() == ["a", "b"]
+    with pytest.raises(DataError, match="no run is named 'c'"):
+        kept.where(run="c")
+    with pytest.raises(DataError, match="labels: there is no column 'runn'.*did you mean 'run'"):
+        iso.read(TABLE, N="params", D="tokens", labels="runn")
+    with pytest.raises(iso.OptionError, match="column 'N' has the role of that name, which holds numbers"):
+        iso.read({"N": [1e8], "D": [1e9]}, labels="N")
+
+
 def test_runs_go_to_json_pickle_and_back_bit_for_bit():
     runs = iso.read(TABLE, **ROLES, where={"run": ["a", "b"]}).where(N=("1M", "1B"))
     again = Runs.from_dict(json.loads(json.dumps(runs.to_dict())))

@@ -26,6 +26,8 @@ Kind = TypeVar("Kind", bound=np.generic)
 
 BLOCK = "block"
 """Column of the rows of loss curves that numbers stretches of consecutive losses, for resampling within a curve."""
+_LISTED = 4
+"""Labels of a column that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class Runs:
         Points of inner tables; the columns ``k.first`` and ``k.last`` hold the stretch of table ``k`` that a run sums.
     trail : (n,) ndarray of int64 or None
         Run of each row where no group was named and columns that were not read show checkpoints.
+    labels : mapping of str to tuple of str
+        Texts of the columns that hold labels; the column itself holds their numbers, 0, 1, ...
 
     Examples
     --------
@@ -100,6 +104,7 @@ class Runs:
     seq_len: float | None = None
     inner: Mapping[str, Table] = field(default_factory=dict)
     trail: NDArray[np.int64] | None = None
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = {name: _read_only(column) for name, column in self.columns.items()}
@@ -111,6 +116,7 @@ class Runs:
             object.__setattr__(self, "source", replace(self.source, sha256=fingerprint))
         object.__setattr__(self, "column_of", MappingProxyType(dict(self.column_of)))
         object.__setattr__(self, "inner", MappingProxyType(dict(self.inner)))
+        object.__setattr__(self, "labels", MappingProxyType({name: tuple(one) for name, one in self.labels.items()}))
 
     @property
     def n(self) -> int:
@@ -176,7 +182,7 @@ class Runs:
         mask : (n,) array_like of bool, optional
         **conditions
             By column: a value (``N="7B"``), a list of values, or a pair ``(low, high)`` as a tuple for a closed range;
-            ``group=`` takes labels.
+            ``group=`` and columns of labels take texts.
 
         Returns
         -------
@@ -238,12 +244,10 @@ class Runs:
         if name == "group":
             if self.group is None:
                 raise DataError("the runs have no groups", code="data-missing-role", role="group")
-            labels = {str(x) for x in wanted} if several else {str(wanted)}
-            for label in sorted(labels - {*self.group_labels}):
-                message = f"no group is named {label!r}{did_you_mean(label, self.group_labels)}"
-                raise DataError(message, code="data-empty", group=label)
-            return np.isin(self.group, [i for i, x in enumerate(self.group_labels) if x in labels])
+            return _labelled("group", self.group, self.group_labels, wanted if several else [wanted])
         column = self.require(name)[0]
+        if name in self.labels:
+            return _labelled(name, column, self.labels[name], wanted if several else [wanted])
         if isinstance(wanted, tuple) and len(wanted) == 2:
             low, high = (parse_number(x) for x in wanted)
             return (column >= low) & (column <= high)
@@ -284,6 +288,7 @@ class Runs:
             seq_len=self.seq_len,
             inner=self.inner,
             trail=None if self.trail is None else self.trail[keep],
+            labels=self.labels,
         )
 
     def with_inner(self, **tables: Inner) -> Runs:
@@ -342,7 +347,12 @@ class Runs:
         >>> runs.to_frame({"loss_pred": [3.1]})
         {'loss_pred': array([3.1])}
         """
-        return make_frame(self.columns if columns is None else columns, self.frame)
+        own = {name: self.texts(name) if name in self.labels else column for name, column in self.columns.items()}
+        return make_frame(own if columns is None else columns, self.frame)
+
+    def texts(self, name: str) -> NDArray[np.str_]:
+        """(n,) the texts of a column of labels."""
+        return np.array(self.labels[name], dtype=np.str_)[self.columns[name].astype(np.int64)]
 
     def __repr__(self) -> str:
         return f"<Runs: {self.n} runs of {', '.join(self.names)} from {self.source.description}>"
@@ -359,6 +369,8 @@ class Runs:
                 origin = "" if behind == name else f"from {behind!r}"
             kind = f"({self.n_counts})" if name == "N" and self.n_counts else ""
             values = f"{format_range(name, float(column.min()), float(column.max()))} {unit}".rstrip()
+            if name in self.labels:
+                values = ", ".join(self.labels[name][:_LISTED]) + (", ..." if len(self.labels[name]) > _LISTED else "")
             distinct = len(np.unique(column))
             parts = [values, f"{distinct} distinct", kind, origin]
             lines.append(f"  {name:<{width}}  " + "  ".join(part for part in parts if part))
@@ -396,6 +408,7 @@ class Runs:
             "seq_len": self.seq_len,
             **({"inner": {name: table.to_dict() for name, table in self.inner.items()}} if self.inner else {}),
             **({} if self.trail is None else {"trail": self.trail.tolist()}),
+            **({"labels": {name: list(one) for name, one in self.labels.items()}} if self.labels else {}),
         }
 
     @staticmethod
@@ -424,12 +437,24 @@ class Runs:
                 seq_len=data["seq_len"],
                 inner={name: Table(points) for name, points in data.get("inner", {}).items()},
                 trail=np.array(data["trail"], dtype=np.int64) if "trail" in data else None,
+                labels={name: tuple(map(str, one)) for name, one in data.get("labels", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"stored runs are not readable: {error!r}", code="file-schema") from error
         if sha256_of(columns, group) != runs.source.sha256:
             raise DataError("stored runs were altered: their SHA-256 does not match", code="file-schema")
         return runs
+
+
+def _labelled(
+    name: str, codes: NDArray[Any], labels: tuple[str, ...], wanted: Collection[Any]
+) -> NDArray[np.bool_]:
+    """Rows whose label is one of those wanted, each of which must exist."""
+    texts = {str(x) for x in wanted}
+    for label in sorted(texts - {*labels}):
+        message = f"no {name} is named {label!r}{did_you_mean(label, labels)}"
+        raise DataError(message, code="data-empty", **{name: label})
+    return np.isin(codes, [i for i, x in enumerate(labels) if x in texts])
 
 
 def _read_only(array: NDArray[Kind]) -> NDArray[Kind]:

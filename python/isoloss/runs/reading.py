@@ -51,6 +51,7 @@ def read(
     seq_len: float | str | None = None,
     group: str | None = None,
     weights: str | None = None,
+    labels: str | Sequence[str] = (),
     where: Mapping[str, Any] | None = None,
     drop_invalid: bool = False,
     n_counts: str | None = None,
@@ -73,6 +74,9 @@ def read(
         Tokens per sequence, or the column that holds them; needed for ``"sequences"``.
     weights : str, optional
         Column of weights of the runs in the objective, zero or above; never taken unasked.
+    labels : str or sequence of str
+        Columns of texts to keep, such as a recipe or a corpus: each becomes a column of numbers 0, 1, ... in order of
+        first appearance, whose texts are in ``Runs.labels``.
     where : mapping, optional
         Keep the rows whose source columns have these values (or one of a list of values), whether or not the column
         has a role: ``where={"schedule": "cosine", "dropped": 0}``.
@@ -112,20 +116,23 @@ def read(
     """
     named = {"N": N, "D": D, "C": C, "lr": lr, "batch": batch, "S": None, "U": None, "loss": loss}
     named["trials"] = None
+    texts = [labels] if isinstance(labels, str) else list(labels)
     asked = [x for x in (*named.values(), seq_len, group, weights, where, n_counts, *roles.values()) if x is not None]
     if isinstance(source, Runs):
-        if not asked:
+        if not asked and set(texts) <= set(source.labels):
             return source
         table = _table_of(source)
+        texts = list(dict.fromkeys([*source.labels, *texts]))
     else:
         table = open_table(source)
-    column_of = role_columns(table, {**named, "weight": weights, **roles, "group": group})
+    _check_labels(table, texts, {**named, **roles})
+    column_of = role_columns(table, {**named, "weight": weights, **roles, **{x: x for x in texts}, "group": group})
     conditions = dict(where or {})
     for column in conditions:
         _known_column(table, column, "where")
     per_row_length = seq_len if isinstance(seq_len, str) and seq_len in table.names else None
     wanted = [*column_of.values(), *conditions, *([per_row_length] if per_row_length else [])]
-    textual = {*conditions, column_of.get("group")}  # compared and labelled as they are written
+    textual = {*conditions, *texts, column_of.get("group")}  # compared and labelled as they are written
     raw = table.select(list(dict.fromkeys(wanted)), [name for name in wanted if name not in textual])
     total = len(next(iter(raw.values())))
     if total == 0:
@@ -135,7 +142,10 @@ def read(
     cells = Cells(keep)
     columns: dict[str, F64] = {}
     for role, column in sorted(column_of.items(), key=_role_order):
-        if role != "group":
+        if role in texts:
+            columns[role] = np.zeros(total)  # numbered when it is known which rows stay
+            cells.add(column, role, group_codes(raw[column], keep)[2])
+        elif role != "group":
             columns[role] = cells.numbers(raw[column], column, role)
             cells.require_sign(columns[role], column, role)
     notices: list[Notice] = []
@@ -153,7 +163,7 @@ def read(
     elif seq_len is not None:
         length = _sequence_length(table, seq_len)
     codes: NDArray[np.int64] | None = None
-    labels: tuple[str, ...] = ()
+    group_labels: tuple[str, ...] = ()
     if "group" in column_of:
         codes, _, missing = group_codes(raw[column_of["group"]], keep)
         cells.add(column_of["group"], "group", missing)
@@ -167,9 +177,13 @@ def read(
         raise DataError(f"no usable row is left of {total} in {table.label}", code="data-empty")
     kept = cells.keep
     batch_in_tokens(columns, batch_unit, length)
+    named_by: dict[str, tuple[str, ...]] = {}
+    for name in texts:
+        numbered, named_by[name], _ = group_codes(raw[name], kept)
+        columns[name] = numbered.astype(np.float64)
     columns = {role: np.ascontiguousarray(numbers[kept]) for role, numbers in columns.items()}
     if codes is not None:
-        codes, labels, _ = group_codes(raw[column_of["group"]], kept)
+        codes, group_labels, _ = group_codes(raw[column_of["group"]], kept)
         codes = codes[kept]
     trail = None
     if codes is None:
@@ -181,7 +195,7 @@ def read(
     return Runs(
         columns=columns,
         group=codes,
-        group_labels=labels,
+        group_labels=group_labels,
         column_of={**column_of, **derived},
         dropped=tuple(Dropped(len(rows), reason, rows) for reason, rows in left_out if rows),
         source=DataSource(table.label, sha256_of(columns, codes), total, table.names),
@@ -190,7 +204,18 @@ def read(
         n_counts=n_counts if n_counts is not None else _what_n_counts(column_of.get("N", "")),
         seq_len=_one_length(length, kept),
         trail=trail,
+        labels=named_by,
     )
+
+
+def _check_labels(table: Table, texts: Sequence[str], given: Mapping[str, Any]) -> None:
+    """Refuse labels that are no column, or that have a role."""
+    for name in texts:
+        _known_column(table, name, "labels")
+        if name in ROLES or name in given or name == "group":
+            message = f"labels: column {name!r} has the role of that name, which holds "
+            message += "the groups of runs" if name == "group" else "numbers"
+            raise OptionError(message, argument="labels")
 
 
 def as_runs(source: Any, variables: Sequence[str] = (), **options: Any) -> Runs:
@@ -232,7 +257,7 @@ def _role_order(item: tuple[str, Any]) -> int:
 
 
 def _table_of(runs: Runs) -> Table:
-    columns: dict[str, Any] = dict(runs.columns)
+    columns: dict[str, Any] = {**runs.columns, **{name: runs.texts(name) for name in runs.labels}}
     if runs.group is not None:
         columns["group"] = np.array(runs.group_labels)[runs.group]
     table = open_table(columns)
