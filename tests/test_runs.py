@@ -325,7 +325,7 @@ def test_labels_are_refused_where_they_mean_nothing():
     assert kept.texts("run").tolist() == ["a", "b"]
     with pytest.raises(DataError, match="no run is named 'c'"):
         kept.where(run="c")
-    with pytest.raises(DataError, match="labels: there is no column 'runn'.*did you mean 'run'"):
+    with pytest.raises(DataError, match="labels: there is no column 'runn'"):
         iso.read(TABLE, N="params", D="tokens", labels="runn")
     with pytest.raises(iso.OptionError, match="column 'N' has the role of that name, which holds numbers"):
         iso.read({"N": [1e8], "D": [1e9]}, labels="N")

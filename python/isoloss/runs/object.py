@@ -446,9 +446,7 @@ class Runs:
         return runs
 
 
-def _labelled(
-    name: str, codes: NDArray[Any], labels: tuple[str, ...], wanted: Collection[Any]
-) -> NDArray[np.bool_]:
+def _labelled(name: str, codes: NDArray[Any], labels: tuple[str, ...], wanted: Collection[Any]) -> NDArray[np.bool_]:
     """Rows whose label is one of those wanted, each of which must exist."""
     texts = {str(x) for x in wanted}
     for label in sorted(texts - {*labels}):
