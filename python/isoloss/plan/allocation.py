@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from isoloss.fit.object import Fit
     from isoloss.law.object import BoundLaw
 
-__all__ = ["Allocation", "allocate"]
+__all__ = ["Allocation", "allocate", "flops_rate", "further_variables", "unbounded"]
 
 _STEP = 1e-3  # relative step of parameters, for slopes of an optimum
 _QUANTITIES = ("N", "D", "tokens_per_parameter", "loss")
@@ -178,10 +178,10 @@ def allocate(
     if budget.ndim > 1 or budget.size == 0 or not np.all(np.isfinite(budget) & (budget > 0.0)):
         message = f"C={C!r} is not FLOPs above zero: a number, or a list of numbers"
         raise DataError(message, code="data-nonpositive", column="C")
-    rate = _flops_rate(flops)
+    rate = flops_rate(flops)
     refuse_ray(fit.runs, fit.problem, fit.vector)
     split = Split(
-        bound=fit.bound, rate=rate, others=_further_variables(fit.bound, fixed), served=_served(inference_tokens)
+        bound=fit.bound, rate=rate, others=further_variables(fit.bound, fixed), served=_served(inference_tokens)
     )
     budgets = np.atleast_1d(budget)
 
@@ -222,7 +222,7 @@ def allocate(
         # What makes the fit or its draws doubtful makes the plan doubtful.
         warnings=(
             *serious(fit.warnings, () if draws is None else draws.warnings),
-            *_warnings(edge),
+            *unbounded(edge),
             *extrapolated(far),
         ),
         decades={name: shaped(values) for name, values in far.items()},
@@ -261,7 +261,7 @@ def _errors(draws: Draws, optima: Callable[[F64], dict[str, F64]]) -> dict[str, 
     return found
 
 
-def _flops_rate(flops: str | float) -> float:
+def flops_rate(flops: str | float) -> float:
     """FLOPs per parameter and token."""
     if flops == "6ND":
         return FLOPS_PER_PARAMETER_TOKEN
@@ -271,7 +271,7 @@ def _flops_rate(flops: str | float) -> float:
     raise OptionError(message, argument="flops")
 
 
-def _further_variables(bound: BoundLaw, fixed: Mapping[str, float]) -> dict[str, float]:
+def further_variables(bound: BoundLaw, fixed: Mapping[str, float]) -> dict[str, float]:
     """Values of the variables besides N and D."""
     law = bound.law
     if not {"N", "D"} <= set(law.variables):
@@ -289,7 +289,7 @@ def _further_variables(bound: BoundLaw, fixed: Mapping[str, float]) -> dict[str,
     return {name: float(fixed[name]) for name in further}
 
 
-def _warnings(edge: NDArray[np.bool_]) -> tuple[Notice, ...]:
+def unbounded(edge: NDArray[np.bool_]) -> tuple[Notice, ...]:
     """What to say about optima at the end of the range."""
     if edge[0].any():
         message = (
