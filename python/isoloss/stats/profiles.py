@@ -1,6 +1,6 @@
 r"""Profiles: the least objective when one parameter is held at each of many values.
 
-All values are one batch of constrained fits (`isoloss.stats.held`).
+All values are one batch of constrained fits (`isoloss.stats.valleys`).
 
 Where the objective is a likelihood, the values that a likelihood-ratio test does not reject are a confidence interval
 (Wilks 1938), and one that need not be symmetric. For squared errors, normal with an unknown variance, m residual
@@ -21,11 +21,12 @@ from numpy.typing import ArrayLike
 
 from isoloss.checks import level_between
 from isoloss.engine.autodelta import robust_sigma
-from isoloss.engine.problem import F64, Problem, Solved
+from isoloss.engine.problem import F64, Problem
 from isoloss.plain import plain_dict
 from isoloss.shown import Shown
-from isoloss.stats.held import Held, held_index, held_values, solve_held
+from isoloss.stats.held import MISSED, Held, held_index, held_values
 from isoloss.stats.intervals import t_quantile
+from isoloss.stats.valleys import Valleys, scouts
 from isoloss.units import format_number
 
 if TYPE_CHECKING:
@@ -64,16 +65,17 @@ class Profile(Held, Shown):
     values : (m,) float64
         Values it was held at, ascending.
     objective : (m,) float64
-        Least objective at each; NaN where no constrained fit converged. Values below `best` mean that the fit missed a
-        better optimum.
+        Least objective at each; NaN where no constrained fit converged.
     params : (m, p) float64
         All parameters there, in the order of the law.
     best : float
         Objective of the fit.
+    missed : bool
+        Whether a value is distinctly better than the fit, which then missed a better optimum.
     interval : (float, float) or None
-        Values that the likelihood-ratio test does not reject. Where the profile stays below the limit an end lies at
-        the parameter's bound (zero for a positive one), or is infinite. None where the objective is no likelihood or
-        the runs leave no residual; `reason` says so.
+        Between which all values lie that the likelihood-ratio test does not reject. Where the profile stays below the
+        limit an end lies at the parameter's bound (zero for a positive one), or is infinite. None where the objective
+        is no likelihood or the runs leave no residual; `reason` says so.
     reason : str or None
     level : float
         Of the interval.
@@ -82,6 +84,9 @@ class Profile(Held, Shown):
         objective about what it would be: the rise of the objective is scaled so that it compares with chi squared
         (Ronchetti 1982), which is rough and yet enough to see that an end is open. NaN where the runs leave no
         residual.
+    pieces : tuple of (float, float)
+        What the interval, or else the support, consists of, ascending: more than one where another valley of the
+        objective is nearly as good and values between the two are rejected.
     """
 
     name: str
@@ -90,10 +95,12 @@ class Profile(Held, Shown):
     objective: F64
     params: F64
     best: float
+    missed: bool
     interval: tuple[float, float] | None
     reason: str | None
     level: float
     support: tuple[float, float]
+    pieces: tuple[tuple[float, float], ...]
 
     @property
     def ridge(self) -> str | None:
@@ -119,15 +126,17 @@ class Profile(Held, Shown):
         return None
 
     def text(self, interval: str = "") -> str:
-        """The parameter, an interval in words, and the ridge, if there is one."""
+        """The parameter, an interval in words, the ridge, if there is one, and what else matters."""
+        parts = ""
+        if len(self.pieces) > 1:
+            parts = f", in {len(self.pieces)} pieces: {' and '.join(map(_ends_in_words, self.pieces))}"
         ridge = f"; {self.ridge}" if self.ridge else ""
-        return f"{self.name} {format_number(self.estimate, 6)}{interval}{ridge}"
+        return f"{self.name} {format_number(self.estimate, 6)}{interval}{parts}{ridge}{MISSED if self.missed else ''}"
 
     def __str__(self) -> str:
         if self.interval is None:
             return self.text(f", no interval: {self.reason}")
-        low, high = (format_number(end, 4) if math.isfinite(end) else str(end) for end in self.interval)
-        return self.text(f", {100 * self.level:g} % profile interval [{low}, {high}]")
+        return self.text(f", {100 * self.level:g} % profile interval {_ends_in_words(self.interval)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -139,10 +148,12 @@ class Profile(Held, Shown):
                 "objective": self.objective.tolist(),
                 "params": self.params.tolist(),
                 "best": self.best,
+                "missed": self.missed,
                 "interval": None if self.interval is None else list(self.interval),
                 "reason": self.reason,
                 "level": self.level,
                 "support": list(self.support),
+                "pieces": [list(piece) for piece in self.pieces],
                 "ridge": self.ridge,
             }
         )
@@ -153,8 +164,11 @@ class Profile(Held, Shown):
         axes.plot(self.values, self.objective, color=INK, marker=".", label="least objective")
         axes.axvline(self.estimate, color=OPTIMUM, linestyle="--", label="estimate")
         if self.interval is not None:
-            low, high = np.clip(self.interval, self.values[0], self.values[-1])
-            axes.axvspan(low, high, color=MUTED, alpha=0.2, label=f"{100 * self.level:g} % interval")
+            label = f"{100 * self.level:g} % interval"
+            for piece in self.pieces:
+                low, high = np.clip(piece, self.values[0], self.values[-1])
+                axes.axvspan(low, high, color=MUTED, alpha=0.2, label=label)
+                label = ""
         axes.set_xlabel(self.name)
         axes.set_ylabel("objective")
         axes.legend(frameon=False)
@@ -166,18 +180,15 @@ def profile(fit: FitData, name: str, values: ArrayLike | None, *, level: float, 
     j = held_index(fit, name, "profile")
     estimate = fit.vector[j]
     if values is None:
-        tried = _adaptive(fit, j, level, n_threads)
+        line = _adaptive(fit, j, level, n_threads)
     else:
-        wanted = held_values(fit, name, j, values, least=1)
-        tried = [(wanted, _solve(fit, j, wanted, n_threads))]
-    grid = np.concatenate([at for at, _ in tried])
-    order = np.argsort(grid, kind="stable")
-    found = np.concatenate([np.where(solved.ok, solved.value, np.nan) for _, solved in tried])[order]
-    params = np.concatenate([solved.params for _, solved in tried])[order]
+        line = _Line(fit, j, n_threads)
+        line.add(held_values(fit, name, j, values, least=1))
+    grid, found, params = line.sorted()
     ratio = ratio_of(fit, found)
     reason = why_no_likelihood(fit)
     limit = math.sqrt(likelihood_limit(fit.problem, level))
-    support = (_end(grid[order], ratio, estimate, limit, -1), _end(grid[order], ratio, estimate, limit, 1))
+    support = line.ends(grid, ratio, limit)
     if math.isnan(limit):
         support = (math.nan, math.nan)
     # An end that is open up to a bound lies at the bound: zero for a positive parameter.
@@ -186,14 +197,16 @@ def profile(fit: FitData, name: str, values: ArrayLike | None, *, level: float, 
     return Profile(
         name=name,
         estimate=float(estimate),
-        values=grid[order],
+        values=grid,
         objective=found,
         params=params,
         best=fit.value,
+        missed=line.missed,
         interval=interval,
         reason=reason,
         level=level,
         support=support,
+        pieces=_pieces(grid, ratio, estimate, limit, support if interval is None else interval),
     )
 
 
@@ -295,19 +308,73 @@ def ratio_of(fit: FitData, objective: F64) -> F64:
 
 
 def _end(values: F64, ratio: F64, estimate: float, limit: float, side: int) -> float:
-    """Where the root of the ratio, which is nearly straight, first passes the limit on one side."""
+    """Where the root of the ratio, which is nearly straight between neighbours, last passes the limit on one side."""
     keep = (side * (values - estimate) > 0.0) & np.isfinite(ratio)
-    away = values[keep][::side]
-    root = np.sqrt(np.maximum(ratio[keep][::side], 0.0))
-    passed = np.flatnonzero(root >= limit)
-    if len(passed) == 0:
+    away = np.append(estimate, values[keep][::side])
+    root = np.append(0.0, np.sqrt(np.maximum(ratio[keep][::side], 0.0)))
+    last = int(np.flatnonzero(root < limit)[-1]) if limit > 0.0 else 0
+    if last == len(root) - 1:
         return side * math.inf
-    k = int(passed[0])
-    x0, r0 = (estimate, 0.0) if k == 0 else (float(away[k - 1]), float(root[k - 1]))
-    return x0 + (float(away[k]) - x0) * (limit - r0) / (float(root[k]) - r0)
+    x0, x1, r0, r1 = map(float, (*away[last : last + 2], *root[last : last + 2]))
+    return x0 + (x1 - x0) * (limit - r0) / (r1 - r0)
 
 
-def _adaptive(fit: FitData, j: int, level: float, threads: int | None) -> list[tuple[F64, Solved]]:
+def _pieces(
+    values: F64, ratio: F64, estimate: float, limit: float, ends: tuple[float, float]
+) -> tuple[tuple[float, float], ...]:
+    """The stretches between two ends whose values are not rejected."""
+    if math.isnan(ends[0]):
+        return ()
+    keep = np.isfinite(ratio) & (values != estimate)
+    at, root = np.append(values[keep], estimate), np.append(np.sqrt(np.maximum(ratio[keep], 0.0)), 0.0)
+    order = np.argsort(at, kind="stable")
+    at, root = at[order], root[order]
+    inside = np.flatnonzero(root < limit)
+
+    def edge(a: int, b: int) -> float:
+        return float(at[a] + (at[b] - at[a]) * (limit - root[a]) / (root[b] - root[a]))
+
+    low, pieces = ends[0], []
+    for a, b in zip(inside[:-1].tolist(), inside[1:].tolist(), strict=True):
+        if b - a > 1:
+            pieces.append((low, edge(a, a + 1)))
+            low = edge(b, b - 1)
+    return (*pieces, (low, ends[1]))
+
+
+def _ends_in_words(ends: tuple[float, float]) -> str:
+    low, high = (format_number(end, 4) if math.isfinite(end) else str(end) for end in ends)
+    return f"[{low}, {high}]"
+
+
+class _Line:
+    """Values of one parameter that is held, and the least objective at each."""
+
+    def __init__(self, fit: FitData, j: int, threads: int | None) -> None:
+        self._valleys = Valleys(fit, [j], threads)
+        self._estimate = float(fit.vector[j])
+
+    def add(self, values: F64) -> None:
+        """Solve at further values, and pass what is found there to all others."""
+        new = self._valleys.add(values[:, None], scouts(values.shape))
+        self._valleys.flood(np.argsort(self._valleys.points[:, 0], kind="stable"), new)
+
+    @property
+    def missed(self) -> bool:
+        """Whether some value is distinctly better than the fit."""
+        return self._valleys.missed
+
+    def sorted(self) -> tuple[F64, F64, F64]:
+        """Ascending values, the least objective at each, and all parameters there."""
+        order = np.argsort(self._valleys.points[:, 0], kind="stable")
+        return self._valleys.points[order, 0], self._valleys.value[order], self._valleys.params[order]
+
+    def ends(self, grid: F64, ratio: F64, limit: float) -> tuple[float, float]:
+        """Between which values all lie that are not rejected."""
+        return _end(grid, ratio, self._estimate, limit, -1), _end(grid, ratio, self._estimate, limit, 1)
+
+
+def _adaptive(fit: FitData, j: int, level: float, threads: int | None) -> _Line:
     """Values around the estimate, and further out until the interval ends among them or a bound is reached."""
     own = fit.problem.parameters
     estimate = float(fit.vector[j])
@@ -317,36 +384,48 @@ def _adaptive(fit: FitData, j: int, level: float, threads: int | None) -> list[t
     error = fit.stderr[fit.names[j]]
     step = _SPAN * error if math.isfinite(error) and error > 0.0 else 0.3 * abs(estimate) or 1.0
     low, high = max(lower, estimate - step), min(upper, estimate + step)
-    values = np.unique(np.append(np.linspace(low, high, _POINTS), estimate))
-    tried = [(values, _solve(fit, j, values, threads))]
+    line = _Line(fit, j, threads)
     limit = math.sqrt(likelihood_limit(fit.problem, level))
+    parts = [np.linspace(low, high, _POINTS), np.array([estimate])]
+    parts += [_around(rival, step, lower, upper) for rival in _not_rejected(fit, j, limit)]
+    line.add(np.unique(np.concatenate(parts)))
     if not math.isfinite(fit.value) or math.isnan(limit):
-        return tried
-    ends = [-math.inf, math.inf]
+        return line
+    ends = (-math.inf, math.inf)
     for _ in range(_WIDENINGS):
-        grid = np.concatenate([at for at, _ in tried])
-        found = np.concatenate([np.where(solved.ok, solved.value, np.nan) for _, solved in tried])
-        order = np.argsort(grid)
-        ends = [_end(grid[order], ratio_of(fit, found[order]), estimate, limit, side) for side in (-1, 1)]
+        grid, found, _ = line.sorted()
+        ends = line.ends(grid, ratio_of(fit, found), limit)
+        low, high = float(grid[0]), float(grid[-1])
         step *= 2.0
         more: list[F64] = []
         if math.isinf(ends[0]) and low > lower:
-            further = max(lower, estimate - step)
-            more.append(np.linspace(further, low, _POINTS // 4, endpoint=False))
-            low = further
+            more.append(np.linspace(max(lower, min(low, estimate) - step), low, _POINTS // 4, endpoint=False))
         if math.isinf(ends[1]) and high < upper:
-            further = min(upper, estimate + step)
-            more.append(np.linspace(further, high, _POINTS // 4, endpoint=False))
-            high = further
+            more.append(np.linspace(min(upper, max(high, estimate) + step), high, _POINTS // 4, endpoint=False))
         if not more:
             break
-        values = np.unique(np.concatenate(more))
-        tried.append((values, _solve(fit, j, values, threads)))
+        line.add(np.unique(np.concatenate(more)))
     # Still open: look as far as there is to look, so that a valley that only closes far out is not called open.
     far = _far(low, high, lower, upper, estimate, ends, positive=bool(own.positive[j]))
     if len(far):
-        tried.append((far, _solve(fit, j, far, threads)))
-    return tried
+        line.add(far)
+    return line
+
+
+def _around(centre: float, step: float, lower: float, upper: float) -> F64:
+    """Values around another optimum, where it lies within the bounds."""
+    return np.linspace(max(lower, centre - step), min(upper, centre + step), _POINTS // 2)
+
+
+def _not_rejected(fit: FitData, j: int, limit: float) -> list[float]:
+    """Values of parameter j at the other optima of the census that the test does not reject."""
+    own, others = fit.problem.parameters, fit.basins.optima[1:]
+    if not others or math.isnan(limit):
+        return []
+    ratio = ratio_of(fit, np.array([other.value for other in others]))
+    at = [other.params[fit.names[j]] for other in others]
+    near = zip(at, np.sqrt(np.maximum(ratio, 0.0)).tolist(), strict=True)
+    return [x for x, root in near if root < limit and own.lower[j] <= x <= own.upper[j]]
 
 
 def _far(
@@ -361,8 +440,3 @@ def _far(
     if math.isinf(ends[0]) and low > lower and not positive:
         parts.append(np.linspace(max(lower, min(low, -reach) * _FURTHEST), low, 9)[:-1])
     return np.unique(np.concatenate(parts)) if parts else np.zeros(0)
-
-
-def _solve(fit: FitData, j: int, values: F64, threads: int | None) -> Solved:
-    """The best constrained fit at each of the ascending values."""
-    return solve_held(fit, [j], values[:, None], values.shape, threads)

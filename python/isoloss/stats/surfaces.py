@@ -1,7 +1,7 @@
 r"""Profiles in two dimensions: the least objective when two parameters are held at each point of a grid.
 
-The grid is one batch of constrained fits (`isoloss.stats.held`). Where the objective is a likelihood, the points that a
-likelihood-ratio test does not reject are a joint confidence region; its limit is that of two parameters, so that its
+The grid is a batch of constrained fits (`isoloss.stats.valleys`). Where the objective is a likelihood, the points that
+a likelihood-ratio test does not reject are a joint confidence region; its limit is that of two parameters, so that its
 shadows on the axes are wider than the intervals of one.
 """
 
@@ -19,8 +19,9 @@ from isoloss.engine.problem import F64
 from isoloss.errors import LawError
 from isoloss.plain import plain_dict
 from isoloss.shown import Shown
-from isoloss.stats.held import Held, held_index, held_values, solve_held
+from isoloss.stats.held import MISSED, Held, held_index, held_values
 from isoloss.stats.profiles import likelihood_limit, profile, ratio_of, why_no_likelihood
+from isoloss.stats.valleys import Valleys, scouts
 from isoloss.units import format_number
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Surface(Held, Shown):
         Points that the test does not reject; rough, as `Profile.support`, where `reason` is not None.
     best : float
         Objective of the fit.
+    missed : bool
+        Whether a point is distinctly better than the fit, which then missed a better optimum.
     level : float
     reason : str or None
         Why the region is not a likelihood's.
@@ -65,6 +68,7 @@ class Surface(Held, Shown):
     params: F64
     inside: NDArray[np.bool_]
     best: float
+    missed: bool
     level: float
     reason: str | None
 
@@ -86,7 +90,7 @@ class Surface(Held, Shown):
             span = f"{format_number(held[0], 4)} to {format_number(held[-1], 4)}" if len(held) else "none"
             parts.append(f"{name} {span}")
         edge = ", open at the edge of the grid" if self.open else ""
-        return f"{kind} of {' and '.join(self.names)}: {', '.join(parts)}{edge}"
+        return f"{kind} of {' and '.join(self.names)}: {', '.join(parts)}{edge}{MISSED if self.missed else ''}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -99,6 +103,7 @@ class Surface(Held, Shown):
                 "params": self.params,
                 "inside": self.inside.tolist(),
                 "best": self.best,
+                "missed": self.missed,
                 "level": self.level,
                 "reason": self.reason,
             }
@@ -135,8 +140,10 @@ def surface(
     first, second = axes
     grid = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1).reshape(-1, 2)
     shape = (len(first), len(second))
-    solved = solve_held(fit, index, grid, shape, n_threads)
-    found = np.where(solved.ok, solved.value, np.nan).reshape(shape)
+    valleys = Valleys(fit, index, n_threads)
+    new = valleys.add(grid, scouts(shape))
+    valleys.flood(new.reshape(shape), new)
+    found = valleys.value.reshape(shape)
     ratio = ratio_of(fit, found.ravel()).reshape(shape)
     with np.errstate(invalid="ignore"):
         inside = ratio <= likelihood_limit(fit.problem, level, parameters=2)
@@ -145,9 +152,10 @@ def surface(
         estimate=(float(fit.vector[index[0]]), float(fit.vector[index[1]])),
         values=(first, second),
         objective=found,
-        params=solved.params.reshape(*shape, -1),
+        params=valleys.params.reshape(*shape, -1),
         inside=np.asarray(inside),
         best=fit.value,
+        missed=valleys.missed,
         level=level,
         reason=why_no_likelihood(fit),
     )
