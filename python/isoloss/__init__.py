@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from isoloss import config, datasets, demo, diagnostics, errors, hparams, plot, rules, schedules, simulate, units
     from isoloss.comparison.compare import Comparison, compare
     from isoloss.comparison.multiverse import Multiverse, multiverse
+    from isoloss.comparison.recipes import compare_recipes
     from isoloss.comparison.rollout import Rollout
     from isoloss.curves.reading import Curves, read_curves
     from isoloss.fit.many import FitTable, fit_many, fit_many_chunks
@@ -82,6 +83,7 @@ __all__ = [
     "__version__",
     "by_group",
     "compare",
+    "compare_recipes",
     "config",
     "datasets",
     "demo",
@@ -119,6 +121,7 @@ _MODULES = frozenset({
 _LAZY = {
     "comparison.compare": ("Comparison", "compare"),
     "comparison.multiverse": ("Multiverse", "multiverse"),
+    "comparison.recipes": ("compare_recipes",),
     "comparison.rollout": ("Rollout",),
     "curves.reading": ("Curves", "read_curves"),
     "fit.many": ("FitTable", "fit_many", "fit_many_chunks"),

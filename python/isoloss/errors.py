@@ -132,6 +132,8 @@ CODES: dict[str, str] = {
     "few-units": "Add runs, or fix or tie parameters; with so few units no interval can be trusted.",
     "few-draws": "Take more draws: 39 at the very least for 95 %, and a thousand for ends that another seed keeps.",
     "design-ray": "Add runs whose tokens per parameter differ; predictions along the ray are still good.",
+    "recipes-too-few": "Give runs of two recipes or more, and name their column with by=.",
+    "sharing-refuted": "Free the parameters with share=[], or add runs until each recipe tells its own.",
     "baseline-wins": "A baseline predicted better than every law; do not extrapolate with any of them.",
     "undercoverage": "Intervals of the best law held too few held-out runs; use the ensemble's.",
     "ensemble-empty": "Give more runs, or laws that can be fitted to the smallest of them, and draws above 0.",

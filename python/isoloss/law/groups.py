@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from isoloss.law.build import Starts
     from isoloss.law.object import Law
 
-__all__ = ["by_group"]
+__all__ = ["by_group", "suffix"]
 
 
 def by_group(law: Law, column: str, groups: Sequence[str], *, share: Iterable[str] = ()) -> Law:
@@ -67,7 +67,7 @@ def by_group(law: Law, column: str, groups: Sequence[str], *, share: Iterable[st
     {'E_code': 0.8, 'A_code': 300.0, 'alpha': 0.34, 'E_web': 1.9, 'A_web': 420.0}
     """
     labels = [str(group) for group in groups]
-    suffixes = [re.sub(r"\W+", "_", label).strip("_") for label in labels]
+    suffixes = [suffix(label) for label in labels]
     if len(labels) < 2 or len(set(suffixes)) < len(suffixes) or "" in suffixes:
         message = f"groups={list(groups)!r} are not two or more names that differ in letters and digits"
         raise OptionError(message, argument="groups")
@@ -106,6 +106,18 @@ def by_group(law: Law, column: str, groups: Sequence[str], *, share: Iterable[st
         published={},
         notes=(*law.notes, f"{', '.join(shared) or 'nothing'} shared by {', '.join(labels)}"),
     )
+
+
+def suffix(group: str) -> str:
+    """What the parameters of a group end in, after an underscore.
+
+    Examples
+    --------
+    >>> from isoloss.law.groups import suffix
+    >>> suffix("web-2 (filtered)")
+    'web_2_filtered'
+    """
+    return re.sub(r"\W+", "_", group).strip("_")
 
 
 def _renamed(text: str, names: Mapping[str, str]) -> str:

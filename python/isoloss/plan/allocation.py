@@ -27,7 +27,7 @@ from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, format_number, format_si, p
 
 if TYPE_CHECKING:
     from isoloss.fit.object import Fit
-    from isoloss.law.object import BoundLaw
+    from isoloss.law.object import Law
 
 __all__ = ["Allocation", "allocate", "flops_rate", "further_variables", "unbounded"]
 
@@ -181,7 +181,7 @@ def allocate(
     rate = flops_rate(flops)
     refuse_ray(fit.runs, fit.problem, fit.vector)
     split = Split(
-        bound=fit.bound, rate=rate, others=further_variables(fit.bound, fixed), served=_served(inference_tokens)
+        bound=fit.bound, rate=rate, others=further_variables(fit.law, fixed), served=_served(inference_tokens)
     )
     budgets = np.atleast_1d(budget)
 
@@ -271,9 +271,8 @@ def flops_rate(flops: str | float) -> float:
     raise OptionError(message, argument="flops")
 
 
-def further_variables(bound: BoundLaw, fixed: Mapping[str, float]) -> dict[str, float]:
+def further_variables(law: Law, fixed: Mapping[str, float]) -> dict[str, float]:
     """Values of the variables besides N and D."""
-    law = bound.law
     if not {"N", "D"} <= set(law.variables):
         message = f"law {law.name!r} is one of {', '.join(law.variables)}; an allocation needs a law of N and D"
         raise LawError(message, code="law-missing-name", names=[n for n in ("N", "D") if n not in law.variables])

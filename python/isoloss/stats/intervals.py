@@ -38,6 +38,7 @@ from isoloss.errors import OptionError, did_you_mean
 
 __all__ = [
     "INTERVALS",
+    "chance",
     "check_interval",
     "ends",
     "jackknife_error",
@@ -137,6 +138,52 @@ def t_quantile(p: float, df: float) -> float:
             break
         low, high = (middle, high) if _t_tail(middle, df) > tail else (low, middle)
     return math.copysign(0.5 * (low + high), p - 0.5)
+
+
+def chance(interval: str, samples: F64, *, df: float) -> F64:
+    """How sure it is that a statistic is below zero: the level whose one-sided interval ends there.
+
+    Of percentiles it is the share of draws below zero (those at zero count half); expanded ones have their levels
+    moved, and it moves with them. Nothing that the draws can tell is surer than one in as many of them.
+
+    Parameters
+    ----------
+    interval : {"percentile", "expanded"}
+        Kind of interval that it goes with.
+    samples : (m, ...) float64
+        The statistics of each draw.
+    df : float
+        Degrees of freedom behind the size of the noise.
+
+    Returns
+    -------
+    (...) float64
+        NaN without draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isoloss.stats.intervals import chance
+    >>> samples = np.arange(-974.5, 25.0)  # 975 of 1,000 below zero
+    >>> round(float(chance("percentile", samples, df=7)), 3), round(float(chance("expanded", samples, df=7)), 3)
+    (0.975, 0.954)
+    """
+    m = len(samples)
+    if m == 0:
+        return np.full(samples.shape[1:], np.nan)
+    below = np.sum(samples < 0.0, axis=0) + 0.5 * np.sum(samples == 0.0, axis=0)
+    share = (below + 0.5) / (m + 1.0)
+    if interval != "expanded":
+        return np.asarray(share)
+    return _each(lambda s: _t_below(_NORMAL.inv_cdf(s), df), share)
+
+
+def _t_below(t: float, df: float) -> float:
+    """P(T < t)."""
+    if t == 0.0 or math.isinf(df) or df > 1e7:
+        return _NORMAL.cdf(t)
+    tail = _t_tail(abs(t), df)
+    return tail if t < 0.0 else 1.0 - tail
 
 
 # Ends ----------------------------------------------------------------------------------------------------------------
