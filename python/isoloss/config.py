@@ -9,7 +9,7 @@ import numpy as np
 
 from isoloss import _core
 
-__all__ = ["info", "show_config"]
+__all__ = ["info", "made_by", "show_config"]
 
 
 def info() -> dict[str, Any]:
@@ -40,6 +40,23 @@ def info() -> dict[str, Any]:
         "platform": platform.platform(),
         "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith("ISOLOSS_")},
     }
+
+
+def made_by() -> dict[str, str]:
+    """What decides the bits of a result on this machine; saved results carry it.
+
+    Returns
+    -------
+    dict of str to str
+        ``isoloss`` and ``numpy`` (versions) and ``simd`` (level in use).
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> sorted(iso.config.made_by())
+    ['isoloss', 'numpy', 'simd']
+    """
+    return {"isoloss": _core.__version__, "numpy": np.__version__, "simd": str(_core.build_info()["simd"])}
 
 
 def show_config() -> None:

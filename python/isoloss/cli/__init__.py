@@ -1,8 +1,8 @@
 """The command line ``isoloss``: exit codes, error lines and the check for the extra ``cli``.
 
 Exit codes: 0 done, 1 the fit did not converge or the data were refused, 2 wrong usage (unknown
-option, law or parameter, missing file, missing extra), 130 interrupted, 143 terminated. Errors are one
-line on standard error with their stable code; results go to standard output.
+option, law or parameter, missing file, missing extra), 3 ``rerun`` found a difference, 130 interrupted, 143
+terminated. Errors are one line on standard error with their stable code; results go to standard output.
 """
 
 import sys
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "install with: pip install 'isoloss[cli]'\n"
         )
         return 2
-    from isoloss.cli import _fitting, _hparams, _showing, _using  # noqa: F401 - they add their commands
+    from isoloss.cli import _fitting, _handing_on, _hparams, _showing, _using  # noqa: F401 - they add their commands
     from isoloss.cli._app import end_on_sigterm, run
 
     if arguments is None:  # the process is ours

@@ -26,6 +26,7 @@ from isoloss.plain import plain
 from isoloss.progress import bar
 
 __all__ = [
+    "DIFFERENT",
     "DONE",
     "NO_WORDS",
     "REFUSED",
@@ -41,7 +42,7 @@ __all__ = [
     "verdict",
 ]
 
-DONE, REFUSED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, REFUSED, USAGE, DIFFERENT, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
 app = App(
     name="isoloss",

@@ -155,9 +155,9 @@ def fit(
         chosen = iso.law(law, positive=_parse.words(positive), bounds=limits or None)
         limits = {}
     options = read_options(map, role, batch_unit, seq_len)
-    if resampling is not None and resampling.by == "group" and "group" not in options:
-        raise UsageError("--bootstrap run:N needs --role group=COLUMN")
     runs = iso.read(data, drop_invalid=drop_invalid, **options)
+    if resampling is not None and resampling.by == "group" and runs.group is None:
+        raise UsageError("--bootstrap run:N needs --role group=COLUMN, or a column that is called group")
     with bars(as_json=json) as progress:
         fitted = iso.fit(
             chosen,

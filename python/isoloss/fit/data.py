@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from isoloss.config import made_by
 from isoloss.engine.basins import Basins
 from isoloss.engine.posing import Settings
 from isoloss.engine.problem import F64, Problem
@@ -44,6 +45,7 @@ class FitData:
     reserve: F64
     rivals: int
     draws: Draws | None = None
+    made_by: Mapping[str, str] = field(default_factory=made_by)
 
     # What it found ---------------------------------------------------------------------------------------------
 

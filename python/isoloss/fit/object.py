@@ -20,16 +20,14 @@ from isoloss.engine.problem import seed_number
 from isoloss.engine.starts import AnyStarts
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import OptionError, out_of_memory
+from isoloss.fit.keeping import Keeping
 from isoloss.fit.run import run
-from isoloss.fit.uncertainty import Uncertainty
 from isoloss.law.object import Law
 from isoloss.objective import Objective, resolve
 from isoloss.objective.base import Delta
 from isoloss.runs.reading import as_runs
 
 if TYPE_CHECKING:
-    from os import PathLike
-
     from isoloss.curves.fit import CurveFit
     from isoloss.curves.object import Curves
     from isoloss.plan.allocation import Allocation
@@ -42,7 +40,7 @@ __all__ = ["Fit", "fit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
-class Fit(Uncertainty):
+class Fit(Keeping):
     """A fitted law; made by `isoloss.fit` or `isoloss.load`.
 
     Attributes
@@ -68,6 +66,8 @@ class Fit(Uncertainty):
         Wall time.
     draws : Draws or None
         Bootstrap draws attached by `with_draws`, or read from a file.
+    made_by : mapping of str to str
+        Versions and SIMD level that it was fitted with (`isoloss.config.made_by`); a file keeps them.
     """
 
     def summary(self, *, level: float = 0.95, width: int = 88) -> str:
@@ -92,12 +92,6 @@ class Fit(Uncertainty):
         from isoloss.fit.summary import summarise
 
         return summarise(self, level=level, width=width)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The compiled expression cannot be pickled; it is made again from the text.
-        from isoloss.store import from_plain
-
-        return from_plain, (self.to_dict(),)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value:.6g}" for name, value in self.params.items())
@@ -296,30 +290,6 @@ class Fit(Uncertainty):
         from isoloss.plan.decisions import decide
 
         return decide(self, C, columns)
-
-    def rerun(self, *, n_threads: int | None = None) -> Fit:
-        """Fit the same law to the same data with the same settings again; the same bits with the same version."""
-        return run(self.law, self.runs, self.settings, Watch(n_threads=n_threads))
-
-    def save(self, path: str | PathLike[str], *, draws: Draws | None = None) -> None:
-        """Write the fit, its data and its draws to a JSON file; `isoloss.load` reads it.
-
-        Parameters
-        ----------
-        path : path
-            Written whole or not at all.
-        draws : Draws, optional
-            To store with it, instead of the attached ones.
-        """
-        from isoloss.store import save
-
-        save(self if draws is None else self.with_draws(draws), "isoloss.fit", path)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON; what `save` writes."""
-        from isoloss.store import to_plain
-
-        return to_plain(self, "isoloss.fit")
 
 
 @overload

@@ -329,8 +329,8 @@ class HParamLaw:
         save(self, "isoloss.hparams", path)
 
     def report(self, path: str | PathLike[str], *, at: Any = None, within: float | str = 0.0025) -> None:
-        """Write one self-contained HTML page; see `isoloss.hparams.report.write_report`."""
-        from isoloss.hparams.report import write_report
+        """Write one self-contained HTML page; see `isoloss.report.hparams.write_report`."""
+        from isoloss.report.hparams import write_report
 
         write_report(self, path, at=at, within=relative("within", within))
 

@@ -32,11 +32,15 @@ _LISTED = 4
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Rows left out: how many, why, and their numbers in the source (0 is the first row of data)."""
+    """Rows left out: how many, why, and their numbers (0 is the first row of data).
+
+    The numbers are those of the source, or, where runs that had been read were chosen from (`later`), of those runs.
+    """
 
     count: int
     reason: str
     rows: tuple[int, ...] = ()
+    later: bool = False
 
     def __str__(self) -> str:
         return f"{self.count} ({self.reason})"
@@ -44,12 +48,17 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """Where runs came from: a short description, the SHA-256 of the columns in use, and the rows it held."""
+    """Where runs came from: a short description, the SHA-256 of the columns in use, and the rows it held.
+
+    `options` are the arguments that `isoloss.read` was called with; None where other arguments would be needed to read
+    the source again.
+    """
 
     description: str
     sha256: str
     rows: int
     names: tuple[str, ...] = ()
+    options: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -218,7 +227,8 @@ class Runs:
         if keep.all():
             return self
         left_out = tuple(np.flatnonzero(~keep).tolist())
-        return self._take(keep, Dropped(len(left_out), f"not where {', '.join(reasons)}", left_out))
+        reason = f"not where {', '.join(reasons)}"
+        return self._take(keep, Dropped(len(left_out), reason, left_out, later=True))
 
     def check(self) -> RunsCheck:
         """What to know about the runs before fitting them: units, repeats, divergence, optima at the edge of a grid.
@@ -276,12 +286,7 @@ class Runs:
             group_labels=labels,
             column_of=self.column_of,
             dropped=(*self.dropped, *dropped),
-            source=DataSource(
-                self.source.description,
-                sha256_of(columns, group),
-                self.source.rows,
-                self.source.names,
-            ),
+            source=replace(self.source, sha256=sha256_of(columns, group)),
             frame=self.frame,
             notices=self.notices,
             n_counts=self.n_counts,
@@ -395,12 +400,16 @@ class Runs:
             "group": None if self.group is None else self.group.tolist(),
             "group_labels": list(self.group_labels),
             "column_of": dict(self.column_of),
-            "dropped": [{"count": d.count, "reason": d.reason, "rows": list(d.rows)} for d in self.dropped],
+            "dropped": [
+                {"count": d.count, "reason": d.reason, "rows": list(d.rows), **({"later": True} if d.later else {})}
+                for d in self.dropped
+            ],
             "source": {
                 "description": self.source.description,
                 "sha256": self.source.sha256,
                 "rows": self.source.rows,
                 "names": list(self.source.names),
+                "options": None if self.source.options is None else dict(self.source.options),
             },
             "frame": self.frame,
             "notices": [notice.to_dict() for notice in self.notices],
@@ -429,8 +438,17 @@ class Runs:
                 group=group,
                 group_labels=tuple(data["group_labels"]),
                 column_of=data["column_of"],
-                dropped=tuple(Dropped(d["count"], d["reason"], tuple(d["rows"])) for d in data["dropped"]),
-                source=DataSource(source["description"], source["sha256"], source["rows"], tuple(source["names"])),
+                dropped=tuple(
+                    Dropped(d["count"], d["reason"], tuple(d["rows"]), bool(d.get("later", False)))
+                    for d in data["dropped"]
+                ),
+                source=DataSource(
+                    source["description"],
+                    source["sha256"],
+                    source["rows"],
+                    tuple(source["names"]),
+                    None if source.get("options") is None else {**source["options"]},
+                ),
                 frame=data["frame"],
                 notices=tuple(Notice.from_dict(notice) for notice in data["notices"]),
                 n_counts=data["n_counts"],

@@ -7,13 +7,14 @@ and C complete the third by C = 6 N D. Whatever is wrong is refused by column, r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.errors import DataError, Notice, OptionError, did_you_mean, out_of_memory
+from isoloss.plain import plain_dict
 from isoloss.runs.build import (
     Cells,
     batch_in_tokens,
@@ -118,6 +119,7 @@ def read(
     named["trials"] = None
     texts = [labels] if isinstance(labels, str) else list(labels)
     asked = [x for x in (*named.values(), seq_len, group, weights, where, n_counts, *roles.values()) if x is not None]
+    options: dict[str, Any] | None = None
     if isinstance(source, Runs):
         if not asked and set(texts) <= set(source.labels):
             return source
@@ -125,6 +127,13 @@ def read(
         texts = list(dict.fromkeys([*source.labels, *texts]))
     else:
         table = open_table(source)
+        given: dict[str, Any] = {**named, **roles, "seq_len": seq_len, "group": group, "weights": weights}
+        given["labels"] = texts or None
+        if where:
+            given["where"] = {column: _listed(wanted) for column, wanted in where.items()}
+        given |= {"n_counts": n_counts, "drop_invalid": drop_invalid or None}
+        given |= {"batch_unit": None if batch_unit == "tokens" else batch_unit}
+        options = plain_dict({name: value for name, value in given.items() if value is not None})
     _check_labels(table, texts, {**named, **roles})
     column_of = role_columns(table, {**named, "weight": weights, **roles, **{x: x for x in texts}, "group": group})
     conditions = dict(where or {})
@@ -198,7 +207,7 @@ def read(
         group_labels=group_labels,
         column_of={**column_of, **derived},
         dropped=tuple(Dropped(len(rows), reason, rows) for reason, rows in left_out if rows),
-        source=DataSource(table.label, sha256_of(columns, codes), total, table.names),
+        source=DataSource(table.label, sha256_of(columns, codes), total, table.names, options),
         frame=table.backend,
         notices=(*notices, *notes, *note_narrow(raw, column_of), *note_duplicates(columns, codes)),
         n_counts=n_counts if n_counts is not None else _what_n_counts(column_of.get("N", "")),
@@ -248,6 +257,11 @@ def as_runs(source: Any, variables: Sequence[str] = (), **options: Any) -> Runs:
         runs = read(source, **options)
     runs.require(*variables)
     return runs
+
+
+def _listed(wanted: Any) -> Any:
+    """A value to look for, or a list of them, whatever collection they came in."""
+    return list(wanted) if isinstance(wanted, Collection) and not isinstance(wanted, (str, bytes)) else wanted
 
 
 def _role_order(item: tuple[str, Any]) -> int:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isoloss import _core
+from isoloss.config import made_by
 from isoloss.errors import DataError, IsolossError
 from isoloss.writing import write_whole
 
@@ -126,8 +126,8 @@ def to_plain(result: Any, schema: str) -> dict[str, Any]:
     content = {
         "schema": schema,
         "version": kind.VERSION,
-        "made_by": {"isoloss": _core.__version__, "numpy": np.__version__},
-        **kind.to_dict(result),
+        "made_by": made_by(),
+        **kind.to_dict(result),  # a kind that remembers who made it says so instead
     }
     plain: dict[str, Any] = _plain(content)
     return plain

@@ -35,6 +35,7 @@ def to_dict(fit: Fit) -> dict[str, Any]:
     """A fit as mappings, lists, arrays, texts and numbers."""
     settings = fit.settings
     return {
+        "made_by": dict(fit.made_by),
         "law": fit.law.to_dict(),
         **_data_to_dict(fit),
         "settings": {
@@ -124,6 +125,7 @@ def _fit(data: Mapping[str, Any]) -> Fit:
         problem=problem,
         reserve=np.array(found["reserve"], dtype=np.float64).reshape(-1, p),
         rivals=int(found["rivals"]),
+        made_by={str(name): str(version) for name, version in data.get("made_by", {}).items()},
     )
     if curves is not None:
         made = with_curves(made, curves)

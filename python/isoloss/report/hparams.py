@@ -1,11 +1,8 @@
-"""One self-contained HTML page about a fitted hyper-parameter law: no network, no scripts, pictures inside the file."""
+"""The page about a fitted hyper-parameter law."""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +12,7 @@ from isoloss.errors import DataError, IsolossError
 from isoloss.hparams.check import check_runs
 from isoloss.hparams.plateau import positive
 from isoloss.hparams.predictions import check_identified, scientific, share
+from isoloss.report import page
 from isoloss.units import format_number, format_si
 from isoloss.writing import write_whole
 
@@ -24,17 +22,6 @@ if TYPE_CHECKING:
     from isoloss.hparams.law import HParamLaw
 
 __all__ = ["write_report"]
-
-_STYLE = """
-:root{color-scheme:light}body{font:15px/1.5 system-ui,sans-serif;color:#1b1b1b;max-width:62rem;margin:2rem auto;
-padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid #ddd}
-table{border-collapse:collapse;margin:.6rem 0}td,th{padding:.15rem .7rem .15rem 0;text-align:right;
-font-variant-numeric:tabular-nums;white-space:nowrap}td:last-child{white-space:normal}
-td:first-child,th:first-child{text-align:left}th{font-weight:600;
-border-bottom:1px solid #bbb}img{max-width:100%;height:auto}pre{background:#f6f6f6;padding:.7rem;overflow-x:auto}
-.answer{font-size:1.15rem;background:#eef5fb;padding:.6rem .9rem;border-radius:.4rem}.warning{color:#8a4b00}
-.serious{color:#a40000;font-weight:600}.info{color:#555}
-"""
 
 
 def write_report(hp: HParamLaw, path: str | PathLike[str], *, at: Any = None, within: float = 0.0025) -> None:
@@ -70,7 +57,7 @@ def write_report(hp: HParamLaw, path: str | PathLike[str], *, at: Any = None, wi
     ...     "data:image/png;base64," in page.read_text(encoding="utf-8")
     True
     """
-    write_whole(path, _page(hp, _targets(hp, at), within))
+    write_whole(path, _whole(hp, _targets(hp, at), within))
 
 
 def _targets(hp: HParamLaw, at: Any) -> list[tuple[float, float]]:
@@ -88,38 +75,36 @@ def _targets(hp: HParamLaw, at: Any) -> list[tuple[float, float]]:
     return [(float(positive("N", N)), float(positive("D", D))) for N, D in pairs]
 
 
-def _page(hp: HParamLaw, targets: Sequence[tuple[float, float]], within: float) -> str:
+def _whole(hp: HParamLaw, targets: Sequence[tuple[float, float]], within: float) -> str:
     sweep = hp.sweep
     source = sweep.runs.source
-    title = "Learning rate and batch size"
-    parts = [f"<h1>{title}</h1>", f"<p>{html.escape(str(hp.powers))}</p>"]
+    parts = [page.text(str(hp.powers))]
     for N, D in targets:
         parts += _answer(hp, N, D, within)
     parts += [
-        "<h2>Data</h2>",
-        _notices(check_runs(sweep.runs).findings),
-        _text(str(check_runs(sweep.runs)).split("\n")[0]),
+        page.section("Data"),
+        page.notices(check_runs(sweep.runs).findings),
+        page.text(str(check_runs(sweep.runs)).split("\n")[0]),
     ]
-    parts += ["<h2>Fit</h2>", f"<pre>{html.escape(hp.summary())}</pre>", _notices(hp.warnings)]
-    parts += ["<h2>Landscape of every cell</h2>", _picture(hp.plot.landscape(within=within)[0].figure, "landscapes")]
-    parts += ["<h2>The optimum against N and D</h2>", _picture(hp.plot.optimum()[0].figure, "optimum")]
+    parts += [page.section("Fit"), page.code(hp.summary()), page.notices(hp.warnings)]
+    parts += [
+        page.section("Landscape of every cell"),
+        page.picture(hp.plot.landscape(within=within)[0].figure, "landscapes"),
+    ]
+    parts += [page.section("The optimum against N and D"), page.picture(hp.plot.optimum()[0].figure, "optimum")]
     c = int(np.argmax(sweep.N * sweep.D))
     slices = hp.plot.slices(N=float(sweep.N[c]), D=float(sweep.D[c]))
-    parts += ["<h2>Slices of the cell of the most compute</h2>", _picture(slices[0].figure, "slices")]
-    parts += ["<h2>Published laws on these cells</h2>", _comparison(hp)]
-    parts += ["<h2>Convexity</h2>", f"<pre>{html.escape(str(hp.convexity()))}</pre>"]
+    parts += [page.section("Slices of the cell of the most compute"), page.picture(slices[0].figure, "slices")]
+    parts += [page.section("Published laws on these cells"), _comparison(hp)]
+    parts += [page.section("Convexity"), page.code(str(hp.convexity()))]
     settings = ", ".join(
         f"{name} {getattr(hp.settings, name)}" for name in ("recipe", "tolerance", "diverged", "draws", "seed")
     )
     parts += [
-        "<h2>Provenance</h2>",
-        _text(f"isoloss {_core.__version__}; {settings}; data: {source.description}, SHA-256 {source.sha256}"),
+        page.section("Provenance"),
+        page.text(f"isoloss {_core.__version__}; {settings}; data: {source.description}, SHA-256 {source.sha256}"),
     ]
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n'
-        f"<body>{chr(10).join(parts)}</body></html>\n"
-    )
+    return page.page("Learning rate and batch size", parts)
 
 
 def _answer(hp: HParamLaw, N: float, D: float, within: float) -> list[str]:
@@ -140,16 +125,16 @@ def _answer(hp: HParamLaw, N: float, D: float, within: float) -> list[str]:
         for row in moved.rows
     ]
     return [
-        f"<h2>At {where}</h2>",
-        f'<p class="answer">{html.escape(lines[0])}</p>',
-        _notices(best.warnings),
-        _text(
+        page.section(f"At {where}"),
+        page.answer(lines[0]),
+        page.notices(best.warnings),
+        page.text(
             f"Plateau of at most {100 * within:g} %: area {format_number(flat.area, 3)} octaves squared; along the "
             f"valley lr goes as batch^{flat.ridge:.2f}."
         ),
-        _table(("plateau", "lr from", "to", "batch from", "to"), rows),
-        f"<h2>How the answer moves at {where}</h2>",
-        _table(("choice", "value", "lr", "batch", "excess"), changes),
+        page.table(("plateau", "lr from", "to", "batch from", "to"), rows),
+        page.section(f"How the answer moves at {where}"),
+        page.table(("choice", "value", "lr", "batch", "excess"), changes),
     ]
 
 
@@ -161,30 +146,6 @@ def _comparison(hp: HParamLaw) -> str:
     try:
         rows = hp.compare().rows
     except IsolossError as error:
-        return _text(str(error))
+        return page.text(str(error))
     cells = [(row.name, row.what, *(share(v) for v in row.mean), share(row.worst.nearest), row.note) for row in rows]
-    return _table(("law", "gives", "nearest run", "interpolated", "own surface", "largest", "note"), cells)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _notices(found: Iterable[Any]) -> str:
-    return "".join(
-        f'<p class="{notice.severity}">{html.escape(notice.message)} <small>[{notice.code}]</small></p>'
-        for notice in found
-    )
-
-
-def _text(words: str) -> str:
-    return f"<p>{html.escape(words)}</p>"
-
-
-def _picture(figure: Any, alt: str) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img alt="{alt}" src="data:image/png;base64,{encoded}">'
+    return page.table(("law", "gives", "nearest run", "interpolated", "own surface", "largest", "note"), cells)
