@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,7 +157,9 @@ def _influence(fit: Fit, n_threads: int | None) -> Iterator[str]:
 def _checklist(fit: Fit, validation: str | None) -> Iterator[str]:
     made = checklist(fit, validation=validation)
     yield page.text(made.tally)
-    yield page.items((item.question, item.said, "" if item.answer is not None else "open") for item in made.items)
+    for part, items in groupby(made.items, key=lambda item: item.section):
+        yield page.section(part, level=3)
+        yield page.items((item.question, item.said, "" if item.answer is not None else "open") for item in items)
 
 
 def _provenance(fit: Fit) -> Iterator[str]:

@@ -20,7 +20,7 @@ __all__ = ["answer", "code", "items", "notices", "page", "picture", "section", "
 
 _STYLE = """
 :root{color-scheme:light}body{font:15px/1.5 system-ui,sans-serif;color:#1b1b1b;max-width:62rem;margin:2rem auto;
-padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid #ddd}
+padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid #ddd}h3{font-size:1rem}
 table{border-collapse:collapse;margin:.6rem 0}td,th{padding:.15rem .7rem .15rem 0;text-align:right;
 font-variant-numeric:tabular-nums;white-space:nowrap}td:last-child{white-space:normal}
 td:first-child,th:first-child{text-align:left}th{font-weight:600;
@@ -42,9 +42,9 @@ def page(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def section(title: str) -> str:
+def section(title: str, *, level: int = 2) -> str:
     """A heading."""
-    return f"<h2>{html.escape(title)}</h2>"
+    return f"<h{level}>{html.escape(title)}</h{level}>"
 
 
 def text(words: str) -> str:
