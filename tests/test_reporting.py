@@ -159,6 +159,17 @@ def test_everything_said_on_reading_is_said_again(tmp_path):
     assert not back.reproduce(path, weights="schedule").same
 
 
+def test_labels_are_data(tmp_path):
+    columns = {**table(), "recipe": np.array(["old", "new"] * 18)}
+    runs = iso.read(columns, labels=["recipe"], **ROLES)
+    made = iso.fit("chinchilla", runs, objective="squared_log")
+    made.save(tmp_path / "fit.json")
+    back = iso.load(tmp_path / "fit.json")
+    assert back.reproduce(columns).same
+    columns["recipe"] = np.array(["old", "newer"] * 18)
+    assert [str(change) for change in back.reproduce(columns).data] == ["column recipe: old, new -> old, newer"]
+
+
 def test_rows_chosen_after_reading_are_chosen_again(tmp_path):
     path = write(tmp_path / "runs.csv", table())
     runs = iso.read(path, **ROLES).where(N=(5e7, 1e10)).where(D=(1e9, 5e11))

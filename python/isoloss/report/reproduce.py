@@ -214,6 +214,8 @@ def _data_changes(old: Runs, new: Runs) -> Iterator[Change]:
             yield Change(f"column {name}", "there", "absent")
         elif name not in old:
             yield Change(f"column {name}", "absent", "there")
+        elif old.labels.get(name) != new.labels.get(name):
+            yield Change(f"column {name}", *(", ".join(runs.labels.get(name, ("numbers",))) for runs in (old, new)))
         elif old.n == new.n and (moved := _moved(old[name], new[name])).any():
             row = int(np.argmax(moved))
             told = f"{moved.sum():,} of {old.n:,} values differ, the first in row {row}: "
