@@ -2,12 +2,16 @@
 
 Two starts ended in the same optimum when their objective values agree to one part in a million; parameters are no
 guide, since scaling laws have long flat valleys. Starts that did not converge are counted apart.
+
+An optimum need not be a point. Where the runs leave parameters open the objective is level along some directions, and
+the starts end anywhere on that stretch: one optimum by its value, and yet no estimate. The census says so, and along
+what (`Basins.level`); where the starts reached one value at parameters apart without that, it says where.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +22,12 @@ from isoloss.engine.problem import F64, Problem, Solved
 from isoloss.engine.status import Status
 from isoloss.shown import Shown
 
-__all__ = ["SAME", "Basins", "Optimum", "census", "optima_by_row", "rounding", "winner"]
+__all__ = ["ELSEWHERE", "SAME", "Basins", "Optimum", "census", "ends_apart", "optima_by_row", "rounding", "winner"]
 
 SAME = 1e-6  # relative difference of objective values below which two optima count as one
+ELSEWHERE = 0.02  # relative difference of a parameter that makes another law of the same form
 _MOST_LISTED = 20
+_SHOWN = 0.005  # of the largest part in a direction: one that would print as zero
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +74,12 @@ class Basins(Shown):
     challengers : int
         Further points tried afterwards, around the best optimum and, where the starts were given, by the automatic
         rule; not counted in `starts`. An optimum that only they reached is listed with a count of zero.
+    level : tuple of mapping of str to float
+        Where the best optimum is no point: directions along which parameters move without changing the objective, as
+        relative changes, the largest of size one. The notice ``not-identified`` tells why.
+    ranges : mapping of str to (float, float)
+        Between which values the starts at the best optimum ended, of parameters that differ by more than 2 %; those at
+        a bound are left out.
     """
 
     starts: int
@@ -77,6 +89,8 @@ class Basins(Shown):
     hopeless: int = 0
     screened: int = 0
     challengers: int = 0
+    level: tuple[Mapping[str, float], ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def share(self) -> float:
@@ -97,6 +111,10 @@ class Basins(Shown):
         noun = "start" if self.starts == 1 else "starts"
         optima = "optimum" if self.distinct == 1 else "optima"
         text = f"{self.starts:,} {noun}, {self.distinct:,} distinct {optima}, {100 * self.share:.0f} % at the best"
+        if self.level:
+            text += f", which is no point but level along {' and along '.join(map(_along, self.level))}"
+        elif self.ranges:
+            text += f", but there at different parameters ({self.ended})"
         if self.gap is not None:
             text += f", runner-up {_worse(self.gap)}"
         if self.failed:
@@ -105,6 +123,11 @@ class Basins(Shown):
         if self.screened:
             text += f", {self.screened:,} screened out"
         return text
+
+    @property
+    def ended(self) -> str:
+        """Where the starts at the best optimum ended, in words; empty where at one point."""
+        return ", ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in self.ranges.items())
 
     @property
     def challenge(self) -> str:
@@ -123,6 +146,10 @@ class Basins(Shown):
         optima = (better, *self.optima)[:_MOST_LISTED]
         return replace(self, challengers=tried, optima=optima, distinct=self.distinct + 1)
 
+    def spread(self, level: Sequence[Mapping[str, float]], ranges: Mapping[str, tuple[float, float]]) -> Basins:
+        """The same census with what is known of the best optimum that is no point."""
+        return replace(self, level=tuple(level), ranges=ranges)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         return {
@@ -132,6 +159,8 @@ class Basins(Shown):
             "hopeless": self.hopeless,
             "screened": self.screened,
             "challengers": self.challengers,
+            "level": [dict(direction) for direction in self.level],
+            "ranges": {name: list(ends) for name, ends in self.ranges.items()},
             "optima": [optimum.to_dict() for optimum in self.optima],
         }
 
@@ -148,6 +177,8 @@ class Basins(Shown):
             hopeless=int(data["hopeless"]),
             screened=int(data["screened"]),
             challengers=int(data["challengers"]),
+            level=tuple({name: float(x) for name, x in direction.items()} for direction in data["level"]),
+            ranges={name: (float(low), float(high)) for name, (low, high) in data["ranges"].items()},
             optima=optima,
         )
 
@@ -156,6 +187,36 @@ def _worse(gap: float) -> str:
     if gap < 1.0:
         return f"{100.0 * gap:.2g} % worse"
     return f"{gap:.0f} times worse" if gap < 1000.0 else "far worse"
+
+
+def _along(direction: Mapping[str, float]) -> str:
+    ordered = sorted(direction.items(), key=lambda item: -abs(item[1]))
+    return ", ".join(f"{name} {x:+.2f}" for name, x in ordered if abs(x) >= _SHOWN)
+
+
+def ends_apart(solved: Solved, problem: Problem, best: int, skip: Collection[str]) -> dict[str, tuple[float, float]]:
+    """Between which values the starts at the best optimum ended, of parameters that differ notably.
+
+    Parameters
+    ----------
+    solved : Solved
+        A row for each start.
+    problem : Problem
+    best : int
+        The row of the best.
+    skip : collection of str
+        Parameters to leave out.
+    """
+    value = float(solved.value[best])
+    with np.errstate(invalid="ignore"):
+        alike = solved.ok & (solved.value - value <= max(SAME * abs(value), float(rounding(problem)[0])))
+    if not alike.any():
+        return {}
+    low, high = solved.params[alike].min(axis=0), solved.params[alike].max(axis=0)
+    apart = problem.parameters.free & (high - low > ELSEWHERE * np.maximum(np.abs(low), np.abs(high)))
+    return {
+        name: (float(low[j]), float(high[j])) for j, name in enumerate(problem.names) if apart[j] and name not in skip
+    }
 
 
 def winner(solved: Solved) -> int:

@@ -46,13 +46,16 @@ def unidentified(problem: Problem, params: Mapping[str, float], at_bound: Mappin
     point = np.array([params[name] for name in own.names])
     present = problem.present
     glance = present[:: max(1, len(present) // _GLANCE)]
-    loose = _taking_part(_null_space(problem, point, selection, glance))
-    if len(loose) and len(glance) < len(present):
-        loose = _taking_part(_null_space(problem, point, selection, present))
+    open_, scale = _null_space(problem, point, selection, glance)
+    if open_.size and len(glance) < len(present):
+        open_, scale = _null_space(problem, point, selection, present)
+    loose = _taking_part(open_)
     if len(loose):
-        return [_without_effect(problem, [own.names[estimated[k]] for k in loose], present)]
+        along = _relative(problem, point, estimated, open_ / scale[:, None])
+        return [_without_effect(problem, [own.names[estimated[k]] for k in loose], along, present)]
     residual = problem.objective.residuals(problem.predict(point)[0], problem.target)
-    loose, inside = _level(problem, point, selection, present, residual)
+    open_, scale, inside = _level(problem, point, selection, present, residual)
+    loose = _taking_part(open_)
     if len(loose) == 0:
         return []
     names = [own.names[estimated[k]] for k in loose]
@@ -62,11 +65,14 @@ def unidentified(problem: Problem, params: Mapping[str, float], at_bound: Mappin
         f"the objective is level at the optimum, with {inside} of {len(present)} runs {near} and the others pulling as "
         f"much one way as the other: it does not determine {', '.join(names)}"
     )
-    details = {"parameters": names, "constant": [], "inside": inside}
+    along = _relative(problem, point, estimated, open_ / scale[:, None])
+    details = {"parameters": names, "constant": [], "directions": along, "inside": inside}
     return [Notice(code="not-identified", severity="serious", message=message, details=details)]
 
 
-def _without_effect(problem: Problem, names: list[str], present: NDArray[np.intp]) -> Notice:
+def _without_effect(
+    problem: Problem, names: list[str], along: list[dict[str, float]], present: NDArray[np.intp]
+) -> Notice:
     """The notice about parameters that move without changing a prediction."""
     constant = [
         name
@@ -77,7 +83,7 @@ def _without_effect(problem: Problem, names: list[str], present: NDArray[np.intp
         f"; {' and '.join(constant)} {'is' if len(constant) == 1 else 'are'} the same in every run" if constant else ""
     )
     message = f"the runs do not determine {', '.join(names)}: other values predict every run alike{why}"
-    details = {"parameters": names, "constant": constant}
+    details = {"parameters": names, "constant": constant, "directions": along}
     return Notice(code="not-identified", severity="serious", message=message, details=details)
 
 
@@ -86,60 +92,86 @@ def _taking_part(directions: F64) -> NDArray[np.intp]:
     return np.asarray(np.flatnonzero(np.abs(directions).max(axis=1, initial=0.0) > _PART))
 
 
-def _null_space(problem: Problem, point: F64, selection: F64, rows: NDArray[np.intp]) -> F64:
-    """(q, k) directions that change no prediction at `rows`, in parameters scaled to columns of length one."""
+def _relative(problem: Problem, point: F64, estimated: NDArray[np.intp], directions: F64) -> list[dict[str, float]]:
+    """Directions (q, k) as relative changes of the parameters that take part, the largest of size one.
+
+    Several directions span a space. Of its bases the one is given in which each direction has a parameter of its own.
+    """
+    own = problem.parameters
+    at = np.where(point[estimated] != 0.0, np.abs(point[estimated]), 1.0)
+    with np.errstate(all="ignore"):
+        rows = (directions / at[:, None]).T
+    rows = rows / np.max(np.abs(rows), axis=1, keepdims=True)
+    if not np.all(np.isfinite(rows)):
+        return []
+    for k in range(len(rows)):  # Gauss and Jordan, each time by the largest number that is left
+        rest = np.abs(rows[k:])
+        first, pivot = (int(i) for i in np.unravel_index(np.argmax(rest), rest.shape))
+        rows[[k, k + first]] = rows[[k + first, k]]
+        rows[k] /= rows[k, pivot]
+        others = np.arange(len(rows)) != k
+        rows[others] -= rows[others][:, [pivot]] * rows[k]
+    names = [own.names[j] for j in estimated]
+    rows = rows / np.take_along_axis(rows, np.argmax(np.abs(rows), axis=1)[:, None], axis=1)
+    return [{name: float(x) for name, x in zip(names, row, strict=True) if abs(x) > _PART} for row in rows]
+
+
+def _null_space(problem: Problem, point: F64, selection: F64, rows: NDArray[np.intp]) -> tuple[F64, F64]:
+    """(q, k) directions that change no prediction, in parameters scaled to columns of length one; the scales."""
     q = selection.shape[1]
     triangle = np.zeros((0, q))
     for block in problem.derivatives(point, rows):
         triangle = np.linalg.qr(np.vstack([triangle, block.gradient @ selection])).R
     if not np.all(np.isfinite(triangle)):
-        return np.zeros((q, 0))
+        return np.zeros((q, 0)), np.ones(q)
     length = np.linalg.norm(triangle, axis=0)
-    _, size, directions = np.linalg.svd(triangle / np.where(length > 0.0, length, 1.0))
+    scale = np.where(length > 0.0, length, 1.0)
+    _, size, directions = np.linalg.svd(triangle / scale)
     rank = int(np.sum(size > _NULL * size[0])) if len(size) and size[0] > 0.0 else 0
-    return np.asarray(directions[rank:].T)
+    return np.asarray(directions[rank:].T), scale
 
 
 def _level(
     problem: Problem, point: F64, selection: F64, present: NDArray[np.intp], residual: F64
-) -> tuple[NDArray[np.intp], int]:
-    """Numbers of the parameters along which the objective is level, and how many runs lie within delta.
+) -> tuple[F64, F64, int]:
+    """(q, k) directions along which the objective is level, the scales, and how many runs lie within delta.
 
     Runs within delta curve the objective along their gradients. In what is left, a law that is not linear curves it
     too, by terms of both signs; where these cancel to rounding it is level.
     """
     goal, q = problem.objective, selection.shape[1]
-    nothing: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
+    nothing, scale = np.zeros((q, 0)), np.ones(q)
     size = np.abs(residual[present])
     if goal.kind not in _KINKED or not np.all(np.isfinite(size)):
-        return nothing, 0
+        return nothing, scale, 0
     inside = present[size <= max((1.0 + _TOUCHED) * goal.width, _TOUCHED * float(np.median(size)))]
     if len(inside) >= 3 * q:  # as many as the covariance asks for
-        return nothing, len(inside)
+        return nothing, scale, len(inside)
     squares = np.zeros(q)
     for block in problem.derivatives(point, present):
         squares += np.sum((block.gradient @ selection) ** 2, axis=0)
     length = np.sqrt(squares)
     if not np.all(np.isfinite(length)):
-        return nothing, len(inside)
-    unit = selection / np.where(length > 0.0, length, 1.0)
+        return nothing, scale, len(inside)
+    scale = np.where(length > 0.0, length, 1.0)
+    unit = selection / scale
     free = np.eye(q)
     if len(inside):
         (near,) = problem.derivatives(point, inside)
         _, strength, axes = np.linalg.svd(near.gradient @ unit)
         free = axes[int(np.sum(strength > _NULL * strength[0])) :].T
     if free.shape[1] == 0:
-        return nothing, len(inside)
+        return nothing, scale, len(inside)
     curved = sum(terms.sum(axis=0) for terms in _curvature(problem, point, unit @ free, present))
     if not np.all(np.isfinite(curved)):
-        return nothing, len(inside)
+        return nothing, scale, len(inside)
     directions = free @ np.linalg.eigh(curved)[1]
     net, gross = np.zeros(directions.shape[1]), np.zeros(directions.shape[1])
     for terms in _curvature(problem, point, unit @ directions, present):
         each = np.einsum("nkk->nk", terms)
         net += each.sum(axis=0)
         gross += np.abs(each).sum(axis=0)
-    return _taking_part(directions[:, np.abs(net) <= _LEVEL * gross]), len(inside)
+    return directions[:, np.abs(net) <= _LEVEL * gross], scale, len(inside)
 
 
 def _curvature(problem: Problem, point: F64, directions: F64, rows: NDArray[np.intp]) -> Iterator[F64]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.engine.basins import Basins
+from isoloss.engine.basins import ELSEWHERE, Basins
 from isoloss.engine.problem import Parameters, Problem
 from isoloss.engine.status import Status
 from isoloss.errors import Notice
@@ -30,7 +30,6 @@ __all__ = ["CORRELATED", "NEAR", "notices", "strong_correlations"]
 CORRELATED = 0.95
 _FEW = 0.05  # share of the starts at the best optimum below which it may not be the best
 NEAR = 0.01  # relative excess of a runner-up's objective that data cannot tell from the best
-_ELSEWHERE = 0.02  # relative difference of a parameter that makes a runner-up another law
 _AT = 1e-6  # relative distance from a bound
 
 
@@ -65,11 +64,11 @@ def notices(
         message = f"{only} of {basins.starts:,} starts reached the best optimum"
         counts = {"count": count, "starts": basins.starts}
         found.append(Notice(code="few-starts-at-best", severity="warning", message=message, details=counts))
-    found += _rival(basins)
     found += [_at_bound(problem, name, params[name], side) for name, side in at_bound.items()]
     found += _few_units(runs, problem)
+    loose = unidentified(problem, params, at_bound) if status.success else []
+    found += [*loose, *_rival(basins, told=bool(loose))]
     if status.success:
-        found += unidentified(problem, params, at_bound)
         line = open_ray(runs, problem, point)
         found += [] if line is None else [ray_notice(line)]
         found += misfit(law, problem, point, rows)
@@ -135,15 +134,19 @@ def _few_units(runs: Runs, problem: Problem) -> list[Notice]:
     return [Notice(code="few-units", severity="serious", message=message, details=details)]
 
 
-def _rival(basins: Basins) -> list[Notice]:
-    """A runner-up that is nearly as good and yet another law."""
+def _rival(basins: Basins, *, told: bool) -> list[Notice]:
+    """A runner-up that is nearly as good and yet another law, or ends as good that nothing else tells of."""
+    if basins.ranges and not told:
+        message = f"starts ended at the best objective with different parameters: {basins.ended}"
+        details = {"gap": 0.0, "ranges": {name: list(ends) for name, ends in basins.ranges.items()}}
+        return [Notice(code="rival-optimum", severity="warning", message=message, details=details)]
     if basins.gap is None or basins.gap >= NEAR:
         return []
     best, second = basins.optima[0].params, basins.optima[1].params
     apart = {
         name: abs(second[name] - value) / max(abs(value), abs(second[name]), 1e-300) for name, value in best.items()
     }
-    if max(apart.values()) < _ELSEWHERE:
+    if max(apart.values()) < ELSEWHERE:
         return []
     widest = max(apart, key=apart.__getitem__)
     message = (

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.engine.autodelta import of_width, settle, without_scale
-from isoloss.engine.basins import Basins, Optimum, census, winner
+from isoloss.engine.basins import Basins, Optimum, census, ends_apart, winner
 from isoloss.engine.batch import Batch, Given
 from isoloss.engine.challenge import challenge
 from isoloss.engine.posing import Settings, pose
@@ -74,6 +74,12 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
     status = Status(int(solved.status[best]))
     value = float(solved.value[best])
     named = dict(zip(problem.names, params.tolist(), strict=True))
+    basins = basins.spread((), ends_apart(solved, problem, best, touched))
+    told = notices(law, present, posed.present, problem, named, status, basins, spread, touched)
+    along = [
+        direction for notice in told if notice.code == "not-identified" for direction in notice.details["directions"]
+    ]
+    basins = basins.spread(along, basins.ranges)
     reserve, rivals = _reserve(problem.parameters, basins, points, solved)
     return Fit(
         law=law,
@@ -84,7 +90,7 @@ def run(law: Law, runs: Runs, settings: Settings, watch: Watch) -> Fit:
         basins=basins,
         covariance=spread,
         at_bound=touched,
-        warnings=(*notices(law, present, posed.present, problem, named, status, basins, spread, touched), *extra),
+        warnings=(*told, *extra),
         seconds=perf_counter() - began,
         settings=settings,
         problem=replace(posed, objective=problem.objective),  # with the delta that was settled

@@ -155,6 +155,8 @@ def _judgement(fit: Fit) -> list[tuple[str, str]]:
     hit = ", ".join(f"{name} {'upper' if side > 0 else 'lower'}" for name, side in fit.at_bound.items())
     entries.append(("bounds hit", hit or "none"))
     entries.append(("basins", f"{fit.basins} ({describe(fit.settings.starts)})"))
+    if fit.basins.level and fit.basins.ranges:
+        entries.append(("", f"starts at the best ended at {fit.basins.ended}"))
     if fit.basins.gap is not None and fit.basins.gap < NEAR:
         made = fit.decisions()
         losses = made.quantities["loss"]
