@@ -7,9 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import optimize
+from scipy import optimize, stats
 
 import isoloss as iso
+from isoloss.comparison.criteria import criteria
 from isoloss.comparison.paired import paired_p
 from isoloss.comparison.stacking import _widened, stack
 from isoloss.errors import DataError, FitError, LawError, OptionError
@@ -137,6 +138,56 @@ def test_information_criteria_only_where_there_is_a_likelihood_and_comparable_ac
     assert log.aicc == pytest.approx(-2 * density.sum() + 2 * k + 2 * k * (k + 1) / (n - k - 1), rel=1e-10)
     assert log.bic == pytest.approx(-2 * density.sum() + k * math.log(n), rel=1e-10)
     assert abs(log.aicc - raw.aicc) < 60.0  # densities of the same losses: of one size, not of another scale
+
+
+def test_information_criteria_read_weights_as_precisions(runs):
+    weights = np.random.default_rng(0).uniform(0.2, 4.0, runs.n)
+    weights[[3, 11]] = 0.0
+    fit = iso.fit("chinchilla", runs, objective="squared_log", weights=weights)
+    here = weights > 0.0
+    w, loss = weights[here], runs["loss"][here]
+    residual = np.log(fit.predict(N=runs["N"][here], D=runs["D"][here]) / loss)
+    n, k = runs.n - 2, 6
+    # By SciPy: the likelihood of normal losses of spread s / sqrt(w), at the best s.
+    best = optimize.minimize_scalar(
+        lambda s: -2.0 * np.sum(stats.norm.logpdf(residual, scale=s / np.sqrt(w)) - np.log(loss)),
+        bounds=(1e-6, 1.0),
+        method="bounded",
+        options={"xatol": 1e-12},
+    ).fun
+    made = criteria(fit)
+    assert made.reason == ""
+    assert made.aicc == pytest.approx(best + 2 * k + 2 * k * (k + 1) / (n - k - 1), rel=1e-9)
+    assert made.bic == pytest.approx(best + k * math.log(n), rel=1e-9)
+    scaled = criteria(iso.fit("chinchilla", runs, objective="squared_log", weights=1e3 * weights))
+    assert scaled.aicc == pytest.approx(made.aicc, rel=1e-9)  # only ratios matter
+    table = {name: runs[name] for name in ("N", "D", "loss")}
+    read = iso.read({**table, "w": weights}, weights="w")
+    score = iso.compare(read, ["chinchilla"], split=iso.Rollout(by="N"), draws=0, objective="squared_log").scores[0]
+    assert score.aicc == pytest.approx(made.aicc, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"objective": "huber_log"}, "huber_log is no normal likelihood"),
+        ({"objective": "absolute_raw"}, "absolute_raw is no normal likelihood"),
+        ({"objective": "squared_log", "group": True}, "rows of a group are not independent"),
+    ],
+)
+def test_where_there_is_no_likelihood_the_table_says_why(runs, options, reason):
+    columns = {name: runs[name] for name in ("N", "D", "loss")}
+    group = {"group": "run"} if options.pop("group", False) else {}
+    table = iso.read({**columns, "run": np.arange(runs.n) // 2}, **group)
+    made = iso.compare(table, ["chinchilla"], split=iso.Rollout(by="N"), draws=0, **options)
+    score = next(score for score in made.scores if score.law == "chinchilla")
+    assert score.no_criteria == reason
+    assert math.isnan(score.aicc)
+    assert math.isnan(score.bic)
+    (notice,) = [n for n in made.warnings if n.code == "no-likelihood"]
+    assert "chinchilla" in notice.details["laws"][reason]
+    assert reason in str(made)
+    assert reason in made.table["no_criteria"].tolist()
 
 
 def test_a_law_that_cannot_be_fitted_to_a_split_is_flagged_and_ranks_last(runs):

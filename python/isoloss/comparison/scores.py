@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.comparison.criteria import Criteria, criteria
 from isoloss.comparison.paired import paired_p
 from isoloss.errors import Notice, serious, without_repeats
 
@@ -47,7 +48,9 @@ class Score:
     coverage : float
         Share of the held-out runs inside the 95 % interval for a new run; NaN without intervals.
     aicc, bic : float
-        On all runs, for objectives that are likelihoods; else NaN.
+        On all runs, for objectives that are likelihoods; else NaN. Weights are read as precisions.
+    no_criteria : str
+        Why there are none; empty where there are, and for what is no fit.
     tied : float
         p of the paired test against the best law; 1 for the best itself.
     baseline : bool
@@ -65,6 +68,7 @@ class Score:
     coverage: float
     aicc: float
     bic: float
+    no_criteria: str
     tied: float
     baseline: bool
     flag: str
@@ -140,7 +144,7 @@ def _score(
     decade = np.concatenate(far) if far else np.zeros(0)
     ahead = [np.mean(e[_next(rungs, trials[k].rows)] ** 2) for k, e in errors.items()]
     last = errors.get(len(splits) - 1)
-    aicc, bic = _criteria(whole)
+    made = Criteria() if whole is None else criteria(whole)
     return Score(
         law=name,
         parameters=0 if whole is None else int(whole.problem.parameters.free.sum()),
@@ -150,8 +154,9 @@ def _score(
         decade=math.sqrt(np.mean(decade**2)) if len(decade) and complete else math.nan,
         last=math.nan if last is None else math.sqrt(np.mean(last**2)),
         coverage=_coverage(loss, trials, used),
-        aicc=aicc,
-        bic=bic,
+        aicc=made.aicc,
+        bic=made.bic,
+        no_criteria=made.reason,
         tied=math.nan,
         baseline=baseline,
         flag=_flag(trials, used, whole, baseline),
@@ -169,21 +174,6 @@ def _coverage(loss: F64, trials: Sequence[Trial], used: Sequence[int]) -> float:
         measured = loss[trials[k].rows]
         shares.append(float(np.mean((measured >= low) & (measured <= high))))
     return float(np.mean(shares)) if shares else math.nan
-
-
-def _criteria(whole: Fit | None) -> tuple[float, float]:
-    """AICc and BIC of normal errors with one more parameter for their variance; NaN for other objectives."""
-    if whole is None or not whole.success or whole.objective.kind != "squared" or whole.problem.weights is not None:
-        return math.nan, math.nan
-    n, k = whole.n, int(whole.problem.parameters.free.sum()) + 1
-    if whole.value <= 0.0 or n <= k + 1:
-        return math.nan, math.nan
-    fitted = n * (math.log(2.0 * math.pi * whole.value / n) + 1.0)
-    loss = whole.problem.target
-    # Densities are of the loss itself, whatever space its residuals are taken in.
-    if whole.objective.space != "raw":
-        fitted += 2.0 * float(np.sum(np.log(loss if whole.objective.space == "log" else loss * (1.0 - loss))))
-    return fitted + 2.0 * k + 2.0 * k * (k + 1) / (n - k - 1), fitted + k * math.log(n)
 
 
 def _flag(trials: Sequence[Trial], used: Sequence[int], whole: Fit | None, baseline: bool) -> str:
@@ -218,7 +208,20 @@ def notices(scores: Sequence[Score], whole: Fit | None) -> tuple[Notice, ...]:
         found.append(
             Notice(code="undercoverage", severity="warning", message=message, details={"coverage": best.coverage})
         )
+    found += _without_criteria(scores)
     return without_repeats(() if whole is None else serious(whole.warnings), found)
+
+
+def _without_criteria(scores: Sequence[Score]) -> list[Notice]:
+    """Why the table has no AICc for some laws."""
+    reasons: dict[str, list[str]] = {}
+    for score in scores:
+        if score.no_criteria:
+            reasons.setdefault(score.no_criteria, []).append(score.law)
+    if not reasons:
+        return []
+    message = "no AICc or BIC " + "; ".join(f"of {', '.join(laws)}: {reason}" for reason, laws in reasons.items())
+    return [Notice(code="no-likelihood", severity="info", message=message, details={"laws": reasons})]
 
 
 def table_of(scores: Sequence[Score]) -> list[str]:
