@@ -55,6 +55,8 @@ app = App(
 Words = Annotated[list[str], Parameter(negative=(), show_default=False)]
 Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
 NO_WORDS: list[str] = []
+LONGEST = 2_000
+"""Characters of a line of an error; the names of all laws take nearly as many."""
 
 
 class TerminatedError(BaseException):
@@ -140,10 +142,19 @@ def verdict(fitted: "iso.Fit") -> int:
 
 def refuse(code: str, message: str, exit_code: int, *, as_json: bool) -> int:
     """One line on standard error, the same as JSON where asked for, and the exit code."""
-    sys.stderr.write(f"isoloss: error [{code}]: {message}\n")
+    sys.stderr.write(f"isoloss: error [{code}]: {_legible(message, lines=code == 'law-syntax')}\n")
     if as_json:
         print_json({"error": {"code": code, "message": message}})
     return exit_code
+
+
+def _legible(message: str, *, lines: bool) -> str:
+    """A message that quotes any words: what does not print is escaped, what is endless is cut.
+
+    `lines`: it has lines of its own, as those that mark a place in a law.
+    """
+    plain = "".join(c if c.isprintable() or (lines and c == "\n") else ascii(c)[1:-1] for c in message)
+    return "\n".join(line if len(line) <= LONGEST else line[:LONGEST] + "..." for line in plain.split("\n"))
 
 
 def _unexpected(words: list[str]) -> str:

@@ -82,8 +82,11 @@ def allocate(saved: Path, /, *, compute: Words, json: Json = False) -> int:
     json
         Print the result as JSON and nothing else.
     """
+    budgets = [_parse.number(word, "--compute") for word in _parse.words(compute)]
+    if not budgets:
+        raise UsageError("--compute: expected FLOPs such as 1e24, and found none")
     fitted = load_fit(saved)
-    plans = [fitted.allocate(C=_parse.number(word, "--compute")) for word in _parse.words(compute)]
+    plans = [fitted.allocate(C=budget) for budget in budgets]
     if json:
         records = [_render.allocation_record(plan) for plan in plans]
         print_json({"command": "allocate", "law": fitted.law.name, "allocations": records})

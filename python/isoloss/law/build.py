@@ -47,6 +47,10 @@ def free_names(text: str) -> list[str]:
         raise LawError(message, code="law-syntax", position=sides.start(1), text=text)
     try:
         return _core.names(line)
+    except UnicodeEncodeError as error:  # half a surrogate pair: what Python makes of bytes that are no text
+        reason = "half a character"
+        message = f"malformed law: {reason}, at position {error.start}\n  {line!a}"
+        raise LawError(message, code="law-syntax", position=error.start, text=text, reason=reason) from None
     except _core.ExpressionError as error:
         reason, position = error.args[0], int(error.args[1])
         if reason.startswith("unknown function 'ln'"):

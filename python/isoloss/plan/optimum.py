@@ -96,7 +96,8 @@ class Split:
             return found, least, ends
         lanes = np.repeat(params, k, axis=0)
         compute = np.ascontiguousarray(budget).reshape(-1, 1)
-        middle = 0.5 * np.log(compute[:, 0] / self.rate)
+        # The smallest budgets there are come to zero when divided.
+        middle = 0.5 * np.log(np.maximum(compute[:, 0] / self.rate, np.finfo(np.float64).smallest_subnormal))
         low = middle - 0.5 * math.log(_MOST_RATIO)
         high = middle - 0.5 * math.log(_LEAST_RATIO)
         rows = np.arange(len(lanes))
