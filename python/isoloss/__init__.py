@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from isoloss.comparison.recipes import compare_recipes
     from isoloss.comparison.rollout import Rollout
     from isoloss.curves.reading import Curves, read_curves
+    from isoloss.design.candidates import grid
+    from isoloss.design.next_runs import next_runs
+    from isoloss.design.score import score_design
+    from isoloss.design.target import Target
     from isoloss.fit.many import FitTable, fit_many, fit_many_chunks
     from isoloss.gridsearch.grids import geomspace, linspace, logspace
     from isoloss.gridsearch.search import Plateau, Search, search
@@ -80,6 +84,7 @@ __all__ = [
     "Runs",
     "Search",
     "SquaredError",
+    "Target",
     "__version__",
     "by_group",
     "compare",
@@ -94,6 +99,7 @@ __all__ = [
     "fit_many",
     "fit_many_chunks",
     "geomspace",
+    "grid",
     "hparams",
     "law",
     "laws",
@@ -101,6 +107,7 @@ __all__ = [
     "load",
     "logspace",
     "multiverse",
+    "next_runs",
     "objective",
     "plot",
     "read",
@@ -108,6 +115,7 @@ __all__ = [
     "register",
     "rules",
     "schedules",
+    "score_design",
     "search",
     "show_config",
     "simulate",
@@ -124,6 +132,10 @@ _LAZY = {
     "comparison.recipes": ("compare_recipes",),
     "comparison.rollout": ("Rollout",),
     "curves.reading": ("Curves", "read_curves"),
+    "design.candidates": ("grid",),
+    "design.next_runs": ("next_runs",),
+    "design.score": ("score_design",),
+    "design.target": ("Target",),
     "fit.many": ("FitTable", "fit_many", "fit_many_chunks"),
     "gridsearch.grids": ("geomspace", "linspace", "logspace"),
     "gridsearch.search": ("Plateau", "Search", "search"),

@@ -141,6 +141,8 @@ CODES: dict[str, str] = {
     "few-splits": "Roll out with more rungs, so that the calibration rests on more than one split.",
     "draws-failed": "Some resamples did not converge; they are counted and left out of the intervals.",
     "allocation-unbounded": "The law has no interior optimum at this compute; do not plan with it.",
+    "budget-too-small": "Raise the budget to the cost of the cheapest candidate at least, or offer cheaper ones.",
+    "target-undetermined": "Ask for a target that the law has: a loss at a point, or a smaller compute.",
     "search-empty": "Loosen the condition, or widen the axes; `feasible` says which groups have cells that count.",
     "search-nonfinite": "Look at the law outside its range, or exclude the cells by a condition.",
     "search-edge": "Widen the axis unless its end is a bound of its own.",

@@ -47,7 +47,7 @@ from isoloss.units import complete_compute, parse_number
 if TYPE_CHECKING:
     from isoloss.fit.data import FitData
 
-__all__ = ["coverage", "run_studies"]
+__all__ = ["coverage", "run_studies", "targets_of"]
 
 _NUMBERS = 4_000_000  # losses held at once: studies are taken some at a time
 _NO_NOISE = NoiseModel(size=0.0, slope=0.0, scale=(), middle=0.0, low=0.0, high=0.0, pool=np.zeros(1))
@@ -225,9 +225,8 @@ def _some_studies(
         for k, losses in enumerate(target):
             own = replace(problem, target=losses)
             found = residuals_of(own, params[k], units, watch, left_out=_row(left_out, k))
-            model = None if problem.objective.kind == "binomial" else model_of(own, found)
-            models.append(model)
-            parts.append(_targets(own, method, draws, int(streams[k]), found, units, model))
+            models.append(_model(own, found))
+            parts.append(targets_of(own, method, draws, int(streams[k]), found, units))
         drawn = np.concatenate(parts)
         lost = np.zeros(len(drawn), dtype=np.bool_)
     solved = solve(problem, drawn, np.repeat(params, draws, axis=0), threads, weights=weights)
@@ -243,16 +242,13 @@ def _row(array: F64 | None, k: int) -> F64 | None:
     return None if array is None else array[k]
 
 
-def _targets(
-    problem: Problem,
-    method: str,
-    draws: int,
-    seed: int,
-    found: Residuals,
-    units: Units,
-    model: NoiseModel | None,
-) -> F64:
-    used = _NO_NOISE if model is None else model
+def _model(problem: Problem, found: Residuals) -> NoiseModel | None:
+    return None if problem.objective.kind == "binomial" else model_of(problem, found)
+
+
+def targets_of(problem: Problem, method: str, draws: int, seed: int, found: Residuals, units: Units) -> F64:
+    """(draws, n) losses around the fit of a study, by a method of `isoloss.stats.resampling.AROUND_THE_FIT`."""
+    used = _model(problem, found) or _NO_NOISE
     scale = used.at(_named(problem), problem.target.shape)
     spread = components(found, units) if method == "parametric" and units.grouped else None
     return draw_targets(problem, method, draws, seed, found, units, used, scale, spread)

@@ -32,6 +32,7 @@ KINDS = {
     "isoloss.fit": ("isoloss.store.fits", "fit"),
     "isoloss.search": ("isoloss.store.searches", "search"),
     "isoloss.hparams": ("isoloss.store.hparams", "law of hyper-parameters"),
+    "isoloss.design": ("isoloss.store.designs", "plan of runs"),
     "isoloss.recipes": ("isoloss.store.recipes", "comparison of recipes"),
 }
 """Module and everyday name of each kind of result, by the schema that its files state."""
