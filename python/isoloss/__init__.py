@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from isoloss.hparams import HParamLaw, fit_hparams
     from isoloss.law.groups import by_group
     from isoloss.plan.allocation import Allocation
+    from isoloss.plan.flops import Transformer
     from isoloss.stats.draws import Draws
     from isoloss.store import load
 
@@ -85,6 +86,7 @@ __all__ = [
     "Search",
     "SquaredError",
     "Target",
+    "Transformer",
     "__version__",
     "by_group",
     "compare",
@@ -142,6 +144,7 @@ _LAZY = {
     "hparams": ("HParamLaw", "fit_hparams"),
     "law.groups": ("by_group",),
     "plan.allocation": ("Allocation",),
+    "plan.flops": ("Transformer",),
     "stats.draws": ("Draws",),
     "store": ("load",),
 }

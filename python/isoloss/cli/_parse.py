@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from isoloss.checks import level_between
-from isoloss.errors import OptionError
+from isoloss.errors import OptionError, did_you_mean
 from isoloss.gridsearch.grids import geomspace, linspace
+from isoloss.plan.flops import Transformer
 from isoloss.units import parse_number
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "numbers",
     "points",
     "roles",
+    "transformer",
     "words",
 ]
 
@@ -147,6 +149,26 @@ def bootstrap(text: str) -> Resampling:
         raise UsageError(f"--bootstrap: the number of draws must be 1 or more, not {count!r}")
     method, by = {"run": ("auto", "group"), "case": ("case", "row"), "": ("auto", None)}[kind]
     return Resampling(int(draws), method, by)
+
+
+def transformer(text: str) -> Transformer:
+    """Read ``layers=80,vocab=32000,seq=4096``: the arguments of `isoloss.Transformer`; ``gated=yes`` for true ones."""
+    given: dict[str, Any] = {}
+    for name, value in assignments([text], "--transformer").items():
+        if name not in Transformer.__dataclass_fields__:
+            raise UsageError(f"--transformer: {name}{did_you_mean(name, Transformer.__dataclass_fields__)}")
+        if name in ("convention", "n_counts"):
+            given[name] = value
+        elif name in ("gated", "tied"):
+            if value not in ("yes", "no"):
+                raise UsageError(f"--transformer {name}: yes or no, not {value!r}")
+            given[name] = value == "yes"
+        else:
+            given[name] = number(value, f"--transformer {name}")
+    lacking = [name for name in ("vocab", "seq") if name not in given]
+    if lacking:
+        raise UsageError(f"--transformer: {' and '.join(lacking)} missing, as layers=80,vocab=32000,seq=4096")
+    return Transformer(**given)
 
 
 def check_level(level: float) -> None:

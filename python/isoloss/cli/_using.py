@@ -70,7 +70,15 @@ def predict(
 
 
 @app.command
-def allocate(saved: Path, /, *, compute: Words, json: Json = False) -> int:
+def allocate(
+    saved: Path,
+    /,
+    *,
+    compute: Words,
+    transformer: str | None = None,
+    inference_tokens: str = "0",
+    json: Json = False,
+) -> int:
     """Find the compute-optimal N and D with a saved fit.
 
     Parameters
@@ -79,14 +87,20 @@ def allocate(saved: Path, /, *, compute: Words, json: Json = False) -> int:
         File written by `isoloss fit -o`.
     compute
         FLOPs to spend, as 1e24; repeat for more budgets.
+    transformer
+        Count them from an architecture, as layers=80,vocab=32000,seq=4096 or aspect=128,...; 6ND without it.
+    inference_tokens
+        Tokens that the model will serve, out of the same FLOPs, as 5T.
     json
         Print the result as JSON and nothing else.
     """
     budgets = [_parse.number(word, "--compute") for word in _parse.words(compute)]
     if not budgets:
         raise UsageError("--compute: expected FLOPs such as 1e24, and found none")
+    counted = "6ND" if transformer is None else _parse.transformer(transformer)
+    served = _parse.number(inference_tokens, "--inference-tokens")
     fitted = load_fit(saved)
-    plans = [fitted.allocate(C=budget) for budget in budgets]
+    plans = [fitted.allocate(C=budget, flops=counted, inference_tokens=served) for budget in budgets]
     if json:
         records = [_render.allocation_record(plan) for plan in plans]
         print_json({"command": "allocate", "law": fitted.law.name, "allocations": records})

@@ -14,7 +14,8 @@ from isoloss.engine.posing import as_law
 from isoloss.engine.problem import seed_number
 from isoloss.engine.watch import Progress
 from isoloss.errors import OptionError, did_you_mean, serious, without_repeats
-from isoloss.plan.allocation import flops_rate, further_variables
+from isoloss.plan.allocation import further_variables
+from isoloss.plan.flops import flops_rate
 from isoloss.units import parse_number
 
 if TYPE_CHECKING:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from isoloss.curves.object import Curves
     from isoloss.plan.allocation import Allocation
     from isoloss.plan.decisions import Decisions
+    from isoloss.plan.flops import Flops
     from isoloss.plan.isoflop import IsoFlop
     from isoloss.stats.draws import Draws
 
@@ -167,7 +168,7 @@ class Fit(Keeping):
         self,
         C: ArrayLike | str,
         *,
-        flops: str | float = "6ND",
+        flops: Flops = "6ND",
         draws: Draws | None = None,
         level: float = 0.95,
         interval: str | None = None,
@@ -180,15 +181,18 @@ class Fit(Keeping):
         ----------
         C : float, text such as ``"1e24"``, or array_like
             Compute in FLOPs.
-        flops : {"6ND"} or float
-            FLOPs per parameter and token; ``"6ND"`` is 6.
+        flops : {"6ND"}, float, Transformer or callable
+            FLOPs per parameter and token, where ``"6ND"`` is 6; a `Transformer`, which counts them from the
+            architecture; or a function that takes an array of N and gives FLOPs to train on one token, which may not
+            fall with N.
         draws : Draws, optional
             For intervals; by default the attached draws, if any.
         level : float
         interval : str, optional
             Kind of interval, as for `Draws.conf_int`.
         inference_tokens : float or text such as ``"5T"``
-            Tokens that the model will serve: each takes 2 N FLOPs of C, and the best model becomes smaller.
+            Tokens that the model will serve: each takes 2 N FLOPs of C, or those of a forward pass (for a function a
+            third of the training), and the best model becomes smaller.
         **fixed
             Values of further variables of the law.
 
@@ -200,6 +204,8 @@ class Fit(Keeping):
         ------
         LawError
             Code ``law-missing-name``: the law does not depend on N and D, or another variable has no value.
+        OptionError
+            Code ``option``: `flops` is none of these, falls with N, or counts another N than the runs.
 
         Examples
         --------
@@ -208,6 +214,11 @@ class Fit(Keeping):
         >>> loss = iso.laws.get("chinchilla").bind("besiroglu2024")(N=N, D=D)
         >>> print(iso.fit("chinchilla", {"N": N, "D": D, "loss": loss}).allocate(C=5.76e23))
         N 72.4B | D 1.33T | D/N 18.3 | loss 1.974
+          beyond the runs by 0.9 decades of N, 1.1 of D, 2.0 of C
+        >>> model = iso.Transformer(aspect=128, vocab=32_000, seq=4096)
+        >>> print(iso.fit("chinchilla", {"N": N, "D": D, "loss": loss}).allocate(C=5.76e23, flops=model))
+        N 72.2B | D 1.23T | D/N 17.1 | loss 1.976
+          71.5 layers of width 9152, 6.47 FLOPs per parameter and token
           beyond the runs by 0.9 decades of N, 1.1 of D, 2.0 of C
         """
         used = self.draws if draws is None else draws

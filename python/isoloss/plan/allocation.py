@@ -17,19 +17,20 @@ from numpy.typing import ArrayLike, NDArray
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, LawError, Notice, OptionError, did_you_mean, serious
 from isoloss.plain import plain_dict
+from isoloss.plan.flops import Flops, Transformer, cost_of
 from isoloss.plan.optimum import Plan, Split
 from isoloss.plan.regret import Regret, regret
 from isoloss.shown import Shown
 from isoloss.stats.bands import decades_beyond, describe_decades, extrapolated, uncalibrated
 from isoloss.stats.design import refuse_ray
 from isoloss.stats.draws import Draws
-from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, format_number, format_si, parse_number
+from isoloss.units import format_number, format_si, parse_number
 
 if TYPE_CHECKING:
     from isoloss.fit.object import Fit
     from isoloss.law.object import Law
 
-__all__ = ["Allocation", "allocate", "flops_rate", "further_variables", "unbounded"]
+__all__ = ["Allocation", "allocate", "further_variables", "unbounded"]
 
 _STEP = 1e-3  # relative step of parameters, for slopes of an optimum
 _QUANTITIES = ("N", "D", "tokens_per_parameter", "loss")
@@ -54,8 +55,8 @@ class Allocation(Shown):
         draws.
     level : float
         Of the intervals.
-    flops : float
-        FLOPs per parameter and token.
+    flops : float or (k,) ndarray
+        FLOPs per parameter and token, at the optimum where they depend on N.
     calibrated : bool
         False where the draws allow no confidence interval; `warnings` says why.
     inference_tokens : float
@@ -77,7 +78,7 @@ class Allocation(Shown):
     tokens_per_parameter: Any
     intervals: Mapping[str, tuple[Any, Any]]
     level: float
-    flops: float
+    flops: Any
     warnings: tuple[Notice, ...] = ()
     calibrated: bool = True
     inference_tokens: float = 0.0
@@ -99,10 +100,16 @@ class Allocation(Shown):
         ]
         if budget:
             shown.insert(0, f"C {format_number(_item(self.C, k), 3)}")
-        if not self.decades:
-            return " | ".join(shown)
-        far = {name: _item(values, k) for name, values in self.decades.items()}
-        return f"{' | '.join(shown)}\n  {describe_decades(far)}"
+        lines = [" | ".join(shown)]
+        model = None if self.plan is None else self.plan.split.cost
+        if isinstance(model, Transformer):
+            N = _item(self.N, k)
+            each = format_number(_item(self.flops, k), 3)
+            shape = f"{format_number(model.depth(N), 3)} layers of width {format_number(model.width(N), 3)}"
+            lines.append(f"  {shape}, {each} FLOPs per parameter and token")
+        if self.decades:
+            lines.append(f"  {describe_decades({name: _item(values, k) for name, values in self.decades.items()})}")
+        return "\n".join(lines)
 
     def _quantity(self, name: str, label: str, k: int, show: Any, digits: int) -> str:
         text = f"{label} {show(_item(getattr(self, name), k), digits)}"
@@ -166,7 +173,7 @@ def allocate(
     fit: Fit,
     C: ArrayLike | str,
     *,
-    flops: str | float,
+    flops: Flops,
     draws: Draws | None,
     level: float,
     fixed: Mapping[str, float],
@@ -178,12 +185,17 @@ def allocate(
     if budget.ndim > 1 or budget.size == 0 or not np.all(np.isfinite(budget) & (budget > 0.0)):
         message = f"C={C!r} is not FLOPs above zero: a number, or a list of numbers"
         raise DataError(message, code="data-nonpositive", column="C")
-    rate = flops_rate(flops)
+    rate, cost = cost_of(flops, fit.runs.n_counts)
     refuse_ray(fit.runs, fit.problem, fit.vector)
     split = Split(
-        bound=fit.bound, rate=rate, others=further_variables(fit.law, fixed), served=_served(inference_tokens)
+        bound=fit.bound,
+        rate=rate,
+        others=further_variables(fit.law, fixed),
+        served=_served(inference_tokens),
+        cost=cost,
     )
     budgets = np.atleast_1d(budget)
+    split.check_rising(budgets)
 
     def optima(params: F64) -> tuple[dict[str, F64], NDArray[np.bool_]]:
         N, loss, edge = split.least(params, budgets)
@@ -212,13 +224,14 @@ def allocate(
             )
             intervals[name] = (shaped(low), shaped(high))
     best = {name: values[0] for name, values in found.items()}
-    far = decades_beyond(fit.ranges, {"N": best["N"], "D": best["D"], "C": rate * best["N"] * best["D"]})
+    each = split.per_token(best["N"])
+    far = decades_beyond(fit.ranges, {"N": best["N"], "D": best["D"], "C": each * best["D"]})
     return Allocation(
         C=shaped(budgets),
         **{name: shaped(values) for name, values in best.items()},
         intervals=intervals,
         level=level,
-        flops=rate,
+        flops=rate if cost is None else shaped(each / best["N"]),
         # What makes the fit or its draws doubtful makes the plan doubtful.
         warnings=(
             *serious(fit.warnings, () if draws is None else draws.warnings),
@@ -259,16 +272,6 @@ def _errors(draws: Draws, optima: Callable[[F64], dict[str, F64]]) -> dict[str, 
             error = np.sqrt(np.einsum("mjk,mjl,mlk->mk", slope, spread, slope))
         found[name] = (error[0], error[1:])
     return found
-
-
-def flops_rate(flops: str | float) -> float:
-    """FLOPs per parameter and token."""
-    if flops == "6ND":
-        return FLOPS_PER_PARAMETER_TOKEN
-    if isinstance(flops, (int, float)) and not isinstance(flops, bool) and math.isfinite(flops) and flops > 0.0:
-        return float(flops)
-    message = f"flops={flops!r} is neither '6ND' nor a number of FLOPs per parameter and token"
-    raise OptionError(message, argument="flops")
 
 
 def further_variables(law: Law, fixed: Mapping[str, float]) -> dict[str, float]:

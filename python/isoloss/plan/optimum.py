@@ -6,7 +6,8 @@ a parabola through the last three points, for many sets of parameters and many b
 
 A model that will serve T tokens spends 2 N T of the compute on them (Sardana et al. 2024), so that
 C = k N D + 2 N T and D = C/(k N) - 2 T/k. Of all ways to spend C on both, the least loss is also the cheapest way to
-that loss.
+that loss. Where compute is counted from an architecture (`isoloss.plan.flops`), its FLOPs per token of training stand
+for k N, and those of the forward pass for 2 N.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from numpy.typing import NDArray
 
 from isoloss import _core
 from isoloss.engine.problem import F64
+from isoloss.errors import OptionError
 from isoloss.units import FLOPS_PER_PARAMETER_TOKEN
 
 if TYPE_CHECKING:
     from isoloss.law.object import BoundLaw
+    from isoloss.plan.flops import Cost
     from isoloss.stats.draws import Draws
 
 __all__ = ["Plan", "Split", "least_loss"]
@@ -34,6 +37,7 @@ _LEAST_RATIO, _MOST_RATIO = 1e-8, 1e12  # tokens per parameter that are searched
 _COARSE, _FINE, _REFINEMENTS = 65, 17, 3
 _LOOK_UP = 1_000_000  # values of the law between two chances to interrupt it
 _SERVING = 2.0  # FLOPs per parameter and token served
+_LOOKED_AT = 512  # sizes at which a cost is checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,21 +48,51 @@ class Split:
     ----------
     bound : BoundLaw
     rate : float
-        FLOPs per parameter and token of training.
+        FLOPs per parameter and token of training; about so many, where `cost` says more.
     others : mapping of str to float
         Values of the law's further variables.
     served : float
         Tokens to be served.
+    cost : Cost or None
+        FLOPs per token by size, where they are no multiple of N.
     """
 
     bound: BoundLaw
     rate: float
     others: Mapping[str, float]
     served: float = 0.0
+    cost: Cost | None = None
 
     def tokens(self, N: F64, C: F64) -> F64:
         """Tokens to train on; not above zero where serving takes all."""
-        return np.asarray(C / (self.rate * N) - _SERVING * self.served / self.rate)
+        if self.cost is None:
+            return np.asarray(C / (self.rate * N) - _SERVING * self.served / self.rate)
+        each = self.cost.training_at(N)
+        left = C - self.served * self.cost.forward_at(N) if self.served else C
+        return np.asarray(left / each)
+
+    def per_token(self, N: F64) -> F64:
+        """FLOPs to train on one token."""
+        return np.asarray(self.rate * N) if self.cost is None else self.cost.training_at(N)
+
+    def check_rising(self, C: F64) -> None:
+        """Refuse a cost that falls somewhere on the way to larger sizes: a mistake in its formula.
+
+        Raises
+        ------
+        OptionError
+            Code ``option``.
+        """
+        if self.cost is None:
+            return
+        low, high = _search_range(np.array([C.min(), C.max()]), self.rate)
+        sizes = np.exp(np.linspace(low[0], high[1], _LOOKED_AT))
+        each = self.cost.training_at(sizes)
+        fallen = np.flatnonzero(np.diff(each) < 0.0)
+        if len(fallen):
+            at = sizes[fallen[0]]
+            message = f"flops= falls from N = {at:.4g} on: a larger model cannot take fewer FLOPs per token"
+            raise OptionError(message, argument="flops")
 
     def loss(self, params: F64, N: F64, C: F64) -> F64:
         """(m, g) losses by parameters (m, p) at sizes and computes (m, g); infinite where there is none."""
@@ -96,10 +130,7 @@ class Split:
             return found, least, ends
         lanes = np.repeat(params, k, axis=0)
         compute = np.ascontiguousarray(budget).reshape(-1, 1)
-        # The smallest budgets there are come to zero when divided.
-        middle = 0.5 * np.log(np.maximum(compute[:, 0] / self.rate, np.finfo(np.float64).smallest_subnormal))
-        low = middle - 0.5 * math.log(_MOST_RATIO)
-        high = middle - 0.5 * math.log(_LEAST_RATIO)
+        low, high = _search_range(compute[:, 0], self.rate)
         rows = np.arange(len(lanes))
         edge = np.zeros(len(lanes), dtype=np.bool_)
         for step in range(_REFINEMENTS + 1):
@@ -135,6 +166,13 @@ class Plan:
     split: Split
     params: F64
     draws: Draws | None
+
+
+def _search_range(C: F64, rate: float) -> tuple[F64, F64]:
+    """Ends of the logarithms of N that are searched."""
+    # The smallest budgets there are come to zero when divided.
+    middle = 0.5 * np.log(np.maximum(C / rate, np.finfo(np.float64).smallest_subnormal))
+    return middle - 0.5 * math.log(_MOST_RATIO), middle - 0.5 * math.log(_LEAST_RATIO)
 
 
 @lru_cache(maxsize=64)
