@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -211,3 +212,88 @@ def test_an_interrupt_raises_or_returns_what_is_finished(choice, printed):
     done = subprocess.run([sys.executable, "-c", INTERRUPTED, choice], capture_output=True, text=True, timeout=120)
     assert done.stderr == ""
     assert done.stdout.strip() == printed
+
+
+# Notices -------------------------------------------------------------------------------------------------------------
+
+
+def told(table):
+    return {notice.code: notice for notice in table.warnings}
+
+
+def test_good_problems_have_no_notices():
+    table = iso.fit_many(LAW, {"N": N}, noisy(20), objective="squared_log")
+    assert table.warnings == ()
+    assert table.flagged == {}
+
+
+def test_notices_count_problems_and_name_the_worst():
+    targets = noisy(6)
+    targets[2] = 2.0 + 1e-3 * np.sin(N)  # no trend: A runs to zero
+    weights = np.ones((6, 12))
+    weights[1, 3:] = 0.0
+    weights[4, 2:] = 0.0
+    table = iso.fit_many(LAW, {"N": N}, targets, weights=weights, objective="squared_log")
+    few = told(table)["few-units"]
+    assert (few.severity, few.details["problems"], few.details["of"], few.details["worst"]) == ("serious", 2, 6, 4)
+    assert table.flagged["few-units"].tolist() == [False, True, False, False, True, False]
+    assert table.points.tolist() == [12, 3, 12, 12, 2, 12]
+    assert "2 of 6 problems" in str(table)
+    flagged = table.flagged
+    np.testing.assert_array_equal(flagged.get("fit-failed", np.zeros(6, bool)), ~table.success)
+    np.testing.assert_array_equal(
+        flagged.get("at-bound", np.zeros(6, bool)), table.success & table.at_bound.any(axis=1)
+    )
+
+
+def test_bounds_failures_and_labels_are_told():
+    law = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 0.2)})
+    kinds = np.repeat(["a", "b", "c"], 12)
+    flat = {"N": np.tile(N, 3)}
+    table = iso.fit_many(law, flat, noisy(3).ravel(), groups=kinds, objective="squared_log")
+    bound = told(table)["at-bound"]
+    assert bound.details["parameters"] == {"alpha": 3}
+    assert bound.message.endswith("(a)")
+    hopeless = iso.fit_many("a + log(N + b)", {"N": N / 1e10}, noisy(4), starts=[1.0, -2.0])
+    failed = told(hopeless)["fit-failed"]
+    assert failed.severity == "serious"
+    assert failed.details["problems"] == 4
+    assert sum(failed.details["status"].values()) == 4
+
+
+def test_rivals_are_other_optima_nearly_as_good_and_those_of_single_fits():
+    x = np.linspace(0.1, 10.0, 40)
+    law = iso.law("3 + (k**2 - 4)**2 + t*k + 0.001*x", vars=["x"])
+    targets = 1.0 + 0.01 * np.sin(7.0 * x) + np.zeros((2, 1))
+    options = {"objective": "squared_raw", "starts": 64}
+    near = iso.fit_many(law, {"x": x}, targets, fix={"t": 1e-4}, **options)
+    far = iso.fit_many(law, {"x": x}, targets, fix={"t": 0.5}, **options)
+    assert near.rival.tolist() == [True, True]
+    assert far.rival.tolist() == [False, False]
+    assert told(near)["rival-optimum"].details["problems"] == 2
+    for t, expected in ((1e-4, True), (0.5, False)):
+        fit = iso.fit(law, {"x": x, "loss": targets[0]}, fix={"t": t}, **options)
+        assert ("rival-optimum" in [notice.code for notice in fit.warnings]) == expected
+
+
+def test_unfinished_and_unsettled_problems_are_told():
+    table = iso.fit_many(LAW, {"N": N}, noisy(3), objective="huber_log", delta="auto")
+    assert "delta-not-settled" not in table.flagged
+    cut = replace(table, status=np.full(3, int(Status["CANCELLED"]), np.uint8), delta_settled=np.zeros(3, bool))
+    assert set(cut.flagged) == {"interrupted"}
+    loose = replace(table, delta_settled=np.array([True, False, True]))
+    assert told(loose)["delta-not-settled"].details["worst"] == 1
+
+
+def test_pivots_are_those_of_the_points_that_count_in_any_problem():
+    law = iso.law("E + A * (N/N0)**-alpha", vars=["N"], pivots={"N0": "geomean"}, positive=["E", "A"])
+    weights = np.ones((4, 12))
+    weights[:, 8:] = 0.0
+    weights[1, 0] = 0.0
+    whole = iso.fit_many(law, {"N": N}, noisy(4), weights=weights, objective="squared_log", starts=[1.8, 1.0, 0.3])
+    part = iso.fit_many(
+        law, {"N": N[:8]}, noisy(4)[:, :8], weights=weights[:, :8], objective="squared_log", starts=[1.8, 1.0, 0.3]
+    )
+    assert whole.params == pytest.approx(part.params, rel=1e-6)
+    only = iso.fit(law, {"N": N[:8], "loss": noisy(4)[0][:8]}, objective="squared_log")
+    assert whole.params[0] == pytest.approx(only.vector, rel=1e-5)

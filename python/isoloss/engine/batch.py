@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.engine.panels import sums
 from isoloss.engine.problem import F64, Problem, Solved
 from isoloss.engine.starts import project
 from isoloss.engine.status import Status
@@ -45,6 +46,16 @@ class Batch:
     size: int
     offsets: Index | None = None
     labels: NDArray[Any] | None = None
+
+    @property
+    def points(self) -> NDArray[np.int64]:
+        """(B,) points of each problem that carry weight."""
+        weights, n = self.problem.weights, self.problem.target.shape[-1]
+        if self.offsets is not None:
+            counted = np.ones(n) if weights is None else (weights > 0.0).astype(np.float64)
+            return sums(counted, self.offsets).astype(np.int64)
+        each = n if weights is None else np.count_nonzero(weights, axis=-1)
+        return np.array(np.broadcast_to(each, self.size), dtype=np.int64)
 
     def part(self, first: int, last: int) -> Batch:
         """Some of the problems."""

@@ -175,10 +175,12 @@ def problem_of(
     DataError, LawError
         As `fit`.
     """
-    # What is taken from the data, pivots and the least loss, is taken from the rows that count.
+    # What is taken from the data, pivots and the least loss, is taken from the rows that count: of many problems on the
+    # same columns from those that count in any, since they share one expression.
     alive: slice | NDArray[np.bool_] = slice(None)
-    if weights is not None and weights.ndim == 1 and weights.any():
-        alive = weights > 0.0
+    if weights is not None and weights.any():
+        alive = weights > 0.0 if weights.ndim == 1 else np.asarray(weights.any(axis=0))
+        alive = slice(None) if alive.all() else alive  # no copies
     expression = law.core(law.resolve_constants({name: column[alive] for name, column in columns.items()}), tables)
     check_target(target, settings.objective, target_name)
     lower, upper = law.resolve_bounds(target[..., alive].reshape(-1), settings.bounds)

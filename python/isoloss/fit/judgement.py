@@ -25,10 +25,11 @@ from isoloss.stats.design import open_ray, ray_notice
 from isoloss.stats.inference import Covariance, correlation
 from isoloss.units import FORMULAS
 
-__all__ = ["CORRELATED", "NEAR", "notices", "strong_correlations"]
+__all__ = ["CORRELATED", "FEW_AT_BEST", "MANY_STARTS", "NEAR", "notices", "strong_correlations"]
 
 CORRELATED = 0.95
-_FEW = 0.05  # share of the starts at the best optimum below which it may not be the best
+FEW_AT_BEST = 0.05  # share of the starts at the best optimum below which it may not be the best
+MANY_STARTS = 8  # starts from which on that share says something
 NEAR = 0.01  # relative excess of a runner-up's objective that data cannot tell from the best
 _AT = 1e-6  # relative distance from a bound
 
@@ -58,7 +59,7 @@ def notices(
         message = f"the best of {basins.starts:,} starts did not converge: {status.message}"
         found.append(Notice(code=code, severity="serious", message=message, details={"status": status.name.lower()}))
     unreached = bool(basins.optima) and basins.optima[0].count == 0  # but by a challenger
-    if unreached or (basins.starts >= 8 and basins.optima and basins.share < _FEW):
+    if unreached or (basins.starts >= MANY_STARTS and basins.optima and basins.share < FEW_AT_BEST):
         count = basins.optima[0].count
         only = "none" if count == 0 else f"only {count:,}"
         message = f"{only} of {basins.starts:,} starts reached the best optimum"

@@ -79,7 +79,8 @@ def fit_many(
     targets : (n,) or (B, n) array_like, or list of arrays
         What the law is to predict.
     weights : (n,) or (B, n) array_like, or list of arrays, optional
-        Zero or above; a point of weight zero counts as absent.
+        Zero or above; a point of weight zero counts as absent. Pivots and ``"min_loss"`` are taken once for all
+        problems, from the points that carry weight in any: amplitudes of one table compare.
     starts : int, mapping, array_like, optional
         A number of automatic starts for each problem, or values by name whose product is taken. An array is (p,), one
         start for all; (B, p), one start for each problem; or (B, S, p), several for each, the best of which is kept.
@@ -330,6 +331,9 @@ def _run(question: _Question, chunk: Chunk, stretch: tuple[int, int] | None) -> 
         gap=columns.gap,
         starts=count,
         law=question.law,
+        points=batch.points,
+        free=int(batch.problem.parameters.free.sum()),
+        rival=columns.rival,
         labels=batch.labels,
         delta=columns.delta if auto else None,
         delta_settled=columns.delta_settled if auto else None,

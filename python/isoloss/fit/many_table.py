@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isoloss.engine.basins import optima_by_row
+from isoloss.engine.basins import ELSEWHERE, SAME, optima_by_row
 from isoloss.engine.batch import CANCELLED
 from isoloss.engine.problem import F64, Solved
 from isoloss.engine.status import Status, succeeded
-from isoloss.errors import LawError, did_you_mean
+from isoloss.errors import LawError, Notice, did_you_mean
+from isoloss.fit.judgement import NEAR
+from isoloss.fit.many_notices import flagged, notices, rivals
 from isoloss.law.object import Law
 from isoloss.runs.table import make_frame
 
@@ -47,6 +49,12 @@ class FitTable:
     starts : int
         Starts tried for each problem.
     law : Law
+    points : (B,) int64
+        Points of each problem that carry weight.
+    free : int
+        Parameters estimated in each.
+    rival : (B,) bool
+        Whether another optimum is less than 1 % worse and has a parameter that differs by 2 % or more.
     labels : (B,) array or None
         Sorted labels of the problems, where they were given by groups.
     delta : (B,) float64 or None
@@ -66,6 +74,9 @@ class FitTable:
     gap: F64
     starts: int
     law: Law
+    points: NDArray[np.int64]
+    free: int
+    rival: NDArray[np.bool_]
     labels: NDArray[Any] | None = None
     delta: F64 | None = None
     delta_settled: NDArray[np.bool_] | None = None
@@ -82,6 +93,36 @@ class FitTable:
     def cancelled(self) -> NDArray[np.bool_]:
         """(B,) whether an interrupt came before a row was finished."""
         return np.asarray(self.status == Status["CANCELLED"])
+
+    @property
+    def flagged(self) -> dict[str, NDArray[np.bool_]]:
+        """(B,) which problems each code of a notice concerns; codes that concern none are absent.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import isoloss as iso
+        >>> N = np.geomspace(1e7, 1e10, 8)
+        >>> law = iso.law("E + A / N**alpha", positive=["E", "A"], bounds={"alpha": (0, 2)})
+        >>> weights = np.ones((3, 8))
+        >>> weights[1, 3:] = 0.0
+        >>> table = iso.fit_many(law, {"N": N}, 1.8 + 400 / N**0.34, weights=weights)
+        >>> table.flagged["few-units"].tolist()
+        [False, True, False]
+        >>> print(*table.warnings)
+        serious [few-units]: 1 of 3 problems have no more points than the 3 parameters: ...; the worst is problem 1
+        """
+        return flagged(self)
+
+    @property
+    def warnings(self) -> tuple[Notice, ...]:
+        """A notice for each code of `flagged`: how many problems it concerns, and which is the worst.
+
+        They are those of a single fit that follow from the columns: ``interrupted``, ``fit-failed``, ``few-units``,
+        ``delta-not-settled``, ``few-starts-at-best``, ``rival-optimum`` and ``at-bound``. What needs derivatives or
+        residuals of each problem, such as ``not-identified`` and ``misfit``, is told by `isoloss.fit` alone.
+        """
+        return notices(self, self.flagged)
 
     def __getitem__(self, name: str) -> F64:
         """(B,) one parameter."""
@@ -144,7 +185,7 @@ class FitTable:
             ]
         for code, count in zip(*np.unique(self.status, return_counts=True), strict=True):
             lines.append(f"  {count:,} {Status(int(code)).message}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *map(str, self.warnings)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +200,7 @@ class Columns:
     optima: NDArray[np.uint32]
     share: F64
     gap: F64
+    rival: NDArray[np.bool_]
     delta: F64
     delta_settled: NDArray[np.bool_]
 
@@ -174,6 +216,7 @@ class Columns:
             optima=np.zeros(size, dtype=np.uint32),
             share=np.zeros(size),
             gap=np.full(size, np.nan),
+            rival=np.zeros(size, dtype=np.bool_),
             delta=np.full(size, np.nan),
             delta_settled=np.zeros(size, dtype=np.bool_),
         )
@@ -193,6 +236,12 @@ class Columns:
         self.iterations[rows] = tries.iterations[best]
         self.at_bound[rows] = tries.at_bound[best]
         self.optima[rows], self.share[rows], self.gap[rows] = optima_by_row(converged, rounding)
+        if count > 1:
+            least = converged.min(axis=1)
+            with np.errstate(invalid="ignore"):  # none converged: infinity less infinity
+                limit = least + np.maximum(SAME * np.abs(least), rounding)
+            params = tries.params.reshape(size, count, -1)
+            self.rival[rows] = rivals(converged, params, self.gap[rows], limit, NEAR, ELSEWHERE)
         # Last, so that a row which an interrupt cuts short stays unfinished; as does one that lacks a start.
         cut = (tries.status == CANCELLED).reshape(size, count).any(axis=1)
         self.status[rows] = np.where(cut, CANCELLED, tries.status[best])
@@ -201,5 +250,5 @@ class Columns:
         """Leave nothing that could be mistaken for a result in rows that are not finished."""
         rows = self.status == CANCELLED
         self.params[rows] = self.value[rows] = self.gap[rows] = self.delta[rows] = np.nan
-        self.delta_settled[rows] = False
+        self.delta_settled[rows] = self.rival[rows] = False
         self.iterations[rows] = self.at_bound[rows] = self.optima[rows] = self.share[rows] = 0
