@@ -551,6 +551,9 @@ def test_bands_say_how_far_they_reach(fit):
         draws.predict(kind="run", N=1e9, D=1e10)
 
 
+_MAKERS = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "table"}
+
+
 def test_a_fit_with_draws_predicts_bands(fit):
     drawn = fit.with_draws(fit.bootstrap(200))
     band = drawn.predict(N="70B", D="1.4T", level=0.9)
@@ -569,6 +572,29 @@ def test_a_fit_with_draws_predicts_bands(fit):
             fit.predict(N=1e9, D=1e10, **options)
     with pytest.raises(OptionError, match="neither 'mean' nor"):
         drawn.predict(N=1e9, D=1e10, kind="median")
+
+
+@pytest.mark.parametrize("library", ["dict", "pandas", "polars", "pyarrow"])
+def test_a_frame_carries_the_codes_of_the_notices_that_a_band_would(fit, library):
+    points = {"N": [1e9, 1e13, 1e15], "D": [1e10, 1e11, 1e11]}
+    frame = points if library == "dict" else getattr(pytest.importorskip(library), _MAKERS[library])(points)
+    column = fit.with_draws(fit.bootstrap(100)).predict(frame, level=0.9)["loss_pred_warnings"]
+    codes = column.to_pylist() if library == "pyarrow" else list(column)
+    assert codes == ["", "extrapolated", "extrapolated"]
+    drawn = fit.with_draws(fit.bootstrap(100))
+    for N, D, code in zip(points["N"], points["D"], codes, strict=True):
+        assert "; ".join(notice.code for notice in drawn.predict(N=N, D=D, level=0.9).warnings) == code
+
+
+def test_what_makes_draws_doubtful_is_told_in_every_row():
+    N, D = np.array([1e8, 1e9, 1e10, 1e9, 1e8]), np.array([1e10, 1e11, 1e10, 1e10, 1e11])
+    few = iso.fit("chinchilla", {"N": N, "D": D, "loss": 1.8 + 400 / N**0.34 + 1500 / D**0.36 + 0.01 * np.sin(N)})
+    drawn = few.with_draws(few.bootstrap(50))
+    table = drawn.predict({"N": [1e9, 1e15], "D": [1e10, 1e10]}, level=0.9)
+    for row, N in enumerate((1e9, 1e15)):
+        told = [notice.code for notice in drawn.predict(N=N, D=1e10, level=0.9).warnings]
+        assert "few-units" in told
+        assert table["loss_pred_warnings"][row] == "; ".join(told)
 
 
 def test_draws_keep_what_their_intervals_rest_on(fit, tmp_path):

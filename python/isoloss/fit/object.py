@@ -137,8 +137,9 @@ class Fit(Keeping):
         float, ndarray or frame
             A float for scalars, an array for arrays, and for a frame one of the same type with a further column
             ``loss_pred``. With an interval a `Band` instead, which says how far beyond the runs it lies, and for a
-            frame the columns ``loss_pred_low``, ``loss_pred_high`` and ``decades_N`` and the like besides.
-            Plain numbers carry no notices: those of the fit are in `warnings`.
+            frame the columns ``loss_pred_low``, ``loss_pred_high``, ``decades_N`` and the like, and
+            ``loss_pred_warnings`` besides: the codes of the notices that a `Band` there would carry.
+            Predictions without an interval carry no notices: those of the fit are in `warnings`.
 
         Raises
         ------

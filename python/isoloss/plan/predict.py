@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError, did_you_mean
 from isoloss.runs.reading import Runs
 from isoloss.runs.table import add_columns, as_numbers, open_table
-from isoloss.stats.bands import KINDS, band
+from isoloss.stats.bands import KINDS, band, codes_at
 from isoloss.units import complete_compute
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ def predict(
         return found
     ends = {f"{PREDICTED}_low": found.low, f"{PREDICTED}_high": found.high}
     far = {f"decades_{name}": values for name, values in found.decades.items()}
-    return add_columns(frame, {PREDICTED: found.estimate, **ends, **far})
+    told = {f"{PREDICTED}_warnings": codes_at(found.warnings, found.decades, len(np.atleast_1d(found.estimate)))}
+    return add_columns(frame, {PREDICTED: found.estimate, **ends, **far, **told})
 
 
 def _from_frame(fit: Fit, frame: Any) -> dict[str, F64]:

@@ -7,12 +7,12 @@ says. The loss of a new run has the noise of a run besides (`isoloss.stats.noise
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from isoloss import _core
 from isoloss.engine.problem import F64
@@ -29,6 +29,7 @@ __all__ = [
     "KINDS",
     "Band",
     "band",
+    "codes_at",
     "decades_beyond",
     "describe_decades",
     "extrapolated",
@@ -167,6 +168,24 @@ def extrapolated(far: Mapping[str, Any]) -> tuple[Notice, ...]:
     message = f"{told} from the nearest run: it holds only if the law does there"
     absurd = max(reach.values()) > _ABSURD
     return (Notice(code="extrapolated", severity="serious" if absurd else "warning", message=message, details=reach),)
+
+
+def codes_at(warnings: Sequence[Notice], far: Mapping[str, Any], n: int) -> NDArray[np.str_]:
+    """(n,) the codes that each point of a band should be read with, joined by "; ": a table's form of its notices.
+
+    Those of the draws hold everywhere, and ``extrapolated`` where the point itself lies far from the runs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isoloss.stats.bands import codes_at, extrapolated
+    >>> far = {"C": np.array([0.0, 2.6])}
+    >>> codes_at(extrapolated(far), far, 2).tolist()
+    ['', 'extrapolated']
+    """
+    others = dict.fromkeys(notice.code for notice in warnings if notice.code != "extrapolated")
+    reach = np.max([np.zeros(n), *(np.abs(values) for values in far.values())], axis=0)  # of no column, for some laws
+    return np.array(["; ".join((*others, "extrapolated") if x > _FAR else others) for x in reach], dtype=np.str_)
 
 
 def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kind: str, interval: str | None) -> Band:
