@@ -51,7 +51,17 @@ def test_completion_offers_public_names_alone() -> None:
 
 
 def test_import_leaves_alone_what_only_some_programs_ask_for() -> None:
-    rooms = ("comparison", "gridsearch", "hparams", "plan", "store", "fit.many", "stats.bootstrap", "stats.profiles")
+    rooms = (
+        "comparison",
+        "design",
+        "gridsearch",
+        "hparams",
+        "plan",
+        "store",
+        "fit.many",
+        "stats.bootstrap",
+        "stats.profiles",
+    )
     code = "import sys, isoloss; print([name for name in sys.modules if name.startswith('isoloss.')])"
     loaded = in_fresh_python(code)
     assert "'isoloss.fit.object'" in loaded

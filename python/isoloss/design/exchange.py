@@ -115,45 +115,65 @@ def _random(rng: np.random.Generator, cost: F64, n: int, limit: float) -> list[i
 
 
 def _improve(models: Sequence[Model], cost: F64, chosen: list[int], n: int, limit: float) -> list[int]:
-    """The best move again and again, until none helps."""
+    """The best move again and again, until none helps; the costly ones only where no other does."""
     now = criterion(models, chosen)
     for _ in range(_MOVES):
-        value, design = min(_moves(models, cost, chosen, n, limit), key=lambda move: move[0], default=(now, chosen))
-        if not value < now - _ENOUGH:
+        for moves in (_single, _double):
+            found = moves(models, cost, chosen, n, limit)
+            value, design = min(found, key=lambda move: move[0], default=(now, chosen))
+            if value < now - _ENOUGH:
+                now, chosen = value, design
+                break
+        else:
             break
-        now, chosen = value, design
     return chosen
 
 
-def _moves(
+def _single(
     models: Sequence[Model], cost: F64, chosen: list[int], n: int, limit: float
 ) -> Iterator[tuple[float, list[int]]]:
-    """The best of every kind of move, with the criterion it leads to."""
-
-    def one(kept: list[int]) -> Iterator[tuple[float, list[int]]]:
-        values = np.where(cost <= limit - cost[kept].sum(), _after(models, kept), np.inf)
-        best = int(np.argmin(values))
-        if np.isfinite(values[best]):
-            yield float(values[best]), [*kept, best]
-
+    """One more, and one for another: the best of each, with the criterion it leads to."""
     if len(chosen) < n:
-        yield from one(chosen)
+        yield from _best(models, cost, chosen, limit)
     for gone in sorted(set(chosen)):
-        kept = list(chosen)
-        kept.remove(gone)
-        yield from one(kept)
-        if len(chosen) < n and len(cost) <= _PAIRS:
-            room = limit - cost[kept].sum()
-            values = np.where(cost[:, None] + cost[None, :] <= room, _after_two(models, kept), np.inf)
-            first, second = np.unravel_index(int(np.argmin(values)), values.shape)
-            if np.isfinite(values[first, second]):
+        yield from _best(models, cost, _without(chosen, gone), limit)
+
+
+def _double(
+    models: Sequence[Model], cost: F64, chosen: list[int], n: int, limit: float
+) -> Iterator[tuple[float, list[int]]]:
+    """One for two, and two for one."""
+    if len(chosen) < n and len(cost) <= _PAIRS:
+        for gone in sorted(set(chosen)):
+            kept = _without(chosen, gone)
+            both = cost[:, None] + cost[None, :] <= limit - cost[kept].sum()
+            if both.any():
+                values = np.where(both, _after_two(models, kept), np.inf)
+                first, second = np.unravel_index(int(np.argmin(values)), values.shape)
                 yield float(values[first, second]), [*kept, int(first), int(second)]
     if len(chosen) <= _TWO:
         for pair in sorted(set(combinations(sorted(chosen), 2))):
-            kept = list(chosen)
-            for gone in pair:
-                kept.remove(gone)
-            yield from one(kept)
+            # What fits in place of one of them is better beside the other: only larger runs are worth two.
+            room = limit - cost[_without(chosen, pair[int(cost[pair[0]] < cost[pair[1]])])].sum()
+            yield from _best(models, cost, _without(chosen, *pair), limit, above=room)
+
+
+def _without(chosen: list[int], *gone: int) -> list[int]:
+    kept = list(chosen)
+    for one in gone:
+        kept.remove(one)
+    return kept
+
+
+def _best(
+    models: Sequence[Model], cost: F64, kept: list[int], limit: float, above: float = 0.0
+) -> Iterator[tuple[float, list[int]]]:
+    """The best candidate to add, if any fits that costs more than `above`."""
+    fits = (cost <= limit - cost[kept].sum()) & (cost > above)
+    if fits.any():
+        values = np.where(fits, _after(models, kept), np.inf)
+        best = int(np.argmin(values))
+        yield float(values[best]), [*kept, best]
 
 
 def _ordered(models: Sequence[Model], chosen: list[int]) -> list[int]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -266,7 +266,7 @@ def next_runs(
         budget=limit,
         candidates=len(offered),
         open=models[0].open,
-        warnings=without_repeats(_doubts(notices), extrapolated(goal), extrapolated(far)),
+        warnings=without_repeats(_doubts(notices), _far("target", goal), _far("runs to add", far)),
     )
 
 
@@ -303,6 +303,11 @@ def _model(made: Fit, target: Target, columns: Mapping[str, F64], drawn: Draws, 
 def _error(model: Model, chosen: list[int]) -> float:
     """Geometric mean over the draws of the target's standard error."""
     return float(np.exp(0.5 * np.mean(np.log(model.variance(chosen)))))
+
+
+def _far(what: str, decades: Mapping[str, Any]) -> tuple[Notice, ...]:
+    """That something is far from the runs there are."""
+    return tuple(replace(notice, message=f"{what}: {notice.message}") for notice in extrapolated(decades))
 
 
 def _doubts(notices: Iterable[Iterable[Notice]]) -> tuple[Notice, ...]:
