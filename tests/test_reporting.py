@@ -251,7 +251,7 @@ def test_what_cannot_be_read_is_refused(fit):
         from_plain(stored).reproduce(table())
 
 
-def test_a_law_with_inner_tables_is_rerun_on_its_own_data_alone():
+def test_a_law_with_inner_tables_is_rerun_on_its_own_data_alone(tmp_path):
     from isoloss.inner import Inner
 
     law = iso.law("E + A * sum_over(k, k.lr)**-a + 0 * N", positive=["E", "A"], bounds={"a": (0, 2)})
@@ -260,6 +260,10 @@ def test_a_law_with_inner_tables_is_rerun_on_its_own_data_alone():
     loss = 2.0 + 1.5 / np.arange(5, 65, 5) ** 0.5
     made = iso.fit(law, iso.read({"N": np.ones(12), "loss": loss}).with_inner(k=sums))
     assert made.reproduce().same
+    made.report(tmp_path / "inner.html")
+    text = (tmp_path / "inner.html").read_text()
+    assert "predicts along a schedule or an inner table" in text
+    assert "times the typical run" in text  # influence looks at the row itself, with its stretch of the table
     with pytest.raises(OptionError, match="sums over inner tables"):
         made.reproduce({"N": np.ones(12), "loss": loss})
 
@@ -434,6 +438,25 @@ def test_the_page_depends_on_what_is_asked(fit, tmp_path):
     with pytest.raises(OSError, match="nowhere"):
         fit.report(tmp_path / "nowhere" / "fit.html")
     assert not (tmp_path / "no.html").exists()
+
+
+def test_fits_that_say_little_have_a_page_too(tmp_path):
+    """Variables of either sign with compute besides, no optimum at all, and runs along one ray."""
+    x, C = np.linspace(-3.0, 3.0, 24), np.geomspace(1e18, 1e22, 24)
+    signed = iso.fit(
+        iso.law("a + b*x", vars=["x"]), iso.read({"x": x, "C": C, "loss": 2 + 0.1 * x + 0.01 * np.sin(9 * x)}, x="x")
+    )
+    assert np.isnan(holdout(signed).steps[0].nearest)
+    N = np.geomspace(1e7, 1e10, 8)
+    hopeless = iso.fit("E + A * log(N - 1e12)**a", {"N": N, "loss": 2 + 9 / N**0.2})
+    assert not hopeless.success
+    ray = iso.fit("chinchilla", {"N": N, "D": 20 * N, "loss": 2 + 1e3 / N**0.4})
+    for made, told in ((signed, "residuals"), (hopeless, "did not converge"), (ray, "design-ray")):
+        made.report(tmp_path / "fit.html")
+        text = (tmp_path / "fit.html").read_text()
+        assert not Page(text).open
+        assert told in text
+        assert made.reproduce().same
 
 
 def test_a_law_of_one_variable_and_hostile_names_have_a_page(tmp_path):

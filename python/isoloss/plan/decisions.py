@@ -110,24 +110,29 @@ def decide(fit: Fit, C: float | str | None, columns: Mapping[str, ArrayLike | st
 
 def largest(fit: Fit) -> dict[str, float]:
     """The variables of the run of most compute, or without compute of the largest first variable."""
-    columns = fit.counted().runs.columns
+    present = fit.counted()
+    row = _largest_row(present)
+    return {name: float(present.runs.columns[name][row]) for name in fit.law.variables}
+
+
+def _largest_row(present: Fit) -> int:
+    columns = present.runs.columns
     keys = ["C"] if "C" in columns else []
-    keys += [name for name in fit.law.variables if name not in keys]
-    row = int(np.lexsort([columns[name] for name in reversed(keys)])[-1])
-    return {name: float(columns[name][row]) for name in fit.law.variables}
+    keys += [name for name in present.law.variables if name not in keys]
+    return int(np.lexsort([columns[name] for name in reversed(keys)])[-1])
 
 
 def decision(fit: Fit, params: F64) -> tuple[str, dict[str, F64]]:
     """The question, and what parameters (B, p) answer."""
-    if {"N", "D"} == set(fit.law.variables):
+    if {"N", "D"} == set(fit.law.variables) and not fit.law.inner:
         budget = _AHEAD * float(fit.counted().runs.columns["C"].max())
         known = np.isfinite(params).all(axis=1)
         N, loss = np.full(len(params), np.nan), np.full(len(params), np.nan)
         N[known], loss[known] = least_loss(fit.bound, params[known], budget)
         return f"compute-optimal at C = {budget:.3g}", {"N": N, "loss": loss}
-    at = largest(fit)
-    expression = fit.bound.law.core(fit.bound.constants)
-    columns = [np.array([at[name]]) for name in expression.variables]
+    # At the row itself, which knows its stretches of inner tables.
+    present = fit.counted()
+    row = _largest_row(present)
     with np.errstate(all="ignore"):
-        loss = expression.evaluate(columns, np.ascontiguousarray(params))[:, 0]
+        loss = present.problem.predict(params, slice(row, row + 1))[:, 0]
     return "prediction of the largest run", {"loss": np.asarray(loss)}

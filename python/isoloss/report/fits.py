@@ -94,6 +94,9 @@ def _axis(fit: Fit) -> str:
 
 def _bands(fit: Fit, level: float) -> Iterator[str]:
     yield page.section("Predictions")
+    if isinstance(fit, CurveFit) or fit.law.inner:
+        yield page.text("This law predicts along a schedule or an inner table: fit.predict(...) takes one.")
+        return
     at = largest(fit)
     where = ", ".join(f"{name} {format_si(value, 3)}" for name, value in at.items())
     if fit.draws is None:

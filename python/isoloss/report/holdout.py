@@ -125,7 +125,7 @@ def _step(fit: Fit, split: Split, rungs: NDArray[np.int64], n_threads: int | Non
         ahead=_rms(off[rungs == rungs.min()]),
         rmse=_rms(off),
         bias=float(off.mean()),
-        nearest=_rms(np.log(nearest(fit.runs, split, fit.law.variables).prediction / loss)),
+        nearest=_nearest(fit, split, loss),
         reason=reason,
     )
 
@@ -144,6 +144,13 @@ def _predicted(fit: Fit, split: Split, rows: NDArray[np.intp], n_threads: int | 
     columns = held_out(fit.runs, rows)
     with np.errstate(all="ignore"):
         return np.asarray(made.bound(**{name: columns[name] for name in fit.law.variables}), dtype=np.float64), ""
+
+
+def _nearest(fit: Fit, split: Split, loss: F64) -> float:
+    """How far off the nearest fitted run is; NaN where distances in decades do not exist."""
+    if not all(np.all(fit.runs[name] > 0.0) for name in fit.law.variables):
+        return float("nan")
+    return _rms(np.log(nearest(fit.runs, split, fit.law.variables).prediction / loss))
 
 
 def _rms(error: F64) -> float:
