@@ -40,16 +40,16 @@ def test_an_extra_that_is_absent_is_named(runs, monkeypatch):
 def test_repeated_settings_and_small_cells_are_told():
     table = iso.simulate.sweep(settings=9, noise=0.002, seed=0)
     whole = iso.read(table).check()
-    assert not {"settings-repeated", "cells-small"} & {notice.code for notice in whole.findings}
+    assert not {"settings-repeated", "cells-small"} & {notice.code for notice in whole.warnings}
     names = list(table)
     first = np.flatnonzero((table["N"] == table["N"][0]) & (table["D"] == table["D"][0]))
     kept = np.setdiff1d(np.arange(len(table["N"])), first[5:])
     small = iso.read({name: np.concatenate([table[name][kept], table[name][kept[:3]]]) for name in names}).check()
-    found = {notice.code: notice for notice in small.findings}
+    found = {notice.code: notice for notice in small.warnings}
     assert small.repeated == 6
     assert "6 runs share all their settings" in found["settings-repeated"].message
     assert "cells-small" not in found  # the repeated rows fill the cell again
-    cut = {notice.code: notice for notice in iso.read({name: table[name][kept] for name in names}).check().findings}
+    cut = {notice.code: notice for notice in iso.read({name: table[name][kept] for name in names}).check().warnings}
     assert "the least 5" in cut["cells-small"].message
 
 

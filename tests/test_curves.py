@@ -147,7 +147,7 @@ def test_rows_that_are_left_out_on_request_are_said():
         (1, "loss is missing"),
         (1, "step 0 comes before any update"),
     ]
-    assert [notice.code for notice in curves.notices] == ["rows-dropped"]
+    assert [notice.code for notice in curves.warnings] == ["rows-dropped"]
 
 
 GOOD = {"step": [1, 2, 3], "loss": [4.0, 3.5, 3.0], "lr": [1e-3, 1e-3, 5e-4]}
@@ -203,27 +203,27 @@ def test_exact_schedules_must_agree_with_what_was_logged():
 
 def test_what_is_assumed_before_the_first_logged_step_is_said():
     late = {**GOOD, "step": [100, 200, 300]}
-    (notice,) = iso.read_curves(late).notices
+    (notice,) = iso.read_curves(late).warnings
     assert notice.code == "curve-start-assumed"
     assert "up to 100" in notice.message
     for warmup in (0, 50):
         curves = iso.read_curves(late, warmup=warmup)
-        assert curves.notices == ()
+        assert curves.warnings == ()
         assert curves[0].schedule.values[25] == pytest.approx(1e-3 if warmup == 0 else 5e-4)
 
 
 def test_curves_left_out_are_counted_and_take_their_notices_along():
     table = {"step": [100, 200, 1, 2], "loss": [3.0, 2.9, 3.1, 3.0], "lr": [1e-3] * 4, "run": ["a", "a", "b", "b"]}
     both = iso.read_curves(table, run="run")
-    (notice,) = both.notices
+    (notice,) = both.warnings
     assert notice.details == {"first": {"a": 100}}
-    assert both.where(run="a").notices == (notice,)
+    assert both.where(run="a").warnings == (notice,)
     rest = both.where(run="b")
-    assert rest.notices == ()
+    assert rest.warnings == ()
     assert [(d.count, d.reason) for d in rest.dropped] == [(2, "not where run = 'b'")]
     assert both.where(run=["a", "b"]) is both
     two = iso.read_curves({**table, "step": [100, 200, 50, 60]}, run="run")
-    assert "up to 50) is not known in 1 of" in two.where(run="b").notices[0].message
+    assert "up to 50) is not known in 1 of" in two.where(run="b").warnings[0].message
 
 
 def test_curves_come_back_from_json_and_pickle(curves):

@@ -66,7 +66,7 @@ def test_an_ordinary_fit_has_nothing_to_tell(good):
     assert draws.warnings == band.warnings == plan.warnings == ()
     assert draws.calibrated()
     assert str(band).count("\n") == 0
-    assert good.runs.check().findings == ()
+    assert good.runs.check().warnings == ()
 
 
 # Few runs ------------------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_a_law_that_leaves_nothing_to_trade_is_fine_on_a_ray(on_ray):
 def test_other_units_are_told_by_check_fit_and_plan(change, role, words):
     wrong = {name: values * change.get(name, 1.0) for name, values in table(*grid()).items()}
     fit = iso.fit("chinchilla", wrong)
-    for found in (iso.read(wrong).check().findings, fit.warnings, fit.allocate(C=1e20).warnings):
+    for found in (iso.read(wrong).check().warnings, fit.warnings, fit.allocate(C=1e20).warnings):
         notices = [n for n in found if n.code == "unit-doubtful"]
         assert [n.details["role"] for n in notices] == [role]
         assert words in notices[0].message
@@ -224,7 +224,7 @@ def test_repeated_settings_that_disagree_are_told(stacked):
     (notice,) = disagreeing(stacked)
     assert notice.code == "repeats-disagree"
     assert notice.details["factor"] == pytest.approx(2.0, rel=0.02)
-    assert notice in stacked.check().findings
+    assert notice in stacked.check().warnings
     seeds = [table(*grid(), noise=0.01, seed=seed) for seed in range(4)]
     assert disagreeing(iso.read({name: np.concatenate([t[name] for t in seeds]) for name in seeds[0]})) == []
 
@@ -287,7 +287,7 @@ def test_a_diverged_run_is_named(objective, severity):
     assert notice.severity == severity
     assert notice.details["rows"] == [20]
     assert "row 20 (loss 9.500" in notice.message
-    (found,) = iso.read(runs).check().findings
+    (found,) = iso.read(runs).check().warnings
     assert (found.code, found.details["rows"]) == ("gross-outlier", [20])
 
 

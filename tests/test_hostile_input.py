@@ -102,7 +102,7 @@ def file_outcomes(folder):
 
 def as_warned(runs):
     """Runs carry notices where results carry warnings."""
-    return type("Read", (), {"warnings": runs.notices})
+    return type("Read", (), {"warnings": runs.warnings})
 
 
 # Columns ------------------------------------------------------------------------------------------------------
@@ -297,14 +297,14 @@ def test_messages_stay_short(tmp_path):
 
 def test_narrow_integers_are_told_by_role_and_type():
     runs = iso.read({"N": np.array([10**6], np.int32), "D": np.array([2**31 - 1], np.int32), "loss": [3.0]})
-    assert [notice.code for notice in runs.notices] == ["counts-may-wrap"]
-    assert "'D' (role D) holds int32" in runs.notices[0].message
+    assert [notice.code for notice in runs.warnings] == ["counts-may-wrap"]
+    assert "'D' (role D) holds int32" in runs.warnings[0].message
 
 
 def test_compute_out_of_range_is_left_out_and_other_derived_columns_are_refused():
     runs = iso.read({"N": [1e200, 1e8], "D": [1e200, 1e9], "loss": [3.0, 2.0]})
     assert "C" not in runs.columns
-    assert [notice.code for notice in runs.notices] == ["compute-out-of-range"]
+    assert [notice.code for notice in runs.warnings] == ["compute-out-of-range"]
     with pytest.raises(DataError, match=r"D = C / \(6 N\) is 0 in 1 of 2 rows \(first: 1\)"):
         iso.read({"N": [1e8, 1e300], "C": [1e20, 1e-300], "loss": [3.0, 2.0]})
 

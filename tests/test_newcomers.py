@@ -87,7 +87,7 @@ def test_a_column_nobody_asked_for_costs_no_runs(sweep):
     runs = iso.read(holed)
     assert runs.n == len(sweep["N"])
     assert "lr" not in runs.columns
-    told = next(notice for notice in runs.notices if notice.code == "column-not-taken")
+    told = next(notice for notice in runs.warnings if notice.code == "column-not-taken")
     assert told.details == {"column": "lr", "cells": 14}
     assert iso.read(holed, drop_invalid=True).n == len(sweep["N"])
     with pytest.raises(DataError, match="13 more such cells in it"):

@@ -69,7 +69,7 @@ def test_every_source_gives_the_same_runs(kind, tmp_path):
     np.testing.assert_allclose(runs["C"], 6 * runs["N"] * runs["D"], rtol=1e-15)
     np.testing.assert_array_equal(runs.group, [0, 0, 1])
     assert runs.group_labels == ("a", "b")
-    assert (runs.n, len(runs), runs.dropped, runs.notices) == (3, 3, (), ())
+    assert (runs.n, len(runs), runs.dropped, runs.warnings) == (3, 3, (), ())
     assert runs.source.sha256 == iso.read(TABLE, **ROLES).source.sha256
 
 
@@ -167,10 +167,10 @@ def test_two_of_n_d_and_c_are_enough(absent):
 def test_a_compute_column_is_kept_as_given_and_the_difference_noted():
     runs = iso.read({"N": [1e8, 1e8], "D": [2e9, 2e9], "C": [1.2e18, 2.4e18], "loss": [3.0, 3.1]})
     np.testing.assert_array_equal(runs["C"], [1.2e18, 2.4e18])
-    assert [notice.code for notice in runs.notices] == ["compute-not-6nd"]
-    assert " times 6ND" in runs.notices[0].message
-    assert " to " not in iso.read({"N": [1e8, 2e8], "D": [1e9, 1e9], "C": [1.2e18, 2.4e18]}).notices[0].message
-    assert runs.notices[0].details == pytest.approx({"low": 1.0, "high": 2.0})
+    assert [notice.code for notice in runs.warnings] == ["compute-not-6nd"]
+    assert " times 6ND" in runs.warnings[0].message
+    assert " to " not in iso.read({"N": [1e8, 2e8], "D": [1e9, 1e9], "C": [1.2e18, 2.4e18]}).warnings[0].message
+    assert runs.warnings[0].details == pytest.approx({"low": 1.0, "high": 2.0})
 
 
 def test_weights_are_taken_only_when_asked():
@@ -191,8 +191,8 @@ def test_invalid_rows_can_be_left_out_but_never_silently():
     assert runs.group_labels == ("a", "e")
     assert sum(d.count for d in runs.dropped) == 3
     assert sorted(row for d in runs.dropped for row in d.rows) == [1, 2, 3]
-    assert [n.code for n in runs.notices] == ["rows-dropped"]
-    assert runs.notices[0].details == {"rows": 3}
+    assert [n.code for n in runs.warnings] == ["rows-dropped"]
+    assert runs.warnings[0].details == {"rows": 3}
     assert "dropped: " in str(runs)
     assert "of 5 rows" in str(runs)
     with pytest.raises(DataError) as caught:
@@ -271,9 +271,9 @@ def test_large_identifiers_are_different_groups():
 
 def test_repeated_rows_are_noted():
     runs = iso.read({"N": [1.0, 1.0, 2.0], "loss": [3.0, 3.0, 3.0]})
-    assert [n.code for n in runs.notices] == ["rows-duplicated"]
-    assert not iso.read({"N": [1.0, 1.0], "loss": [3.0, 3.1]}).notices
-    assert not iso.read({"N": [1.0, 1.0], "loss": [3.0, 3.0], "group": ["a", "b"]}).notices
+    assert [n.code for n in runs.warnings] == ["rows-duplicated"]
+    assert not iso.read({"N": [1.0, 1.0], "loss": [3.0, 3.1]}).warnings
+    assert not iso.read({"N": [1.0, 1.0], "loss": [3.0, 3.0], "group": ["a", "b"]}).warnings
 
 
 def test_what_n_counts_is_read_off_its_name():

@@ -114,10 +114,10 @@ def test_check_finds_what_the_dense_sweep_holds(dense):
 def test_check_doubts_units(exact):
     good = exact()
     table = {name: np.asarray(good[name]).copy() for name in ("N", "D", "lr", "batch", "loss")}
-    assert iso.read(table).check().findings == ()
+    assert iso.read(table).check().warnings == ()
     for name, factor, role in (("batch", 1 / 2048, "batch"), ("lr", 1e4, "lr"), ("N", 1e-6, "N"), ("D", 1e-6, "D")):
         wrong = {**table, name: table[name] * factor}
-        notices = [w for w in iso.read(wrong).check().findings if w.code == "unit-doubtful"]
+        notices = [w for w in iso.read(wrong).check().warnings if w.code == "unit-doubtful"]
         assert role in [w.details["role"] for w in notices]
 
 

@@ -139,7 +139,7 @@ def hparams(
         record = {
             "command": "hparams",
             "law": hp.to_dict(),
-            "check": [notice.to_dict() for notice in checked.findings],
+            "check": [notice.to_dict() for notice in checked.warnings],
             "answers": [
                 {
                     "predict": best.to_dict(),

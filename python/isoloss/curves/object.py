@@ -112,13 +112,13 @@ class Curves:
     dropped : tuple of Dropped
         Rows of the source that are not in the curves, with the reasons.
     source : str
-    notices : tuple of Notice
+    warnings : tuple of Notice
     """
 
     curves: tuple[Curve, ...]
     dropped: tuple[Dropped, ...] = ()
     source: str = "arrays"
-    notices: tuple[Notice, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
     def __len__(self) -> int:
         return len(self.curves)
@@ -192,13 +192,13 @@ class Curves:
         if len(kept) == len(self):
             return self
         runs = {curve.run for curve in kept}
-        notices = (_about(notice, runs) for notice in self.notices)
+        notices = (_about(notice, runs) for notice in self.warnings)
         left_out = Dropped(self.n - sum(curve.n for curve in kept), f"not where {wanted}")
         return replace(
             self,
             curves=tuple(kept),
             dropped=(*self.dropped, left_out),
-            notices=tuple(notice for notice in notices if notice is not None),
+            warnings=tuple(notice for notice in notices if notice is not None),
         )
 
     def _meets(self, curve: Curve, name: str, wanted: Any) -> bool:
@@ -282,7 +282,7 @@ class Curves:
             lines.append("  " + "  ".join(cells))
         if self.dropped:
             lines.append(f"  dropped: {'; '.join(str(d) for d in self.dropped)}")
-        lines += [f"  {notice}" for notice in self.notices]
+        lines += [f"  {notice}" for notice in self.warnings]
         return "\n".join(lines)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
@@ -297,7 +297,7 @@ class Curves:
             "curves": [curve.to_dict() for curve in self.curves],
             "dropped": [{"count": d.count, "reason": d.reason, "rows": list(d.rows)} for d in self.dropped],
             "source": self.source,
-            "notices": [notice.to_dict() for notice in self.notices],
+            "warnings": [notice.to_dict() for notice in self.warnings],
         }
 
     @staticmethod
@@ -314,7 +314,7 @@ class Curves:
                 curves=tuple(Curve.from_dict(curve) for curve in data["curves"]),
                 dropped=tuple(Dropped(d["count"], d["reason"], tuple(d["rows"])) for d in data["dropped"]),
                 source=data["source"],
-                notices=tuple(Notice.from_dict(notice) for notice in data["notices"]),
+                warnings=tuple(Notice.from_dict(notice) for notice in data["warnings"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"stored curves are not readable: {error!r}", code="file-schema") from error

@@ -140,7 +140,7 @@ def read_curves(
             Dropped(len(rows), why, tuple(rows)) for why, rows in [*left_out, *reader.left_out.items()] if rows
         ),
         source=table.label,
-        notices=(*notices, *reader.notices()),
+        warnings=(*notices, *reader.notices()),
     )
     if not found.curves:
         raise DataError(f"no loss is left after the warm-up in {table.label}", code="data-empty")

@@ -134,7 +134,7 @@ def curve_runs(law: Law, curves: Curves) -> Runs:
         column_of={"group": "run"},
         dropped=curves.dropped,
         source=DataSource(f"{len(curves)} loss curves of {curves.source}", "", curves.n),
-        notices=curves.notices,
+        warnings=curves.warnings,
     )
     if not law.inner:
         return runs

@@ -47,7 +47,7 @@ def notices(
 ) -> tuple[Notice, ...]:
     """All notices about one fit, those of its runs first; `rows` are the numbers of the runs among those given."""
     point = np.array([params[name] for name in problem.names])
-    found = [*runs.notices, *_doubted(law, runs)]
+    found = [*runs.warnings, *_doubted(law, runs)]
     checkpoints = looks_like_checkpoints(runs)
     if checkpoints is not None:
         found.append(checkpoints_notice(checkpoints, "warning"))

@@ -29,7 +29,7 @@ class RunsCheck(Shown):
 
     Attributes
     ----------
-    findings : tuple of Notice
+    warnings : tuple of Notice
     runs, cells : int
         Runs, and different pairs of N and D among them (0 without both).
     diverged : int
@@ -41,7 +41,7 @@ class RunsCheck(Shown):
         NaN without N and D.
     """
 
-    findings: tuple[Notice, ...]
+    warnings: tuple[Notice, ...]
     runs: int
     cells: int
     diverged: int
@@ -51,8 +51,8 @@ class RunsCheck(Shown):
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """Codes of the findings."""
-        return tuple(notice.code for notice in self.findings)
+        """Codes of the notices."""
+        return tuple(notice.code for notice in self.warnings)
 
     def __str__(self) -> str:
         low, high = self.tokens_per_parameter
@@ -62,13 +62,13 @@ class RunsCheck(Shown):
             head += f" in {self.cells} cells of N and D, {span}"
         if np.isfinite(self.noise):
             head += f"; repeated runs scatter by {100 * self.noise:.2g} %"
-        lines = [head, *(f"  {notice}" for notice in self.findings)]
-        return "\n".join(lines if self.findings else [*lines, "  nothing calls for care"])
+        lines = [head, *(f"  {notice}" for notice in self.warnings)]
+        return "\n".join(lines if self.warnings else [*lines, "  nothing calls for care"])
 
 
 def check_runs(runs: Runs) -> RunsCheck:
     """Look runs over; see `isoloss.Runs.check`."""
-    found = list(runs.notices)
+    found = list(runs.warnings)
     found += unit_doubts(runs)
     low = high = float("nan")
     if "N" in runs and "D" in runs:
@@ -90,7 +90,7 @@ def check_runs(runs: Runs) -> RunsCheck:
         pairs = [clusters(np.log(runs[name]), 0.02) for name in ("N", "D")]
         cells = len(np.unique(np.column_stack(pairs), axis=0))
     return RunsCheck(
-        findings=tuple(found),
+        warnings=tuple(found),
         runs=runs.n,
         cells=cells,
         diverged=diverged,

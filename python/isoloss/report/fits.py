@@ -68,7 +68,7 @@ def _data(fit: Fit) -> Iterator[str]:
     yield page.code(str(fit.runs))
     checked = fit.runs.check()
     yield page.text(str(checked).split("\n", maxsplit=1)[0])
-    yield page.notices(checked.findings)
+    yield page.notices(checked.warnings)
 
 
 def _figures(fit: Fit) -> Iterator[str]:

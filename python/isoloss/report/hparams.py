@@ -83,7 +83,7 @@ def _whole(hp: HParamLaw, targets: Sequence[tuple[float, float]], within: float)
         parts += _answer(hp, N, D, within)
     parts += [
         page.section("Data"),
-        page.notices(check_runs(sweep.runs).findings),
+        page.notices(check_runs(sweep.runs).warnings),
         page.text(str(check_runs(sweep.runs)).split("\n")[0]),
     ]
     parts += [page.section("Fit"), page.code(hp.summary()), page.notices(hp.warnings)]

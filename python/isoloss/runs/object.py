@@ -79,7 +79,7 @@ class Runs:
     source : DataSource
     frame : str
         Library results are handed back in: ``"pandas"``, ``"polars"``, ``"pyarrow"``, ... or ``"dict"``.
-    notices : tuple of Notice
+    warnings : tuple of Notice
     n_counts : str
         What N counts, as far as known: ``"total"``, ``"non-embedding"``, ``"active"`` or ``""``.
     seq_len : float or None
@@ -108,7 +108,7 @@ class Runs:
     dropped: tuple[Dropped, ...] = ()
     source: DataSource = field(default_factory=lambda: DataSource("arrays", "", 0))
     frame: str = "dict"
-    notices: tuple[Notice, ...] = ()
+    warnings: tuple[Notice, ...] = ()
     n_counts: str = ""
     seq_len: float | None = None
     inner: Mapping[str, Table] = field(default_factory=dict)
@@ -236,7 +236,7 @@ class Runs:
         Returns
         -------
         RunsCheck
-            ``findings`` holds a notice for each thing found; it prints as a list.
+            ``warnings`` holds a notice for each thing found; it prints as a list.
 
         Examples
         --------
@@ -288,7 +288,7 @@ class Runs:
             dropped=(*self.dropped, *dropped),
             source=replace(self.source, sha256=sha256_of(columns, group)),
             frame=self.frame,
-            notices=self.notices,
+            warnings=self.warnings,
             n_counts=self.n_counts,
             seq_len=self.seq_len,
             inner=self.inner,
@@ -384,7 +384,7 @@ class Runs:
             lines.append(f"  {'group':<{width}}  {len(self.group_labels)} groups  from {origin!r}")
         if self.dropped:
             lines.append(f"  dropped: {'; '.join(str(d) for d in self.dropped)} of {self.source.rows} rows")
-        lines += [f"  {notice}" for notice in self.notices if notice.code != "rows-dropped"]
+        lines += [f"  {notice}" for notice in self.warnings if notice.code != "rows-dropped"]
         return "\n".join(lines)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
@@ -412,7 +412,7 @@ class Runs:
                 "options": None if self.source.options is None else dict(self.source.options),
             },
             "frame": self.frame,
-            "notices": [notice.to_dict() for notice in self.notices],
+            "warnings": [notice.to_dict() for notice in self.warnings],
             "n_counts": self.n_counts,
             "seq_len": self.seq_len,
             **({"inner": {name: table.to_dict() for name, table in self.inner.items()}} if self.inner else {}),
@@ -450,7 +450,7 @@ class Runs:
                     None if source.get("options") is None else {**source["options"]},
                 ),
                 frame=data["frame"],
-                notices=tuple(Notice.from_dict(notice) for notice in data["notices"]),
+                warnings=tuple(Notice.from_dict(notice) for notice in data["warnings"]),
                 n_counts=data["n_counts"],
                 seq_len=data["seq_len"],
                 inner={name: Table(points) for name, points in data.get("inner", {}).items()},

@@ -82,7 +82,7 @@ def read(
         Keep the rows whose source columns have these values (or one of a list of values), whether or not the column
         has a role: ``where={"schedule": "cosine", "dropped": 0}``.
     drop_invalid : bool
-        Leave rows with unusable cells out, and say so in ``dropped`` and ``notices``, instead of refusing them.
+        Leave rows with unusable cells out, and say so in ``dropped`` and ``warnings``, instead of refusing them.
     n_counts : str, optional
         What N counts; read off the column's name if left out.
     **roles
@@ -209,7 +209,7 @@ def read(
         dropped=tuple(Dropped(len(rows), reason, rows) for reason, rows in left_out if rows),
         source=DataSource(table.label, sha256_of(columns, codes), total, table.names, options),
         frame=table.backend,
-        notices=(*notices, *notes, *note_narrow(raw, column_of), *note_duplicates(columns, codes)),
+        warnings=(*notices, *notes, *note_narrow(raw, column_of), *note_duplicates(columns, codes)),
         n_counts=n_counts if n_counts is not None else _what_n_counts(column_of.get("N", "")),
         seq_len=_one_length(length, kept),
         trail=trail,
