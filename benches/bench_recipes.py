@@ -112,7 +112,8 @@ def main():
         "equal: P outside 5 .. 95 %",
         "equal: sharing refuted",
     )
-    text = f"{markdown(head, rows)}\n\n{parts * PART} simulated studies of each kind, {DRAWS} draws."
+    error = np.sqrt(0.95 * 0.05 / (parts * PART))
+    text = f"{markdown(head, rows)}\n\n{parts * PART} simulated studies of each kind, {DRAWS} draws; standard error near 95 %: {100 * error:.1f} %."
     print(text)
     if not options.quick:
         page = PAGE.read_text(encoding="utf-8")

@@ -342,11 +342,12 @@ def test_tables_and_files(plan, tmp_path):
     assert score.table.shape == (1, 11)
     data = json.loads((tmp_path / "plan.json").read_text())
     del data["sha256"]
-    data["runs"]["cost"] = data["runs"]["cost"][:-1]
-    (tmp_path / "plan.json").write_text(json.dumps(data))
-    with pytest.raises(DataError) as caught:
-        iso.load(tmp_path / "plan.json")
-    assert caught.value.code == "file-schema"
+    for name, wrong in (("cost", data["runs"]["cost"][:-1]), ("alone", [2.0] * len(framed))):
+        altered = {**data, "runs": {**data["runs"], name: wrong}}
+        (tmp_path / "plan.json").write_text(json.dumps(altered))
+        with pytest.raises(DataError) as caught:
+            iso.load(tmp_path / "plan.json")
+        assert caught.value.code == "file-schema"
 
 
 def test_a_mapping_of_candidates_may_bring_its_costs(fit):

@@ -326,13 +326,15 @@ def test_comparisons_are_saved_and_loaded(made, tmp_path):
         lambda one: one.compute_multiplier(1e22),
     ):
         assert question(back).to_dict() == question(made).to_dict()
-    data = json.loads(path.read_text())
-    data["joint"]["share"] = ["alpha"]
-    del data["sha256"]
-    path.write_text(json.dumps(data))
-    with pytest.raises(DataError) as caught:
-        iso.load(path)
-    assert caught.value.code == "file-schema"
+    text = path.read_text()
+    for part, name, wrong in (("joint", "share", ["alpha"]), ("numbers", "flops", -6.0), ("fit", "draws", None)):
+        data = json.loads(text)
+        data[part][name] = wrong
+        del data["sha256"]
+        path.write_text(json.dumps(data))
+        with pytest.raises(DataError) as caught:
+            iso.load(path)
+        assert caught.value.code == "file-schema"
 
 
 def test_results_do_not_depend_on_threads(made):

@@ -47,6 +47,9 @@ def from_dict(data: Mapping[str, Any]) -> Design:
     lengths = {array.shape for array in (*columns.values(), *arrays.values())}
     if len(lengths) != 1 or (0,) in lengths or not {"N", "D", "C"} <= set(columns):
         raise ValueError("the runs of the plan are not of one length, or lack N, D or C")
+    shares = np.concatenate([arrays["shrinkage"], arrays["alone"]])
+    if not np.all(np.isfinite(shares) & (shares <= 1.0)) or not np.all(arrays["cost"] > 0.0):
+        raise ValueError("shrinkages are shares, and costs above zero")
     return Design(
         fit=fit,
         target=target,

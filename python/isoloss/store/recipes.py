@@ -59,6 +59,8 @@ def from_dict(data: Mapping[str, Any]) -> RecipeComparison:
     base, ratio = str(data["base"]), numbers["tokens_per_parameter"]
     if fit.draws is None or fit.law != joint.whole or base not in joint.recipes:
         raise ValueError("the fit cannot be that of these recipes")
+    if not numbers["flops"] > 0.0 or not (ratio is None or ratio > 0.0):
+        raise ValueError("flops and tokens per parameter are above zero")
     return RecipeComparison(
         fit=fit,
         joint=joint,
