@@ -113,7 +113,10 @@ def main():
         "equal: sharing refuted",
     )
     error = np.sqrt(0.95 * 0.05 / (parts * PART))
-    text = f"{markdown(head, rows)}\n\n{parts * PART} simulated studies of each kind, {DRAWS} draws; standard error near 95 %: {100 * error:.1f} %."
+    told = (
+        f"{parts * PART} simulated studies of each kind, {DRAWS} draws; standard error near 95 %: {100 * error:.1f} %."
+    )
+    text = f"{markdown(head, rows)}\n\n{told}"
     print(text)
     if not options.quick:
         page = PAGE.read_text(encoding="utf-8")
