@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 import isoloss as iso
 from isoloss.errors import DataError, LawError
@@ -150,3 +151,24 @@ def test_faults_of_laws_are_named():
         iso.law("sum_over(t, t.y) * N", tables={"t": {"x": [1.0]}})
     with pytest.raises(LawError, match="stands inside sum_over"):
         iso.law("E + k.x / N")
+
+
+@pytest.mark.parametrize("scale", [-1.0, 1.0])
+def test_a_logarithm_of_a_sum_whose_terms_vanish_or_overflow(scale):
+    # log sum w exp(u) with every u far below -745 or above 710, and its fit.
+    law = iso.law("b + log(sum_over(k, k.w * exp(r * k.x * y)))", vars=["y"])
+    rng = np.random.default_rng(3)
+    x, w = rng.uniform(1.0, 2.0, 30), rng.uniform(0.5, 1.5, 30)
+    first = rng.integers(0, 20, 25)
+    last = first + rng.integers(1, 11, 25)
+    k = Inner({"x": x, "w": w}, first=first, last=last)
+    y = np.linspace(1000.0, 2000.0, 25)
+    b, r = 0.7, 1.3 * scale
+    found = law(y=y, k=k, b=b, r=r)
+    expected = [b + logsumexp(r * x[i:j] * at, b=w[i:j]) for i, j, at in zip(first, last, y, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    fit = iso.fit(
+        law, iso.read({"y": y, "loss": found}, y="y").with_inner(k=k), starts=[[0.0, 1.1 * scale]], objective="squared"
+    )
+    assert fit.success
+    np.testing.assert_allclose([fit.params["b"], fit.params["r"]], [b, r], rtol=1e-9)

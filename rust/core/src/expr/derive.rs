@@ -7,35 +7,51 @@
 
 use std::collections::HashMap;
 
-use super::graph::{Binary, Graph, Id, Node, Unary};
+use super::graph::{Binary, Fold, Graph, Id, Node, Unary};
+
+/// What a node is differentiated by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum By {
+    Param(u32),
+    /// The unknown of a root, by its scope.
+    Unknown(u32),
+    /// The node that the deriver holds.
+    Held,
+}
 
 /// Differentiates nodes of one graph, remembering what it has already done.
 #[derive(Debug, Default)]
 pub(crate) struct Deriver {
-    known: HashMap<(Id, u32), Id>,
+    known: HashMap<(Id, By), Id>,
+    held: Option<Id>,
 }
 
-/// From here on a number names the unknown of a scope, below it a parameter.
-const UNKNOWN: u32 = 1 << 31;
-
 impl Deriver {
-    /// The unknown of a root, as something to differentiate by.
-    pub(crate) fn unknown(scope: u32) -> u32 {
-        UNKNOWN + scope
+    /// One that takes `node` for a variable of its own: parameters do not move it, and [`By::Held`] stands for it.
+    pub(crate) fn holding(node: Id) -> Self {
+        Self { held: Some(node), ..Self::default() }
     }
 
-    /// The derivative of `id` by parameter `by`, or by an unknown. Recursion is as deep as the expression, which the parser limits.
-    pub(crate) fn derive(&mut self, g: &mut Graph, id: Id, by: u32) -> Id {
+    /// The derivative of `id`. Recursion is as deep as the expression, which the parser limits.
+    pub(crate) fn derive(&mut self, g: &mut Graph, id: Id, by: By) -> Id {
+        if self.held == Some(id) {
+            return g.constant(f64::from(u8::from(by == By::Held)));
+        }
         if let Some(&known) = self.known.get(&(id, by)) {
             return known;
         }
-        if by < UNKNOWN && !g.has_parameters(id) || by >= UNKNOWN && !g.within(id, by - UNKNOWN) {
+        let moved = match by {
+            By::Param(_) | By::Held => g.has_parameters(id),
+            By::Unknown(scope) => g.within(id, scope),
+        };
+        if !moved {
             return g.constant(0.0);
         }
         let result = match g.node(id) {
-            Node::Const(_) | Node::Column(_) | Node::Inner(..) => g.constant(0.0),
+            // A maximum stands under `Hold`: what is taken out of a sum and put back has no slope to follow.
+            Node::Const(_) | Node::Column(_) | Node::Inner(..) | Node::Over { fold: Fold::Most, .. } => g.constant(0.0),
             Node::Unknown(_) => g.constant(1.0),
-            Node::Param(p) => g.constant(f64::from(u8::from(p == by))),
+            Node::Param(p) => g.constant(f64::from(u8::from(by == By::Param(p)))),
             Node::Unary(op, a) => {
                 let da = self.derive(g, a, by);
                 if g.is(da, 0.0) { da } else { unary_rule(g, op, id, a, da) }
@@ -48,7 +64,7 @@ impl Deriver {
                 let (dy, dn) = (self.derive(g, yes, by), self.derive(g, no, by));
                 g.select(condition, dy, dn)
             }
-            Node::Sum { scope, body, first, last } => {
+            Node::Over { fold: Fold::Sum, scope, body, first, last } => {
                 let slope = self.derive(g, body, by);
                 g.sum(scope, slope, first, last)
             }
@@ -255,10 +271,10 @@ mod tests {
         let mut deriver = Deriver::default();
         let mut all = vec![root];
         for j in 0..2 {
-            let slope = deriver.derive(&mut g, root, j);
+            let slope = deriver.derive(&mut g, root, By::Param(j));
             all.push(slope);
             for k in 0..2 {
-                all.push(deriver.derive(&mut g, slope, k));
+                all.push(deriver.derive(&mut g, slope, By::Param(k)));
             }
         }
         assert_eq!(count(&g, &all, |node| matches!(node, Node::Unary(Unary::Exp, _))), 1);
@@ -272,11 +288,29 @@ mod tests {
         let log = g.unary(Unary::Log, x);
         let root = g.mul(a, log);
         let mut deriver = Deriver::default();
-        let other = deriver.derive(&mut g, root, 1);
+        let other = deriver.derive(&mut g, root, By::Param(1));
         assert!(g.is(other, 0.0));
-        let first = deriver.derive(&mut g, root, 0);
-        let second = deriver.derive(&mut g, first, 0);
+        let first = deriver.derive(&mut g, root, By::Param(0));
+        let second = deriver.derive(&mut g, first, By::Param(0));
         assert!(first == log && g.is(second, 0.0));
+    }
+
+    #[test]
+    fn a_node_that_is_held_is_a_variable() {
+        // y = a v**2 with v = exp(a x): with v held, dy/da = v**2 and dy/dv = 2 a v.
+        let mut g = Graph::default();
+        let (a, x) = (g.param(0), g.column(0));
+        let exponent = g.mul(a, x);
+        let v = g.unary(Unary::Exp, exponent);
+        let square = g.unary(Unary::Square, v);
+        let root = g.mul(a, square);
+        let mut deriver = Deriver::holding(v);
+        assert_eq!(deriver.derive(&mut g, root, By::Param(0)), square);
+        let by_v = deriver.derive(&mut g, root, By::Held);
+        let two = g.constant(2.0);
+        let twice = g.mul(two, v);
+        assert_eq!(by_v, g.mul(a, twice));
+        assert_eq!(deriver.derive(&mut g, by_v, By::Param(0)), twice);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
-use super::graph::{Binary, Graph, Id, Node, Unary};
+use super::graph::{Binary, Fold, Graph, Id, Node, Unary};
 use super::part::{Equation, Part, Pass};
 use super::tape::{Op, Src, Tape};
 
@@ -143,9 +143,10 @@ fn write_above(graph: &Graph, id: Id, names: &Names, above: u8, left: &mut usize
             let [body, low, high] = [body, low, high].map(|id| write_above(graph, id, names, 0, left));
             (5, format!("root({}, {body}, {low}, {high})", graph.scopes[scope as usize].name()))
         }
-        Node::Sum { scope, body, .. } => {
+        Node::Over { fold, scope, body, .. } => {
             let body = write_above(graph, body, names, 0, left);
-            (5, format!("sum_over({}, {body})", graph.scopes[scope as usize].name()))
+            let what = if fold == Fold::Sum { "sum_over" } else { "max_over" };
+            (5, format!("{what}({}, {body})", graph.scopes[scope as usize].name()))
         }
         Node::Unary(Unary::Neg, a) => (3, Unary::Neg.text(&write_above(graph, a, names, 3, left))),
         // The value of its argument; that it has no slope is not for readers of text.
@@ -211,7 +212,7 @@ fn list(
         };
         let part = &tape.parts[part as usize];
         let (inner, captured) = match part {
-            Part::Root(Equation { tape, captured, .. }) | Part::Sums(Pass { tape, captured, .. }) => (tape, captured),
+            Part::Root(Equation { tape, captured, .. }) | Part::Over(Pass { tape, captured, .. }) => (tape, captured),
         };
         // Inputs of its own first, then what is captured, then constants.
         let own = inner.inputs.len() - captured.len() - part.constants().len();
@@ -236,13 +237,14 @@ fn list(
                 let _ = writeln!(text, "{indent}  at which {} is zero, {} being its slope", outputs[0], outputs[1]);
                 holds[*to as usize] = own_name;
             }
-            Part::Sums(Pass { scope, to, .. }) => {
+            Part::Over(Pass { fold, scope, to, .. }) => {
+                let what = if *fold == Fold::Sum { "sum" } else { "largest" };
                 let table = &labels.graph.table(*scope).name;
                 let _ = writeln!(text, "{indent}once over the points of {table}, each of which is");
                 let outputs = list(labels, inner, &inputs, &below, depth + 1, text);
                 for (k, (&to, output)) in to.iter().zip(&outputs).enumerate() {
                     let result = if k == 0 { own_name.clone() } else { format!("{own_name}{}", letters(k)) };
-                    let _ = writeln!(text, "{indent}{result} = the sum of {output}");
+                    let _ = writeln!(text, "{indent}{result} = the {what} of {output}");
                     holds[to as usize] = result;
                 }
             }
@@ -264,7 +266,7 @@ pub(crate) fn counts(tape: &Tape) -> String {
         let kind = match instr.op {
             Op::Part(part) => match tape.parts[part as usize] {
                 Part::Root(_) => "root",
-                Part::Sums(_) => "pass over an inner table",
+                Part::Over(_) => "pass over an inner table",
             },
             op => op.name(),
         };

@@ -75,8 +75,16 @@ pub(crate) enum Node {
     Inner(u32, u32),
     /// Where `body` changes sign as the unknown goes from `low` to `high`; `slope` is its derivative by the unknown.
     Root { scope: u32, body: Id, slope: Id, low: Id, high: Id },
-    /// `body` summed over the points of an inner table from `first` up to, not including, `last`.
-    Sum { scope: u32, body: Id, first: Id, last: Id },
+    /// `body` over the points of an inner table from `first` up to, not including, `last`: their sum or the largest.
+    Over { fold: Fold, scope: u32, body: Id, first: Id, last: Id },
+}
+
+/// What is made of the points of an inner table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Fold {
+    Sum,
+    /// The largest; NaN if any is, minus infinity of none.
+    Most,
 }
 
 impl Unary {
@@ -203,7 +211,7 @@ impl Graph {
             Node::Root { scope, body, slope, low, high } => {
                 [vec![low, high], self.captured(&[body, slope], scope)].concat()
             }
-            Node::Sum { scope, body, first, last } => [vec![first, last], self.captured(&[body], scope)].concat(),
+            Node::Over { scope, body, first, last, .. } => [vec![first, last], self.captured(&[body], scope)].concat(),
         }
     }
 
@@ -211,7 +219,7 @@ impl Graph {
     fn parts(&self, id: Id) -> Vec<Id> {
         match self.node(id) {
             Node::Root { body, slope, low, high, .. } => vec![body, slope, low, high],
-            Node::Sum { body, first, last, .. } => vec![body, first, last],
+            Node::Over { body, first, last, .. } => vec![body, first, last],
             _ => self.operands(id),
         }
     }
@@ -256,7 +264,7 @@ impl Graph {
                 let ((inside, deep), (outside, far)) = (of(&[body, slope]), of(&[low, high]));
                 (inside & !bit(scope) | outside, deep.max(far))
             }
-            Node::Sum { scope, body, first, last } => {
+            Node::Over { scope, body, first, last, .. } => {
                 let ((inside, deep), (outside, far)) = (of(&[body]), of(&[first, last]));
                 (inside & !bit(scope) | outside, deep.max(far))
             }

@@ -14,7 +14,7 @@ mod scope;
 mod stable;
 mod tape;
 
-pub(crate) use derive::Deriver;
+pub(crate) use derive::{By, Deriver};
 pub(crate) use explain::{Labels, Names, counts, infix, listing};
 pub(crate) use graph::{Binary, Graph, Id, Node, Rate, Unary, maximum, minimum};
 pub use parse::{MAX_BOUND, MAX_CHAIN, MAX_DEPTH, MAX_LENGTH, MAX_NODES, MAX_PARAMETERS, MAX_ROOTS, names};
@@ -321,11 +321,12 @@ impl Expression {
         let mut deriver = Deriver::default();
         let mut wanted = vec![self.stable];
         for j in 0..p as u32 {
-            wanted.push(deriver.derive(&mut graph, self.stable, j));
+            wanted.push(deriver.derive(&mut graph, self.stable, By::Param(j)));
         }
         for j in 0..p {
             for k in 0..p {
-                wanted.push(deriver.derive(&mut graph, wanted[1 + j.min(k)], j.max(k) as u32));
+                let by = By::Param(j.max(k) as u32);
+                wanted.push(deriver.derive(&mut graph, wanted[1 + j.min(k)], by));
             }
         }
         let tape = Tape::build(&graph, &wanted, is_leaf(&graph), false);
@@ -377,7 +378,7 @@ fn jointly_linear(graph: &mut Graph, root: Id, parameters: u32) -> Vec<bool> {
     let mut linear = vec![false; parameters as usize];
     let switches = graph.params_of_conditions(root);
     for j in (0..parameters).filter(|j| !switches.contains(j)) {
-        let slope = deriver.derive(&mut scratch, root, j);
+        let slope = deriver.derive(&mut scratch, root, By::Param(j));
         let depends = scratch.params_of(slope);
         linear[j as usize] = !depends.iter().any(|&k| k == j || linear[k as usize]);
     }

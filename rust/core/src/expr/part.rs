@@ -6,13 +6,14 @@
 //! them, which halves their exponents. An element that is done is not touched again, so its bits do not depend on
 //! those beside it. Without a change of sign the root is NaN.
 //!
-//! **Sums.** The inner points of all elements of a block are lined up, eight to a chunk, each chunk of one element, and
+//! **Sums**, and the largest. The inner points of all elements of a block are lined up, eight to a chunk, each chunk of one element, and
 //! the body's program runs over sixteen chunks at a time, whatever the lengths of the ranges. The points of an element
 //! are added in eight chains and these in a fixed tree, so neither its company nor the place of its chunks shows in
 //! the bits. All sums over one range share the pass.
 
 use std::sync::Arc;
 
+use super::graph::{Fold, maximum};
 use super::run::{Inputs, Registers, run};
 use super::tape::{Block, Src, Tape};
 use crate::simd::{Kernel, Level, level};
@@ -29,7 +30,7 @@ const STEPS: usize = 220;
 #[derive(Debug, Clone)]
 pub(crate) enum Part {
     Root(Equation),
-    Sums(Pass),
+    Over(Pass),
 }
 
 /// `body` and its slope as a program: inputs are the unknown, what is captured, then constants.
@@ -46,6 +47,7 @@ pub(crate) struct Equation {
 /// The bodies of sums as a program: inputs are columns of the table, what is captured, then constants.
 #[derive(Debug, Clone)]
 pub(crate) struct Pass {
+    pub(crate) fold: Fold,
     pub(crate) scope: u32,
     pub(crate) tape: Tape,
     pub(crate) columns: Vec<Arc<[f64]>>,
@@ -63,7 +65,7 @@ impl Part {
     pub(crate) fn constants(&self) -> &[f64] {
         match self {
             Self::Root(part) => &part.constants,
-            Self::Sums(part) => &part.constants,
+            Self::Over(part) => &part.constants,
         }
     }
 
@@ -72,7 +74,7 @@ impl Part {
         let mut part = self.clone();
         let (captured, ends) = match &mut part {
             Self::Root(Equation { captured, low, high, .. }) => (captured, [low, high]),
-            Self::Sums(Pass { captured, first, last, .. }) => (captured, [first, last]),
+            Self::Over(Pass { captured, first, last, .. }) => (captured, [first, last]),
         };
         for src in captured.iter_mut().chain(ends) {
             *src = f(*src);
@@ -119,7 +121,7 @@ impl<const N: usize> Work<N> {
                     Search { low: [0.0; N], high: [0.0; N], rising: [false; N], step: [0.0; N], done: [false; N] };
                 Kind::Root { part: part.clone(), inputs, registers, search: Box::new(search) }
             }
-            Part::Sums(part) => {
+            Part::Over(part) => {
                 let mut inputs = vec![Block::ZERO; part.columns.len() + part.captured.len()];
                 inputs.extend(part.constants.iter().map(|&c| Block([c; WIDTH])));
                 let registers = Registers::of(&part.tape);
@@ -296,7 +298,7 @@ fn sum<const N: usize>(
     outer: &Inputs<'_, N>,
     around: &mut Registers<N>,
 ) {
-    totals.fill([0.0; CHUNK]);
+    totals.fill([part.fold.nothing(); CHUNK]);
     let mut chunks = [Chunk { element: 0, start: 0, count: 0 }; WIDTH / CHUNK];
     let mut count = 0;
     for element in 0..N {
@@ -321,9 +323,22 @@ fn sum<const N: usize>(
         let mut block = around.take(to);
         for i in 0..N {
             let [a, b, c, d, e, f, g, h] = totals[k * N + i];
-            block.0[i] = ((a + b) + (c + d)) + ((e + f) + (g + h));
+            block.0[i] = match part.fold {
+                Fold::Sum => ((a + b) + (c + d)) + ((e + f) + (g + h)),
+                Fold::Most => totals[k * N + i].into_iter().fold(part.fold.nothing(), maximum),
+            };
         }
         around.put(to, block);
+    }
+}
+
+impl Fold {
+    /// Of no points.
+    fn nothing(self) -> f64 {
+        match self {
+            Self::Sum => 0.0,
+            Self::Most => f64::NEG_INFINITY,
+        }
     }
 }
 
@@ -367,13 +382,22 @@ fn pass<const N: usize>(
         let block = registers.get(&view, output);
         for (slots, chunk) in block.0.chunks_exact(CHUNK).zip(chunks) {
             let total = &mut totals[k * N + chunk.element];
-            if chunk.count == CHUNK {
-                for j in 0..CHUNK {
-                    total[j] += slots[j];
+            match part.fold {
+                Fold::Sum if chunk.count == CHUNK => {
+                    for j in 0..CHUNK {
+                        total[j] += slots[j];
+                    }
                 }
-            } else {
-                for j in 0..chunk.count {
-                    total[j] += slots[j];
+                Fold::Sum => {
+                    for j in 0..chunk.count {
+                        total[j] += slots[j];
+                    }
+                }
+                // What stands in the slots beyond the points is one of them again.
+                Fold::Most => {
+                    for j in 0..CHUNK {
+                        total[j] = maximum(total[j], slots[j]);
+                    }
                 }
             }
         }

@@ -171,9 +171,9 @@ impl Rewriter<'_> {
             // Scopes are the same in both graphs.
             Node::Unknown(scope) => self.to.unknown(scope),
             Node::Inner(scope, c) => self.to.intern(Node::Inner(scope, c)),
-            Node::Sum { scope, body, first, last } => {
+            Node::Over { fold, scope, body, first, last } => {
                 let (body, first, last) = (self.copy(body), self.copy(first), self.copy(last));
-                self.to.sum(scope, body, first, last)
+                self.to.over(fold, scope, body, first, last)
             }
             Node::Root { scope, body, low, high, .. } => {
                 if self.positive(low) {

@@ -6,13 +6,14 @@
 //!
 //! With `r(p)` the root of `F(r, p) = 0`, the implicit function theorem gives `∂r/∂p = -F_p / F_r` at `r`, an ordinary
 //! expression in the node `r` itself, so that second derivatives need no rule of their own. The derivative of a sum is
-//! the sum of the derivatives.
+//! the sum of the derivatives. Of the points over which a sum runs the largest can be had, too, which
+//! [`stable`](super::stable) takes out of sums of exponentials.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::derive::{Deriver, product};
-use super::graph::{Binary, Graph, Id, Node, Unary};
+use super::derive::{By, Deriver, product};
+use super::graph::{Binary, Fold, Graph, Id, Node, Unary};
 use super::tape::Tape;
 
 /// Most unknowns and tables of one law: each is a bit.
@@ -126,7 +127,7 @@ impl Graph {
             return None;
         }
         (0..self.len() as u32).find_map(|id| match self.node(Id(id)) {
-            Node::Sum { scope: own, first, last, .. } if own == scope => Some((own, first, last)),
+            Node::Over { scope: own, first, last, .. } if own == scope => Some((own, first, last)),
             _ => None,
         })
     }
@@ -213,14 +214,36 @@ impl Graph {
             let count = self.sum(scope, one, first, last);
             return product(self, body, count);
         }
-        let id = self.intern(Node::Sum { scope, body, first, last });
+        let id = self.intern(Node::Over { fold: Fold::Sum, scope, body, first, last });
         self.folded(id)
+    }
+
+    /// The largest `body` among the points of a table from `first` up to, not including, `last`.
+    pub(crate) fn most(&mut self, scope: u32, body: Id, first: Id, last: Id) -> Id {
+        let id = self.intern(Node::Over { fold: Fold::Most, scope, body, first, last });
+        self.folded(id)
+    }
+
+    pub(crate) fn over(&mut self, fold: Fold, scope: u32, body: Id, first: Id, last: Id) -> Id {
+        match fold {
+            Fold::Sum => self.sum(scope, body, first, last),
+            Fold::Most => self.most(scope, body, first, last),
+        }
+    }
+
+    /// Whether two nodes make the same of the points of one table in one range.
+    pub(crate) fn same_range(&self, a: Id, b: Id) -> bool {
+        let range = |id| match self.node(id) {
+            Node::Over { fold, scope, first, last, .. } => Some((fold, scope, first, last)),
+            _ => None,
+        };
+        range(a).is_some() && range(a) == range(b)
     }
 
     /// The value of the unknown between `low` and `high` at which `body` changes sign.
     pub(crate) fn root(&mut self, scope: u32, body: Id, low: Id, high: Id) -> Id {
         self.unknown(scope);
-        let slope = Deriver::default().derive(self, body, Deriver::unknown(scope));
+        let slope = Deriver::default().derive(self, body, By::Unknown(scope));
         let id = self.intern(Node::Root { scope, body, slope, low, high });
         self.folded(id)
     }
@@ -264,9 +287,9 @@ impl Graph {
                 let [a, b, c] = [a, b, c].map(|id| self.replace(id, scope, with, known));
                 self.select(a, b, c)
             }
-            Node::Sum { scope: table, body, first, last } => {
+            Node::Over { fold, scope: table, body, first, last } => {
                 let body = self.replace(body, scope, with, known);
-                self.sum(table, body, first, last)
+                self.over(fold, table, body, first, last)
             }
             Node::Root { scope: own, body, low, high, .. } => {
                 let [body, low, high] = [body, low, high].map(|id| self.replace(id, scope, with, known));

@@ -9,14 +9,15 @@
 //!
 //! The two `m` cancel, so derivatives treat `m` as a constant ([`Unary::Hold`]) and come out as averages of the slopes of
 //! the `u_i` under the weights `c_i exp(u_i - m) / Σ`, which are as stable as the value. Two terms that are nothing but
-//! exponentials need no maximum: `log(exp(u) + exp(v)) = u + softplus(v - u)`.
+//! exponentials need no maximum: `log(exp(u) + exp(v)) = u + softplus(v - u)`. In a sum over an inner table the largest
+//! exponent is that among the points of the row, for which the table is gone through once more.
 //!
 //! The text of a law keeps its own rounding: there the form above is taken only where `|m|` exceeds [`FAR`], and the plain
 //! one, bit for bit, elsewhere. The solver's form, which rounds differently anyway, always takes it.
 
 use std::collections::HashMap;
 
-use super::graph::{Binary, Graph, Id, Node, Rate, Unary};
+use super::graph::{Binary, Fold, Graph, Id, Node, Rate, Unary};
 use crate::simd::math;
 
 /// Exponents up to this size are left to the plain form: squares of `exp(u)` are still within range.
@@ -138,6 +139,20 @@ pub(crate) fn split<H: Host>(host: &mut H, id: Id) -> Scaled {
             let m = held(g, largest);
             let factor = total(g, &terms, m);
             let reach = reach(g, &terms);
+            Scaled::reached(g, factor, m, [reach, None])
+        }
+        Node::Over { fold: Fold::Sum, scope, body, first, last } => {
+            let Scaled { factor, exponent: Some(exponent), reach } = split(host, body) else { return plain(host) };
+            let (first, last) = (host.copy(first), host.copy(last));
+            let g = host.to();
+            // The largest exponent among the points is taken out, as that among the terms of a sum is.
+            let most = g.most(scope, exponent, first, last);
+            let m = held(g, most);
+            let shifted = g.sub(exponent, m);
+            let size = g.unary(Unary::Exp, shifted);
+            let term = g.binary(Binary::Mul, factor, size);
+            let factor = g.sum(scope, term, first, last);
+            let reach = reach.map(|reach| g.most(scope, reach, first, last));
             Scaled::reached(g, factor, m, [reach, None])
         }
         _ => plain(host),
@@ -347,9 +362,9 @@ impl Host for Text<'_> {
                 let (a, b, c) = (self.copy(a), self.copy(b), self.copy(c));
                 self.graph.select(a, b, c)
             }
-            Node::Sum { scope, body, first, last } => {
+            Node::Over { fold, scope, body, first, last } => {
                 let body = self.copy(body);
-                self.graph.sum(scope, body, first, last)
+                self.graph.over(fold, scope, body, first, last)
             }
             Node::Root { scope, body, low, high, .. } => {
                 let (body, low, high) = (self.copy(body), self.copy(low), self.copy(high));

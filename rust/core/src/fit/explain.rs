@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use super::chain::Chain;
+use super::layout::Family;
 use super::objective::{Loss, Objective, Space};
 use super::program::{Constraints, Program};
+use super::reduction::Reduction;
 use crate::error::Result;
-use crate::expr::{Columns, Expression, Graph, Id, Labels, Mean, Names, Rate, counts, infix, listing, shape};
+use crate::expr::{Columns, Expression, Graph, Id, Labels, Mean, Names, Rate, Src, counts, infix, listing, shape};
 
 /// Columns of which nothing is known but that they are positive. Means are numbers that stand for themselves: each
 /// has bits of its own, by which it is found again in the program.
@@ -89,7 +92,7 @@ fn line(text: &mut String, content: &str) {
 }
 
 fn write_program(text: &mut String, graph: &Graph, program: &Program, names: &Names) {
-    let by_rate = |rate: Rate| program.point.inputs.iter().filter(move |&&id| graph.rate(id) == rate);
+    let by_rate = |rate: Rate| program.code.point.inputs.iter().filter(move |&&id| graph.rate(id) == rate);
     let labels = Labels { graph, names };
     // Once per data set.
     let mut inputs: HashMap<Id, String> = HashMap::new();
@@ -100,47 +103,88 @@ fn write_program(text: &mut String, graph: &Graph, program: &Program, names: &Na
         inputs.insert(id, format!("x{k}"));
     }
     // Once per problem: the leaves keep their names.
-    let leaves: Vec<String> = program.lane.inputs.iter().map(|&id| infix(graph, id, names)).collect();
-    let (lines, outputs) = listing(labels, &program.lane, &leaves, "p");
-    let _ = writeln!(text, "\nOnce per problem and iteration, from parameters alone: {}", counts(&program.lane));
+    let leaves: Vec<String> = program.code.lane.inputs.iter().map(|&id| infix(graph, id, names)).collect();
+    let (lines, outputs) = listing(labels, &program.code.lane, &leaves, "p");
+    let _ = writeln!(text, "\nOnce per problem and iteration, from parameters alone: {}", counts(&program.code.lane));
     text.push_str(&lines);
     for (&id, name) in by_rate(Rate::Problem).zip(&outputs) {
         inputs.insert(id, name.clone());
     }
     // For every point.
     let operands: Vec<String> = program
+        .code
         .point
         .inputs
         .iter()
         .map(|id| inputs.get(id).cloned().unwrap_or_else(|| infix(graph, *id, names)))
         .collect();
-    let (lines, values) = listing(labels, &program.point, &operands, "t");
-    let point = &program.point;
+    let point = &program.code.point;
+    let (lines, values) = listing(labels, point, &operands, "t");
     let _ = writeln!(text, "\nFor every point: {} in {} registers", counts(point), point.registers);
     text.push_str(&lines);
     line(text, &format!("{} is the prediction", values[0]));
-    write_sums(text, program, names, &values[1..], &outputs);
+    let value = |src: Src| {
+        let place = point.outputs.iter().position(|&other| other == src);
+        place.map_or("", |place| values[place].as_str())
+    };
+    write_sums(text, program, names, value, &outputs);
+    if let Some(chain) = &program.code.chain {
+        write_chain(text, program, chain, &infix(graph, chain.node, names), value);
+    }
 }
 
 /// How the sums over points make the gradient, and how many there are.
-fn write_sums(text: &mut String, program: &Program, names: &Names, nodes: &[String], lane: &[String]) {
-    let steep = program.diagonal.iter().flatten().flatten().count();
-    let squares = program.accumulators - nodes.len() - steep;
+fn write_sums<'a>(
+    text: &mut String,
+    program: &Program,
+    names: &Names,
+    value: impl Fn(Src) -> &'a str,
+    lane: &[String],
+) {
+    let (plain, squares, steep) = sizes(&program.code.families[0]);
     let _ = writeln!(
         text,
-        "\nSums over points: {} of c2 * node, {squares} of c1 * node * node, {steep} for the damping, and one each of the \
+        "\nSums over points: {plain} of c2 * node, {squares} of c1 * node * node, {steep} for the damping, and one each of the \
          loss, c1 and c2\n  with c2 = d loss / d prediction and c1 = d2 loss / d prediction2 of each point",
-        nodes.len(),
     );
-    for (entry, &j) in program.gradient.iter().zip(&program.free) {
-        let sum = entry.sum.map_or_else(|| "sum(c2)".to_owned(), |sum| format!("sum(c2 * {})", nodes[sum]));
-        let value = match entry.factor {
-            _ if entry.zero => "0".to_owned(),
-            None => sum,
-            Some(factor) => format!("{} * {sum}", lane[factor]),
-        };
-        line(text, &format!("d objective / d {} = {value}", names.parameters[j]));
+    for (j, &parameter) in program.free.iter().enumerate() {
+        let mut terms: Vec<String> = Vec::new();
+        for (family, coefficient) in program.code.families.iter().zip(["c2", "c2 * m_v"]) {
+            let entry = family.gradient[j];
+            let sum = entry.sum.map_or_else(
+                || format!("sum({coefficient})"),
+                |sum| format!("sum({coefficient} * {})", value(family.reduction.nodes[sum])),
+            );
+            terms.extend(match entry.factor {
+                _ if entry.zero => None,
+                None => Some(sum),
+                Some(factor) => Some(format!("{} * {sum}", lane[factor])),
+            });
+        }
+        let slope = if terms.is_empty() { "0".to_owned() } else { terms.join(" + ") };
+        line(text, &format!("d objective / d {} = {slope}", names.parameters[parameter]));
     }
+}
+
+/// Through which node derivatives are taken, and the sums that this makes.
+fn write_chain<'a>(text: &mut String, program: &Program, chain: &Chain, node: &str, value: impl Fn(Src) -> &'a str) {
+    let family = &program.code.families[1];
+    let (plain, squares, steep) = sizes(family);
+    let joined = chain.crosses.len() * family.reduction.outer;
+    let _ = writeln!(
+        text,
+        "\nThrough v = {node}: {plain} of c2 * m_v * node, {squares} of (c1 * m_v^2 + c2 * m_vv) * node * node, {steep} for \
+         the damping, {joined} that join v with other parameters\n  with m_v = d prediction / d v = {} and m_vv = d m_v / d v = {}",
+        value(chain.slope),
+        value(chain.bend),
+    );
+}
+
+/// How many sums of `c2 · node`, of the other coefficient, and for the damping a family has.
+fn sizes(family: &Family) -> (usize, usize, usize) {
+    let Reduction { nodes, outer, singles, squares } = &family.reduction;
+    let pairs = outer * (outer + 1) / 2;
+    (nodes.len(), pairs + if *singles { *outer } else { 0 }, squares.len())
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 //! into coefficients, then the [reduction](super::reduction) adds coefficient × node × node to its sums. Everything here is
 //! inlined into one function that is compiled once per instruction set.
 
+use super::chain::Weights;
 use super::head::{Head, Sums, add_lanes};
+use super::layout::{Code, Entry, Family, Sum};
 use super::pieces::Pinned;
-use super::program::{Entry, Program, Sum};
-use super::reduction::{Coefficients, put, reduce, take};
-use crate::expr::{Block, Inputs, Registers, run, run_first};
+use super::program::Program;
+use super::reduction::{Coefficients, put, reduce, row, take};
+use crate::expr::{Block, Inputs, Registers, Src, run, run_first};
 use crate::simd::Level;
 
 /// Lanes: problems that are solved side by side.
@@ -95,6 +97,7 @@ pub(crate) struct Workspace {
     fixed: Vec<Block<POINTS>>,
     registers: Registers<POINTS>,
     head: Head,
+    weights: Weights,
     /// Tiles of the reduction are large.
     wide: bool,
     /// Some parameter has a unit, and is damped by the majorant's diagonal.
@@ -112,24 +115,26 @@ pub(crate) struct Workspace {
 
 impl Workspace {
     pub(crate) fn new(program: &Program, level: Level) -> Self {
-        let mut lane_inputs = vec![Block::ZERO; program.lane_parameters.len()];
-        lane_inputs.extend(program.lane_constants.iter().map(|&c| Block([c; LANES])));
-        let mut fixed = vec![Block::ZERO; program.spread];
-        fixed.extend(program.point_constants.iter().map(|&c| Block([c; POINTS])));
+        let code = &program.code;
+        let mut lane_inputs = vec![Block::ZERO; code.lane_parameters.len()];
+        lane_inputs.extend(code.lane_constants.iter().map(|&c| Block([c; LANES])));
+        let mut fixed = vec![Block::ZERO; code.spread];
+        fixed.extend(code.point_constants.iter().map(|&c| Block([c; POINTS])));
         Self {
             lane_inputs,
-            lane_registers: Registers::of(&program.lane),
-            lane_out: vec![Block::ZERO; program.lane.outputs.len()],
+            lane_registers: Registers::of(&code.lane),
+            lane_out: vec![Block::ZERO; code.lane.outputs.len()],
             fixed,
-            registers: Registers::of(&program.point),
+            registers: Registers::of(&code.point),
             head: Head::new(),
+            weights: Weights::new(),
             wide: level == Level::Avx512,
-            units: program.diagonal.iter().any(Option::is_some),
+            units: code.families.iter().flat_map(|family| &family.diagonal).any(Option::is_some),
             delta: Spread::zero(),
             reach: Spread::zero(),
             convex: Spread::zero(),
             sums: Sums::ZERO,
-            accumulators: vec![Block::ZERO; program.accumulators],
+            accumulators: vec![Block::ZERO; code.accumulators],
             tail: vec![Block::ZERO; program.columns.len() + 2],
             pieces: Vec::new(),
         }
@@ -252,15 +257,15 @@ fn evaluate_inline(
 /// Runs the lane program and spreads what the points need.
 #[inline(always)]
 fn prepare(program: &Program, work: &mut Workspace, parameters: &[Lanes]) {
-    for (input, &j) in work.lane_inputs.iter_mut().zip(&program.lane_parameters) {
+    for (input, &j) in work.lane_inputs.iter_mut().zip(&program.code.lane_parameters) {
         *input = parameters[j];
     }
     let inputs = Inputs { moving: &work.lane_inputs, fixed: &[] };
-    run(&program.lane.instrs, &inputs, &mut work.lane_registers);
-    for (out, &src) in work.lane_out.iter_mut().zip(&program.lane.outputs) {
+    run(&program.code.lane.instrs, &inputs, &mut work.lane_registers);
+    for (out, &src) in work.lane_out.iter_mut().zip(&program.code.lane.outputs) {
         *out = *work.lane_registers.get(&inputs, src);
     }
-    for (block, value) in work.fixed[..program.spread].iter_mut().zip(&work.lane_out) {
+    for (block, value) in work.fixed[..program.code.spread].iter_mut().zip(&work.lane_out) {
         spread(block, &value.0);
     }
 }
@@ -337,11 +342,12 @@ fn add_block<const M: usize, const MAJORANT: bool>(
     block: &[Block<POINTS>],
     pinned: Option<Pinned<'_>>,
 ) {
-    let Workspace { fixed, registers, head, sums, accumulators, wide, units, delta, reach, convex, .. } = work;
+    let Workspace { fixed, registers, head, weights, sums, accumulators, wide, units, delta, reach, convex, .. } = work;
+    let code = &program.code;
     let columns = program.columns.len();
     let inputs = Inputs { moving: &block[..columns], fixed };
-    run_first::<POINTS, M>(&program.point.instrs, &inputs, registers);
-    let prediction = registers.get(&inputs, program.prediction);
+    run_first::<POINTS, M>(&code.point.instrs, &inputs, registers);
+    let prediction = registers.get(&inputs, code.prediction);
     head.run::<M, MAJORANT>(
         program.objective,
         prediction,
@@ -353,40 +359,89 @@ fn add_block<const M: usize, const MAJORANT: bool>(
         pinned,
         sums,
     );
-    let coefficients = Coefficients { c1: &head.c1, c2: &head.c2, majorant: &head.majorant };
-    reduce::<M, MAJORANT>(&program.reduction, *wide, (registers, &inputs), coefficients, accumulators);
+    let outer = Coefficients { c1: &head.c1, c2: &head.c2, majorant: &head.majorant };
+    for (k, family) in code.families.iter().enumerate() {
+        let coefficients = match &code.chain {
+            Some(chain) if k > 0 => {
+                let slopes = (registers.get(&inputs, chain.slope), registers.get(&inputs, chain.bend));
+                weights.run::<M, MAJORANT>(slopes, outer, &convex.block)
+            }
+            _ => outer,
+        };
+        let sums = &mut accumulators[family.from..];
+        reduce::<M, MAJORANT>(&family.reduction, *wide, (registers, &inputs), coefficients, sums);
+    }
+    if let (Some(chain), Some(family)) = (&code.chain, code.families.get(1)) {
+        let nodes = family.reduction.outer_nodes();
+        for cross in &chain.crosses {
+            let node = |src: Option<Src>| src.map(|src| registers.get(&inputs, src));
+            let coefficient = weights.cross::<M>(node(cross.node), node(cross.mixed));
+            let sums = &mut accumulators[cross.from..cross.from + nodes.len()];
+            row::<M>(coefficient, (registers, &inputs), nodes, sums);
+        }
+    }
 }
 
 /// Puts the sums together: each is taken times the factors that do not depend on the point.
 #[inline(always)]
 fn assemble(program: &Program, work: &Workspace, settings: &Settings, model: &mut Model) {
+    let Code { families, chain, .. } = &program.code;
+    let free = program.free.len();
+    let one = Block([1.0; LANES]);
+    let lane = |factor: Option<usize>| factor.map_or(one, |f| work.lane_out[f]);
+    model.value = work.sums.merit;
+    model.absolute = work.sums.absolute;
+    for part in [&mut model.gradient, &mut model.hessian, &mut model.diagonal] {
+        part.fill(Block::ZERO);
+    }
+    for family in families {
+        add_family(family, free, work, settings, model);
+    }
+    let (Some(chain), Some(family)) = (chain, families.get(1)) else { return };
+    for cross in &chain.crosses {
+        let beside = lane(cross.factor);
+        for (j, entry) in family.gradient.iter().enumerate() {
+            let Some(node) = entry.sum else { continue };
+            let (through, sum) = (lane(entry.factor), &work.accumulators[cross.from + node]);
+            let (high, low) = (j.max(cross.parameter), j.min(cross.parameter));
+            let entry = &mut model.hessian[high * (high + 1) / 2 + low];
+            // A parameter that acts both through the node and beside it meets itself twice.
+            let times = if high == low { 2.0 } else { 1.0 };
+            for lane in 0..LANES {
+                entry.0[lane] += times * (beside.0[lane] * through.0[lane] * sum.0[lane]);
+            }
+        }
+    }
+}
+
+/// Adds the derivatives that the sums of a family make.
+#[inline(always)]
+fn add_family(family: &Family, free: usize, work: &Workspace, settings: &Settings, model: &mut Model) {
     let one = Block([1.0; LANES]);
     let sums = &work.sums;
-    let pick = |sum: Sum, plain: &Lanes| sum.map_or(*plain, |s| work.accumulators[s]);
+    let pick = |sum: Sum, plain: &Lanes| sum.map_or(*plain, |s| work.accumulators[family.from + s]);
     let factor = |entry: &Entry| entry.factor.map_or(one, |f| work.lane_out[f]);
-    model.value = sums.merit;
-    model.absolute = sums.absolute;
-    for j in 0..program.free.len() {
-        let entry = &program.gradient[j];
+    for j in 0..free {
+        let entry = &family.gradient[j];
         let (f, s) = (factor(entry), pick(entry.sum, &sums.c2));
         for lane in 0..LANES {
-            model.gradient[j].0[lane] = if entry.zero { 0.0 } else { f.0[lane] * s.0[lane] };
+            model.gradient[j].0[lane] += if entry.zero { 0.0 } else { f.0[lane] * s.0[lane] };
         }
-        if let Some(sum) = program.diagonal[j] {
+        if let Some(sum) = family.diagonal[j] {
             let s = pick(sum, &sums.majorant);
             for lane in 0..LANES {
-                model.diagonal[j].0[lane] = if entry.zero { 0.0 } else { f.0[lane] * f.0[lane] * s.0[lane] };
+                model.diagonal[j].0[lane] += f.0[lane] * f.0[lane] * s.0[lane];
             }
         }
         for k in 0..=j {
             let at = j * (j + 1) / 2 + k;
-            let (left, right, bend) = (&program.gradient[j], &program.gradient[k], &program.second[at]);
+            let (left, right, bend) = (&family.gradient[j], &family.gradient[k], &family.second[at]);
             let (fj, fk, fb) = (factor(left), factor(right), factor(bend));
-            let (outer, second) = (pick(program.outer[at], &sums.c1), pick(bend.sum, &sums.c2));
+            let (outer, second) = (pick(family.outer[at], &sums.c1), pick(bend.sum, &sums.c2));
             for lane in 0..LANES {
                 let first = if left.zero || right.zero { 0.0 } else { fj.0[lane] * fk.0[lane] * outer.0[lane] };
                 let curved = if bend.zero || settings.convex[lane] { 0.0 } else { fb.0[lane] * second.0[lane] };
-                model.hessian[at].0[lane] = first + curved;
+                model.hessian[at].0[lane] += first + curved;
             }
         }
     }

@@ -9,11 +9,13 @@
 //! * [`explain`] says what is computed, and how often.
 
 mod batch;
+mod chain;
 mod data;
 mod explain;
 mod head;
 mod kernel;
 mod lanes;
+mod layout;
 mod objective;
 mod pieces;
 mod program;

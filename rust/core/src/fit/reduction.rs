@@ -15,6 +15,8 @@ pub(crate) struct Reduction {
     pub(crate) nodes: Vec<Src>,
     /// How many of them are outer.
     pub(crate) outer: usize,
+    /// Whether the sums of `c1 · X` are wanted.
+    pub(crate) singles: bool,
     /// Outer nodes whose square is summed times the majorant's coefficient.
     pub(crate) squares: Vec<usize>,
 }
@@ -36,6 +38,11 @@ impl Reduction {
         self.pair(self.outer, 0) + place
     }
 
+    /// Where the outer nodes are.
+    pub(crate) fn outer_nodes(&self) -> &[Src] {
+        &self.nodes[..self.outer]
+    }
+
     /// How many sums there are.
     pub(crate) fn count(&self) -> usize {
         self.square(self.squares.len())
@@ -51,7 +58,7 @@ pub(crate) struct Coefficients<'a> {
 }
 
 /// One number per point and lane.
-type Rows = Block<POINTS>;
+pub(crate) type Rows = Block<POINTS>;
 
 /// Nodes in a tile where a register holds eight lanes and there are thirty-two of them.
 const LARGE: usize = 4;
@@ -82,7 +89,7 @@ fn tiles<const M: usize, const MAJORANT: bool, const W: usize, const T: usize>(
     coefficients: Coefficients<'_>,
     sums: &mut [Lanes],
 ) {
-    let Reduction { nodes, outer, squares } = reduction;
+    let Reduction { nodes, outer, squares, .. } = reduction;
     let node = |place: usize| registers.get(inputs, nodes[place]);
     // A tile of so many nodes from here on; of nothing where it would be larger than tiles are.
     macro_rules! nodes_from {
@@ -94,13 +101,23 @@ fn tiles<const M: usize, const MAJORANT: bool, const W: usize, const T: usize>(
             these
         }};
     }
+    // The sums of a tile, with those of single nodes or without.
+    macro_rules! within {
+        ($name:ident, $first:expr, $n:literal) => {
+            if reduction.singles {
+                $name::<W, M, true>(reduction, $first, nodes_from!($first, $n), coefficients, sums)
+            } else {
+                $name::<W, M, false>(reduction, $first, nodes_from!($first, $n), coefficients, sums)
+            }
+        };
+    }
     for first in (0..*outer).step_by(T) {
         let size = T.min(outer - first);
         match size {
-            1 => triangle_1::<W, M>(reduction, first, nodes_from!(first, 1), coefficients, sums),
-            2 => triangle_2::<W, M>(reduction, first, nodes_from!(first, 2), coefficients, sums),
-            3 => triangle_3::<W, M>(reduction, first, nodes_from!(first, 3), coefficients, sums),
-            _ => triangle_4::<W, M>(reduction, first, nodes_from!(first, 4), coefficients, sums),
+            1 => within!(triangle_1, first, 1),
+            2 => within!(triangle_2, first, 2),
+            3 => within!(triangle_3, first, 3),
+            _ => within!(triangle_4, first, 4),
         }
         for before in (0..first).step_by(T) {
             for j in first..first + size {
@@ -113,9 +130,7 @@ fn tiles<const M: usize, const MAJORANT: bool, const W: usize, const T: usize>(
             }
         }
     }
-    for place in *outer..nodes.len() {
-        plain::<M>(coefficients.c2, node(place), &mut sums[place]);
-    }
+    row::<M>(coefficients.c2, (registers, inputs), &nodes[*outer..], &mut sums[*outer..nodes.len()]);
     if MAJORANT {
         for (place, &j) in squares.iter().enumerate() {
             square::<M>(coefficients.majorant, node(j), &mut sums[reduction.square(place)]);
@@ -150,7 +165,7 @@ fn multiply_add<const W: usize>(sum: &mut [f64; W], a: &[f64; W], b: &[f64; W]) 
 macro_rules! triangle {
     ($name:ident, $n:literal, $pairs:literal, [$($j:literal),+], [$($p:literal: $a:literal $b:literal),+]) => {
         #[inline(always)]
-        fn $name<const W: usize, const M: usize>(
+        fn $name<const W: usize, const M: usize, const SINGLES: bool>(
             reduction: &Reduction,
             first: usize,
             nodes: [&Rows; $n],
@@ -174,7 +189,9 @@ macro_rules! triangle {
                         multiply_add(&mut plain[$j], &c2, &values[$j]);
                         for lane in 0..W {
                             scaled[$j][lane] = c1[lane] * values[$j][lane];
-                            single[$j][lane] += scaled[$j][lane];
+                            if SINGLES {
+                                single[$j][lane] += scaled[$j][lane];
+                            }
                         }
                     )+
                     $(multiply_add(&mut pairs[$p], &scaled[$a], &values[$b]);)+
@@ -223,15 +240,45 @@ macro_rules! strip {
 strip!(strip_2, 2, [0, 1]);
 strip!(strip_4, 4, [0, 1, 2, 3]);
 
-/// The sum of `coefficient · X`.
+/// Adds the first `M` numbers of `coefficient · X` to one sum for each of the nodes, four at a time.
 #[inline(always)]
-fn plain<const M: usize>(coefficient: &Rows, node: &Rows, sum: &mut Lanes) {
-    let mut total = sum.0;
-    for at in (0..M).step_by(LANES) {
-        multiply_add(&mut total, &take::<LANES>(&coefficient.0, at), &take::<LANES>(&node.0, at));
+pub(crate) fn row<const M: usize>(
+    coefficient: &Rows,
+    (registers, inputs): (&Registers<POINTS>, &Inputs<'_, POINTS>),
+    nodes: &[Src],
+    sums: &mut [Lanes],
+) {
+    let node = |src: Src| registers.get(inputs, src);
+    for (nodes, sums) in nodes.chunks(4).zip(sums.chunks_mut(4)) {
+        match *nodes {
+            [a] => row_1::<M>(coefficient, [node(a)], sums),
+            [a, b] => row_2::<M>(coefficient, [node(a), node(b)], sums),
+            [a, b, c] => row_3::<M>(coefficient, [node(a), node(b), node(c)], sums),
+            [a, b, c, d] => row_4::<M>(coefficient, [node(a), node(b), node(c), node(d)], sums),
+            _ => {}
+        }
     }
-    sum.0 = total;
 }
+
+/// The sums of `coefficient · X` of some nodes.
+macro_rules! row {
+    ($name:ident, $n:literal, [$($k:literal),+]) => {
+        #[inline(always)]
+        fn $name<const M: usize>(coefficient: &Rows, nodes: [&Rows; $n], sums: &mut [Lanes]) {
+            let mut totals = [[0.0; LANES]; $n];
+            $(totals[$k] = sums[$k].0;)+
+            for at in (0..M).step_by(LANES) {
+                let coefficient = take::<LANES>(&coefficient.0, at);
+                $(multiply_add(&mut totals[$k], &coefficient, &take(&nodes[$k].0, at));)+
+            }
+            $(sums[$k].0 = totals[$k];)+
+        }
+    };
+}
+row!(row_1, 1, [0]);
+row!(row_2, 2, [0, 1]);
+row!(row_3, 3, [0, 1, 2]);
+row!(row_4, 4, [0, 1, 2, 3]);
 
 /// The sum of `coefficient · X²`.
 #[inline(always)]

@@ -79,7 +79,7 @@ pub(crate) fn solve<'p>(
             let from = rows.first + index * CHUNK;
             let to = rows.last.min(from + CHUNK);
             let mut sums = Sums::ZERO;
-            let mut accumulators = vec![Block::ZERO; program.accumulators];
+            let mut accumulators = vec![Block::ZERO; program.code.accumulators];
             let mut blocks = vec![Block::ZERO; program.columns.len() + 2];
             let mut at = from;
             while at < to && !control.is_cancelled() {

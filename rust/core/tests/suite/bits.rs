@@ -49,7 +49,23 @@ fn batches() -> Vec<Case> {
         }
     }
     cases.push(super::sums::multi_power(3, 50, 1e-3));
+    cases.push(super::far_sums::vanishing(40, 1e-3));
+    cases.push(through_a_sum());
     cases
+}
+
+/// A law whose parameters act through one sum: derivatives are taken by the chain rule there.
+fn through_a_sum() -> Case {
+    let mut random = Random::new(36);
+    let columns = (0..2).map(|_| (0..75).map(|_| random.spread(1e2, 1e6)).collect()).collect();
+    let mut case = Case::new("E + (A / N**a + B / D**b)**k", &["N", "D"], columns, (HUBER, Space::Log));
+    case.constraints.log_scale =
+        case.law.parameters().iter().map(|name| !["a", "b"].contains(&name.as_str())).collect();
+    let truth = [1.7, 40.0, 0.34, 90.0, 0.29, 0.8];
+    case.targets = case.predict(&truth).iter().map(|y| y * (0.01 * random.normal()).exp()).collect();
+    case.starts = truth.to_vec();
+    scatter(&mut case, 40, 0.3, 37);
+    case
 }
 
 fn fits(threads: usize) -> Vec<Fits> {

@@ -146,6 +146,30 @@ fn a_choice_takes_the_derivative_of_its_branch_alone() {
     assert_eq!((gradient[1], hessian[1]), (-1.0 / 3.0, -1.0 / 9.0));
 }
 
+#[test]
+fn where_a_reciprocal_overflows_derivatives_are_infinite_and_the_value_is_right() {
+    // Derivatives divide by way of one reciprocal, which is infinite below 2**-1024, about 5.6e-309; a quotient taken
+    // by itself would be 1 / a here, whatever x is.
+    let law = Expression::parse("log(a * x)", &["x"], &[]).unwrap();
+    let x = 1e-300;
+    let edge = f64::from_bits(1 << 50);
+    assert_eq!(edge, 2f64.powi(-1024));
+    for (divisor, finite) in [(1e-307, true), (6e-309, true), (5e-309, false), (5e-324, false)] {
+        let a = divisor / x;
+        let (value, gradient, hessian) = law.derivatives(&[&[x]], &[a]).unwrap();
+        let product = a * x;
+        assert_eq!((product > edge), finite, "{divisor:e}");
+        assert!((value[0] - product.ln()).abs() <= 1e-13 * value[0].abs(), "{divisor:e}: {}", value[0]);
+        if finite {
+            // A divisor that is subnormal has lost places itself.
+            assert!((gradient[0] * product / x - 1.0).abs() < 1e-14, "{divisor:e}: {}", gradient[0]);
+        } else {
+            assert_eq!(gradient[0], f64::INFINITY, "{divisor:e}");
+            assert!(!hessian[0].is_finite(), "{divisor:e}: {}", hessian[0]);
+        }
+    }
+}
+
 /// Smooth where the arguments are positive.
 static SMOOTH: [&str; 11] =
     ["softplus", "exp", "log", "log2", "log10", "log1p", "expm1", "sqrt", "tanh", "expit", "square"];

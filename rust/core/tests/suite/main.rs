@@ -7,6 +7,7 @@
 mod bits;
 mod common;
 mod derivatives;
+mod far_sums;
 mod limits;
 mod reference;
 mod refusals;

@@ -43,27 +43,27 @@ struct Expected {
     top: Vec<(u64, i64)>,
 }
 
-fn brute(axes: &[Axis], text: &str, condition: Option<&str>) -> Vec<Expected> {
+/// A text at every cell.
+fn everywhere(axes: &[Axis], text: &str) -> Vec<f64> {
     let sizes: Vec<usize> = axes.iter().map(Axis::len).collect();
     let cells: usize = sizes.iter().product();
     let names = ["x", "y", "z"];
-    let columns: Vec<Vec<f64>> = (0..3)
-        .map(|k| {
-            let after: usize = sizes[k + 1..].iter().product();
-            (0..cells).map(|cell| axes[k].columns[0].1[cell / after % sizes[k]]).collect()
-        })
-        .collect();
-    let all = |text: &str| {
-        let law = Expression::parse(text, &names, &[]).unwrap();
-        let used: Vec<&[f64]> = law
-            .variables()
-            .iter()
-            .map(|name| columns[names.iter().position(|known| known == name).unwrap()].as_slice())
-            .collect();
-        let values = law.evaluate(&used, &[]).unwrap();
-        if used.is_empty() { vec![values[0]; cells] } else { values }
+    let column = |k: usize| -> Vec<f64> {
+        let after: usize = sizes[k + 1..].iter().product();
+        (0..cells).map(|cell| axes[k].columns[0].1[cell / after % sizes[k]]).collect()
     };
-    let (values, holds) = (all(text), condition.map(all));
+    let law = Expression::parse(text, &names, &[]).unwrap();
+    let place = |name: &String| names.iter().position(|known| known == name).unwrap();
+    let used: Vec<Vec<f64>> = law.variables().iter().map(|name| column(place(name))).collect();
+    let used: Vec<&[f64]> = used.iter().map(Vec::as_slice).collect();
+    let values = law.evaluate(&used, &[]).unwrap();
+    if used.is_empty() { vec![values[0]; cells] } else { values }
+}
+
+fn brute(axes: &[Axis], text: &str, condition: Option<&str>) -> Vec<Expected> {
+    let sizes: Vec<usize> = axes.iter().map(Axis::len).collect();
+    let cells: usize = sizes.iter().product();
+    let (values, holds) = (everywhere(axes, text), condition.map(|condition| everywhere(axes, condition)));
     let per_group = cells / sizes[0];
     (0..sizes[0])
         .map(|group| {
@@ -127,7 +127,7 @@ fn bits(outcome: &Outcome) -> Vec<u64> {
     all
 }
 
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 16] = [
     "y + z",
     "abs(y - 1) + abs(z - x)",
     "x + y + z",
@@ -140,6 +140,11 @@ const TEXTS: [&str; 12] = [
     "-(z + y) / (x - 1)",
     "tanh(x * y * z)",
     "y",
+    // Separable, with numbers on the way from a row to the value of its cells.
+    "2 * (y + z) - 1",
+    "min(3 - (y + z), 0.5) / 4",
+    "sqrt(5 - (x * y - z))",
+    "-0.5 * (1 + z * y)",
 ];
 /// Of which conditions are made: on one axis, on two, on all; some of which leave a stretch of a row, some pieces of
 /// it, some nothing.
@@ -227,6 +232,67 @@ proptest! {
                 let other = query.run_at(level, Job::new(threads).unwrap(), &Control::silent()).unwrap();
                 prop_assert_eq!(bits(&found), bits(&other));
             }
+        }
+    }
+}
+
+/// Of each group the cells that no other beats in both values: ascending in the first, descending in the second.
+fn fronts(axes: &[Axis], texts: [&str; 2], condition: Option<&str>) -> Vec<Vec<(u64, u64, i64)>> {
+    let [first, second] = texts.map(|text| everywhere(axes, text));
+    let holds = condition.map(|condition| everywhere(axes, condition));
+    let per_group = first.len() / axes[0].len();
+    (0..axes[0].len())
+        .map(|group| {
+            let mut cells: Vec<(f64, f64, usize)> = (0..per_group)
+                .map(|cell| (cell, group * per_group + cell))
+                .filter(|&(_, at)| holds.as_ref().is_none_or(|holds| holds[at] != 0.0))
+                .map(|(cell, at)| (first[at], second[at], cell))
+                .filter(|(a, b, _)| a.is_finite() && b.is_finite())
+                .collect();
+            cells.sort_by(|a, b| a.partial_cmp(b).unwrap());
+            let mut front: Vec<(f64, f64, usize)> = Vec::new();
+            for cell in cells {
+                if front.last().is_none_or(|last| cell.1 < last.1) {
+                    front.push(cell);
+                }
+            }
+            front.into_iter().map(|(a, b, cell)| (a.to_bits(), b.to_bits(), i64::try_from(cell).unwrap())).collect()
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(config(400))]
+
+    #[test]
+    fn of_two_values_a_cell_counts_where_both_are_finite(
+        x in values(1..4usize),
+        y in values(prop_oneof![1..5usize, 1..80usize]),
+        z in values(prop_oneof![1..10usize, 64..90usize]),
+        text in prop::sample::select(&TEXTS[..]),
+        second in prop::sample::select(&["z - y", "log(z)", "1 / (y - z)", "sqrt(x - 1) + z"][..]),
+        condition in conditions(),
+    ) {
+        let axes = [axis("x", &x), axis("y", &y), axis("z", &z)];
+        let condition = condition.as_deref();
+        let query = Query {
+            second: Some(second), within: None, top: 0, shape: false, ..query(&axes, &[0], text, condition)
+        };
+        let found = query.run(Job::new(2).unwrap(), &Control::silent()).unwrap();
+        let values = [text, second].map(|text| everywhere(&axes, text));
+        let holds = condition.map(|condition| everywhere(&axes, condition));
+        let per_group = values[0].len() / x.len();
+        for (group, front) in fronts(&axes, [text, second], condition).into_iter().enumerate() {
+            let from = |bound: u64| usize::try_from(bound).unwrap();
+            let range = from(found.front_start[group])..from(found.front_start[group + 1]);
+            let got: Vec<_> = range
+                .map(|k| (found.front_first[k].to_bits(), found.front_second[k].to_bits(), found.front_cell[k]))
+                .collect();
+            prop_assert_eq!(got, front);
+            let cells = group * per_group..(group + 1) * per_group;
+            let allowed = cells.filter(|&at| holds.as_ref().is_none_or(|holds| holds[at] != 0.0));
+            let (both, rest): (Vec<usize>, Vec<usize>) = allowed.partition(|&at| values.iter().all(|v| v[at].is_finite()));
+            prop_assert_eq!((found.feasible[group], found.nonfinite[group]), (both.len() as u64, rest.len() as u64));
         }
     }
 }

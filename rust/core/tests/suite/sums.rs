@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::common::{Case, Random, assert_close, assert_same_bits, config, one};
 use super::derivatives::check;
 
-fn table(name: &str, columns: &[(&str, Vec<f64>)]) -> InnerTable {
+pub(crate) fn table(name: &str, columns: &[(&str, Vec<f64>)]) -> InnerTable {
     InnerTable {
         name: name.to_owned(),
         columns: columns.iter().map(|(name, values)| ((*name).to_owned(), values.clone())).collect(),

@@ -12,7 +12,7 @@ fn value(graph: &Graph, id: Id, parameters: &[f64]) -> f64 {
         Node::Param(p) => parameters[p as usize],
         Node::Unary(op, a) => op.apply(value(graph, a, parameters)),
         Node::Binary(op, a, b) => op.apply(value(graph, a, parameters), value(graph, b, parameters)),
-        Node::Unknown(_) | Node::Inner(..) | Node::Root { .. } | Node::Sum { .. } => {
+        Node::Unknown(_) | Node::Inner(..) | Node::Root { .. } | Node::Over { .. } => {
             unreachable!("no law here has a root or a sum")
         }
         Node::Select(a, b, c) => {

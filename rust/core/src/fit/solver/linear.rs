@@ -37,7 +37,7 @@ impl Linear {
         let mut members: Vec<usize> = Vec::new();
         if program.objective.loss == Loss::Squared && program.objective.space == Space::Raw {
             for j in 0..program.free.len() {
-                if members.iter().chain([&j]).all(|&k| program.second[at(j, k)].zero) {
+                if members.iter().chain([&j]).all(|&k| !program.code.curved[at(j, k)]) {
                     members.push(j);
                 }
             }

@@ -227,7 +227,7 @@ impl<'p> Solver<'p> {
             final_delta: [0.0; LANES],
             iterations: [0; LANES],
             has_units: program.unitless.contains(&false),
-            smooth: program.point.is_smooth() && program.lane.is_smooth(),
+            smooth: program.code.point.is_smooth() && program.code.lane.is_smooth(),
             sound: [false; LANES],
             numb: [false; LANES],
             behind: [0.0; LANES],
