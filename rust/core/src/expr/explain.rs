@@ -311,6 +311,12 @@ mod tests {
     }
 
     #[test]
+    fn letters_go_on_after_z() {
+        let found = [1, 25, 26, 27, 51, 52, 701, 702].map(letters);
+        assert_eq!(found, ["b", "z", "aa", "ab", "az", "ba", "zz", "aaa"]);
+    }
+
+    #[test]
     fn what_would_not_end_is_cut() {
         // Two to the power of sixty copies of x.
         let mut graph = Graph::default();

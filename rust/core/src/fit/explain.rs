@@ -264,6 +264,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_body_captures_is_called_as_outside() {
+        let text = explained("sum_over(k, where(k.x < a, 3, N) * where(k.w < b, 7, D))", &[]);
+        for part in
+            ["x0 = D\n", "x1 = N\n", " = k.x < a\n", "where(t0_0, 3, x1)\n", " = k.w < b\n", "where(t0_2, 7, x0)\n"]
+        {
+            assert!(text.contains(part), "{part:?} is not in\n{text}");
+        }
+    }
+
+    #[test]
     fn one_flag_per_parameter_is_needed() {
         let law = Expression::parse("a * N", &["N"], &[]).unwrap();
         assert!(explain(&law, &[]).is_err());

@@ -15,8 +15,8 @@ pub const VARIABLE: &str = "ISOLOSS_SIMD";
 
 /// An instruction-set level, from the least to the most capable.
 ///
-/// On other architectures than x86-64 only [`Level::Baseline`] is available; on aarch64 it already
-/// includes 128-bit vectors and fused multiply-add.
+/// On other architectures than x86-64, and with the feature `one-level`, only [`Level::Baseline`] is available; on
+/// aarch64 it already includes 128-bit vectors and fused multiply-add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// What the crate was compiled for. On x86-64 this has no fused multiply-add instruction: each one
@@ -72,12 +72,12 @@ impl Level {
         match self {
             Self::Baseline => kernel.run(),
             // SAFETY: the assertion above found AVX2 and FMA on this machine.
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(feature = "one-level")))]
             Self::Avx2 => unsafe { run_avx2(kernel) },
             // SAFETY: the assertion above found every feature that `run_avx512` enables.
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(feature = "one-level")))]
             Self::Avx512 => unsafe { run_avx512(kernel) },
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(not(all(target_arch = "x86_64", not(feature = "one-level"))))]
             Self::Avx2 | Self::Avx512 => unreachable!("refused by the assertion above"),
         }
     }
@@ -132,7 +132,7 @@ fn choose(value: &str) -> Result<Level, String> {
     Err(format!("{VARIABLE}={level}: this machine has only {}", names.join(", ")))
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(feature = "one-level")))]
 fn detect() -> Level {
     let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     let avx512 = is_x86_feature_detected!("avx512f")
@@ -146,7 +146,7 @@ fn detect() -> Level {
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(all(target_arch = "x86_64", not(feature = "one-level"))))]
 fn detect() -> Level {
     Level::Baseline
 }
@@ -163,13 +163,13 @@ pub trait Kernel {
     fn run(self) -> Self::Output;
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(feature = "one-level")))]
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(feature = "one-level")))]
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()

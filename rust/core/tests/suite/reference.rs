@@ -26,6 +26,7 @@ fn same(a: f64, b: f64) -> bool {
 fn check(tree: &Tree, columns: &[Vec<f64>], parameters: &[f64]) -> Result<(), TestCaseError> {
     let text = tree.text();
     let law = Expression::parse(&text, &COLUMNS, &[]).map_err(|e| TestCaseError::fail(format!("{text}: {e}")))?;
+    prop_assert_eq!(law.text(), &text);
     let read = columns_of(&law, columns);
     let found = law.evaluate(&read, &in_order(&law, parameters)).unwrap();
     for (row, &value) in found.iter().enumerate() {
@@ -133,4 +134,12 @@ fn the_linear_set_is_jointly_linear() {
         let law = Expression::parse(text, &["N", "D"], &[]).unwrap();
         assert_eq!(law.linear(), expected, "{text}");
     }
+}
+
+#[test]
+fn remainders_of_large_ratios_are_exact() {
+    // 10^22 is the largest power of ten that a double holds: powers of 10 by 7 leave 1, 3, 2, 6, 4, 5 in turn.
+    let law = Expression::parse("x % y", &["x", "y"], &[]).unwrap();
+    let x = [1e22, 9.0, -1e22, 5e-324, 1e22];
+    assert_eq!(law.evaluate(&[&x, &[7.0; 5]], &[]).unwrap(), [4.0, 2.0, 3.0, 5e-324, 4.0]);
 }

@@ -237,3 +237,27 @@ fn every_problem_may_have_a_delta_of_its_own() {
         assert_same_bits(&alone.run(), &one(&fits, b), &format!("delta {delta}"));
     }
 }
+
+#[test]
+fn every_row_of_a_tall_problem_counts_once_in_any_unit_and_under_any_weight() {
+    // Three chunks of rows and a bit, by ordinary least squares in closed form.
+    let count = 3 * 8192 + 77;
+    let mut random = Random::new(31);
+    let x: Vec<f64> = (0..count).map(|_| random.uniform(-1.0, 2.0)).collect();
+    let y: Vec<f64> = x.iter().map(|x| 3.0 + 0.5 * x * x + random.normal()).collect();
+    let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / count as f64;
+    let (centre, level) = (mean(&mut x.iter().copied()), mean(&mut y.iter().copied()));
+    let spread = mean(&mut x.iter().map(|x| (x - centre).powi(2)));
+    let slope = mean(&mut x.iter().zip(&y).map(|(x, y)| (x - centre) * (y - level))) / spread;
+    let mut case = Case::new("a + exp(b) * x", &["x"], vec![x], (SQUARED, Space::Raw));
+    for power in [-100, 0, 100] {
+        let unit = 2f64.powi(power);
+        let expected = [unit * (level - slope * centre), (unit * slope).ln()];
+        case.targets = y.iter().map(|y| unit * y).collect();
+        case.starts = vec![0.0, unit.ln() + 3.0]; // so far that several steps are needed
+        for weight in [None, Some(0.5f64.powi(200)), Some(2f64.powi(200))] {
+            case.weights = weight.map(|weight| vec![weight; count]);
+            assert_close(&case.run().parameters, &expected, 1e-9, &format!("unit {unit}, weights {weight:?}"));
+        }
+    }
+}

@@ -286,3 +286,37 @@ fn a_row_of_weight_zero_is_absent_and_panels_own_their_rows() {
         assert_same_bits(&alone, &one(&both, panel), "a panel alone");
     }
 }
+
+#[test]
+fn bases_that_are_negative_at_some_inner_point_stay_out_of_logarithms() {
+    // A square of a parameter's exponent: right for any base, while a logarithm of it would be none. Of the tables, the
+    // second is read over stretches of its own, where the first one is read nowhere.
+    let numbers = table("k", &[("x", vec![-1.5, 0.4, 2.0, -0.3, 1.1, 0.8])]);
+    let others = table("j", &[("x", vec![5.0, 6.0, 7.0, 8.0, 9.0, 4.0])]);
+    for text in [
+        "a + b * sum_over(k, k.x**r)",
+        "a + b * sum_over(k, (k.x + N)**r)",
+        "a + sum_over(j, j.x) + b * sum_over(k, (k.x - N)**r)",
+    ] {
+        let mut case = Case::new(text, &["N"], Vec::new(), (Loss::Squared, Space::Raw));
+        let inner: Vec<InnerTable> = [&numbers, &others]
+            .into_iter()
+            .filter(|table| text.contains(&format!("({}", table.name)))
+            .cloned()
+            .collect();
+        case.law = case.law.with_inner(&inner).unwrap();
+        let column = |name: &String| match name.as_str() {
+            "N" => vec![0.5, 1.0, 0.7, 0.2, 0.9, 0.1],
+            "k.first" => vec![0.0, 1.0, 0.0, 2.0, 0.0, 3.0],
+            "k.last" => vec![2.0, 5.0, 6.0, 6.0, 4.0, 5.0],
+            _ => vec![0.0; 6],
+        };
+        case.columns = case.law.variables().iter().map(column).collect();
+        let r = case.index("r");
+        case.constraints.fixed[r] = true;
+        case.targets = case.predict(&[0.3, 1.2, 2.0]);
+        case.starts = vec![0.1, 1.0, 2.0];
+        let fits = case.run();
+        assert_close(&fits.parameters, &[0.3, 1.2, 2.0], 1e-9, text);
+    }
+}

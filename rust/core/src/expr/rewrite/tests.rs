@@ -33,6 +33,10 @@ impl Columns for OneRow {
     fn positive(&mut self, graph: &Graph, id: Id) -> bool {
         value(graph, id, &[]) > 0.0
     }
+
+    fn not_negative(&mut self, graph: &Graph, id: Id) -> bool {
+        value(graph, id, &[]) >= 0.0
+    }
 }
 
 fn rewritten(text: &str, positive: &[&str], log_root: bool) -> (Expression, Rewritten) {
@@ -84,6 +88,19 @@ fn what_may_be_negative_stays_out_of_logarithms() {
     assert!(!made.root_is_log, "a has no sign");
     let (_, made) = rewritten("A * (x - 100)**r", &["A"], false);
     assert_eq!(transcendentals(&made).1, 1, "the column is negative: its power stays");
+}
+
+#[test]
+fn a_sum_is_positive_where_one_term_is_and_none_is_negative() {
+    // The column is zero, so that its own logarithm would not do.
+    for text in ["(A + max(x - 100, 0))**r", "(max(x - 100, 0) + A)**r", "(A * max(x - 100, 0) + A)**r"] {
+        let (_, made) = rewritten(text, &["A"], true);
+        assert!(made.root_is_log, "{text}");
+    }
+    for text in ["(A + x - 100)**r", "(max(x - 100, 0) + max(y - 100, 0))**r", "(a + max(x - 100, 0))**r"] {
+        let (_, made) = rewritten(text, &["A"], true);
+        assert!(!made.root_is_log, "{text}");
+    }
 }
 
 #[test]
