@@ -2,7 +2,7 @@
 
 use isoloss_core::fit::{Loss, Space};
 
-use super::common::{Case, HUBER, Random, SQUARED, scatter, succeeded};
+use super::common::{Case, HUBER, Random, SQUARED, assert_close, scatter, succeeded};
 
 /// Losses that bend down in `ln N`, which no positive offset can help, at three sizes with noise.
 fn bent(text: &str, log_scale: Vec<bool>, starts: Vec<f64>) -> Case {
@@ -37,5 +37,23 @@ fn an_offset_that_runs_to_zero_is_followed_to_its_end() {
             let excess = value / best.value[0] - 1.0;
             assert!(excess < 1e-6, "{loss:?}, start {start}: {excess:.1e} above the limit without the offset");
         }
+    }
+}
+
+#[test]
+fn what_enters_linearly_follows_the_others_along_a_curved_valley() {
+    // From amplitudes and offsets that are far off: without the projection each takes more than forty iterations.
+    let t: Vec<f64> = (0..40).map(|k| 0.25 * f64::from(k)).collect();
+    for (text, truth, start) in [
+        ("a * (1 - exp(-r * t))", vec![5.0, 0.3], vec![100.0, 3e-3]),
+        ("a + b * t**r", vec![1.0, 2.0, 0.3], vec![0.0, 0.0, 3.0]),
+        ("a + b * t**r", vec![1.0, 2.0, 0.3], vec![100.0, -1e4, 2.0]),
+    ] {
+        let mut case = Case::new(text, &["t"], vec![t.clone()], (SQUARED, Space::Raw));
+        case.targets = case.predict(&truth);
+        case.starts = start;
+        let fits = case.run();
+        assert_close(&fits.parameters, &truth, 1e-6, text);
+        assert!(fits.iterations[0] <= 20, "{text} from {:?}: {} iterations", case.starts, fits.iterations[0]);
     }
 }

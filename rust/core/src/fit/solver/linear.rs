@@ -112,3 +112,61 @@ impl Solver<'_> {
         inside
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::{DMatrix, DVector};
+
+    use super::*;
+
+    /// A model of five parameters in which those asked for are coupled with each other and with the rest.
+    fn model(lane: usize) -> Model {
+        let mut model = Model::new(5);
+        for j in 0..5 {
+            model.gradient[j].0[lane] = [0.7, -1.3, 2.1, 0.4, -0.9][j];
+            for k in 0..=j {
+                model.hessian[at(j, k)].0[lane] =
+                    if j == k { 3.0 + j as f64 } else { 0.3 + 0.25 * j as f64 - 0.4 * k as f64 };
+            }
+        }
+        model
+    }
+
+    fn linear(members: &[usize]) -> Linear {
+        let m = members.len();
+        Linear { members: members.to_vec(), step: vec![9.0; m], factor: vec![9.0; m * (m + 1) / 2] }
+    }
+
+    #[test]
+    fn the_members_go_to_the_minimum_of_the_model_and_the_decrease_is_what_that_gains() {
+        let model = model(3);
+        let mut found = linear(&[0, 2, 3, 4]);
+        let decrease = found.solve(&model, 3);
+        let entry = |a: usize, b: usize| {
+            let (j, k) = (found.members[a], found.members[b]);
+            model.hessian[at(j.max(k), j.min(k))].0[3]
+        };
+        let (hessian, gradient) =
+            (DMatrix::from_fn(4, 4, entry), DVector::from_fn(4, |a, _| model.gradient[found.members[a]].0[3]));
+        let step = hessian.cholesky().unwrap().solve(&(-&gradient));
+        for (a, &step) in step.iter().enumerate() {
+            assert!((found.step[a] - step).abs() < 1e-14, "{a}: {} {step}", found.step[a]);
+        }
+        let gain = -0.5 * gradient.dot(&step);
+        assert!((decrease / gain - 1.0).abs() < 1e-14, "{decrease} {gain}");
+    }
+
+    #[test]
+    fn a_member_that_the_ones_before_it_can_stand_for_stays_where_it_is() {
+        let mut model = model(0);
+        // The second is twice the first, in curvature and in slope.
+        model.hessian[at(1, 0)].0[0] = 2.0 * model.hessian[at(0, 0)].0[0];
+        model.hessian[at(1, 1)].0[0] = 4.0 * model.hessian[at(0, 0)].0[0];
+        model.gradient[1].0[0] = 2.0 * model.gradient[0].0[0];
+        let mut found = linear(&[0, 1]);
+        let decrease = found.solve(&model, 0);
+        let mut alone = linear(&[0]);
+        assert_eq!(decrease, alone.solve(&model, 0));
+        assert_eq!(found.step, [alone.step[0], 0.0]);
+    }
+}
