@@ -19,7 +19,7 @@ import numpy as np
 
 from isoloss import simulate
 from isoloss.fit.object import Fit, fit
-from isoloss.plot import overview, wide_figure
+from isoloss.plot import free_figure, overview
 from isoloss.runs.reading import Runs, read
 from isoloss.writing import write_whole
 
@@ -161,7 +161,7 @@ def run(
     >>> shown.simulated, shown.runs.n, shown.cells.n
     (True, 1400, 56)
     """
-    canvas = None if figure is None else wide_figure()  # before the work: matplotlib may be missing
+    canvas = None if figure is None else free_figure()  # before the work: matplotlib may be missing
     seconds: dict[str, float] = {}
     mark = perf_counter()
 

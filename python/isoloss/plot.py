@@ -34,6 +34,8 @@ def __dir__() -> list[str]:
 
 F64 = NDArray[np.float64]
 
+PANEL: Final = (6.0, 4.4)
+"""Width and height of a figure of one panel."""
 OPTIMUM: Final = "#D55E00"
 INK: Final = "#222222"
 MUTED: Final = "#7A7A7A"
@@ -300,7 +302,7 @@ def overview(
     >>> left.get_ylabel(), right.get_ylabel()
     ('loss (nats per token)', 'model size N (parameters)')
     """
-    figure = wide_figure() if figure is None else figure
+    figure = free_figure() if figure is None else figure
     left, right = figure.subplots(1, 2)
     best = _frontier(fit, draws, at)  # once for both panels: its bands take a while
     _draw_losses(_axes(fit, left), fit, best, at, sizes=8)
@@ -313,12 +315,12 @@ def overview(
     return left, right
 
 
-def wide_figure() -> "Figure":
-    """Make an empty figure for two panels, apart from pyplot's list of open ones."""
+def free_figure(width: float = 11.0, height: float = 4.6) -> "Figure":
+    """Make an empty figure, of the size for two panels, apart from pyplot's list of open ones."""
     _require_matplotlib()
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(11.0, 4.6), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _require_matplotlib() -> None:
@@ -333,7 +335,7 @@ def new_axes() -> "Axes":
     _require_matplotlib()
     from matplotlib import pyplot as plt
 
-    return plt.subplots(figsize=(6.0, 4.4), layout="constrained")[1]
+    return plt.subplots(figsize=PANEL, layout="constrained")[1]
 
 
 def _axes(fit: "Fit", ax: "Axes | None") -> "Axes":

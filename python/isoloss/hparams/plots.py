@@ -341,12 +341,10 @@ def _panels(rows: int, columns: int, width: float, height: float) -> NDArray[Any
 
 
 def _figure(width: float, height: float) -> Figure:
-    """A figure apart from pyplot's list of open ones; its `savefig` works, and notebooks show it."""
-    from isoloss.plot import wide_figure
+    """A figure that is not among the open ones of pyplot; its `savefig` works, and notebooks show it."""
+    from isoloss.plot import free_figure
 
-    figure = wide_figure()
-    figure.set_size_inches(width, height)
-    return figure
+    return free_figure(width, height)
 
 
 def parallel_coordinates(

@@ -73,7 +73,9 @@ def _data(fit: Fit) -> Iterator[str]:
 
 def _figures(fit: Fit) -> Iterator[str]:
     yield page.section("Figures")
-    figures: list[tuple[str, Any]] = [("residuals", lambda: plot.residuals(fit, against=_axis(fit)))]
+    figures: list[tuple[str, Any]] = [
+        ("residuals", lambda: plot.residuals(fit, against=_axis(fit), ax=plot.free_figure(*plot.PANEL).subplots()))
+    ]
     if set(fit.law.variables) == {"N", "D"}:
         figures.insert(0, ("loss against compute, and contours", lambda: plot.overview(fit)[0]))
     for name, draw in figures:

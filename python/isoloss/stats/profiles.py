@@ -104,7 +104,7 @@ class Profile(Held, Shown):
 
     @property
     def ridge(self) -> str | None:
-        """In words, on which side the data leave the parameter open; None where they do not.
+        """In words, on which side the data leave the parameter open, or on both; None where they do not.
 
         Examples
         --------
@@ -114,10 +114,15 @@ class Profile(Held, Shown):
         >>> loss = 2.0 + np.exp(-20 * N) + 0.01 * np.random.default_rng(1).standard_normal(12)
         >>> law = iso.law("E + exp(-k*N)", positive=["E", "k"])
         >>> iso.fit(law, {"N": N, "loss": loss}, objective="squared_raw").profile("k").ridge
-        'k above 4.1 is not identified'
+        'k below 0.0064 or above 4.1 is not identified'
+
+        The exponential may have died by the first run, or have hardly begun to fall by the last.
         """
         low, high = self.support
         if math.isinf(low) and math.isinf(high):
+            if len(self.pieces) > 1:
+                sides = format_number(self.pieces[0][1], 2), format_number(self.pieces[-1][0], 2)
+                return f"{self.name} below {sides[0]} or above {sides[1]} is not identified"
             return f"{self.name} is not identified at all"
         if math.isinf(high):
             return f"{self.name} above {format_number(low, 2)} is not identified"
