@@ -71,6 +71,17 @@ def test_a_landscape_shows_runs_plateau_and_prediction_where_they_are(hp, axes):
     assert published[0] == pytest.approx(3.7 * cell_of(hp)["N"] ** -0.36)
 
 
+def test_titles_tell_the_cell_drawn_from_the_one_asked_for(hp, axes):
+    cell = cell_of(hp)
+    shown = hp.sweep.name(4)
+    assert hp.plot.landscape(**cell, ax=axes).get_title(loc="left") == shown
+    asked = {"N": 1.3 * cell["N"], "D": cell["D"]}
+    told = f"{shown}, the cell nearest to N 1.30B D 80.0B"
+    assert hp.plot.landscape(**asked).get_title(loc="left") == told
+    for panel in hp.plot.slices(**asked):
+        assert panel.get_title(loc="left").splitlines()[0] == told
+
+
 def test_contours_are_levels_of_the_surface(hp, axes):
     hp.plot.landscape(**cell_of(hp), ax=axes)
     (contours,) = [c for c in axes.collections if hasattr(c, "levels")]

@@ -1,6 +1,7 @@
 """Other recipes, published laws, sensitivity, the critical batch, and the check of runs."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import isoloss as iso
 from isoloss import simulate
 from isoloss.hparams.powers import from_recipe
+from isoloss.hparams.sensitivity import SensitivityRow
 from isoloss.hparams.sweep import sweep_of
 
 # --- recipes --------------------------------------------------------------------------------------
@@ -72,6 +74,22 @@ def test_one_table_of_every_arbitrary_choice(fitted):
     assert len(table.to_frame()["lr"]) == len(table)
     with pytest.raises(iso.IsolossError, match="did you mean 'threshold'"):
         fitted.sensitivity("treshold")
+
+
+def test_reasons_and_doubts_of_single_choices_leave_the_table_readable():
+    sweep = iso.simulate.sweep(N=[1e8, 3e8, 1e9], tokens_per_parameter=[10, 40, 160], settings=4)
+    table = iso.fit_hparams(iso.read(sweep), draws=0, threshold=0.05).sensitivity("threshold", N="1B", D="20B")
+    steep = table.rows[0]  # four settings a side leave next to nothing within 0.5 %: a batch of a dozen tokens
+    assert (steep.value, steep.doubts) == ("0.5 %", "at-bound")
+    assert [row.doubts for row in table.rows[1:]] == [""] * (len(table) - 1)
+    assert str(table).splitlines()[2].endswith("%  at-bound")
+    reason = "no surface fits these runs: the limit of iterations was reached"
+    nothing = SensitivityRow(choice="objective", value="squared errors", used=False, lr=np.nan, batch=np.nan,
+                             excess=np.nan, note=reason)  # fmt: skip
+    lines = str(replace(table, rows=(*table.rows, nothing, nothing))).splitlines()
+    assert lines[-2].split() == ["objective", "squared", "errors", "none", "[1]"]
+    assert lines[-1] == f"[1] {reason}"
+    assert max(map(len, lines[:-1])) < 90
 
 
 def test_recipes_side_by_side(fitted):

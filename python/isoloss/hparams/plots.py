@@ -58,7 +58,8 @@ class HParamPlots:
         Parameters
         ----------
         N, D : float or text, optional
-            Draw the cell nearest to them; without them, all cells side by side.
+            Draw the cell nearest to them, and say so where it is not the one asked for; without them, all cells side
+            by side.
         within : float or text
             Of the plateau, drawn as a thick line.
         laws : sequence of str
@@ -97,9 +98,10 @@ class HParamPlots:
         if (N is None) != (D is None):
             raise OptionError("landscape: give N and D, or neither", argument="D" if D is None else "N")
         if N is not None:
-            c = self.hp.sweep.nearest(float(positive("N", N)), float(positive("D", D)))
+            c, title = self._cell(N, D)
             axes = new_axes() if ax is None else ax
             self._landscape(axes, c, width, laws)
+            axes.set_title(title, fontsize=10.5, loc="left")
             axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.06), ncols=4, frameon=False, fontsize=7.5)
             return axes
         if ax is not None:
@@ -114,6 +116,13 @@ class HParamPlots:
         handles, labels = grid[0].get_legend_handles_labels()
         grid[0].figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
         return grid[:count]
+
+    def _cell(self, N: Any, D: Any) -> tuple[int, str]:
+        """The cell nearest to what was asked for, and a title that tells the two apart where they differ."""
+        sweep, size, data = self.hp.sweep, float(positive("N", N)), float(positive("D", D))
+        c = sweep.nearest(size, data)
+        asked, found = (f"N {format_si(n)} D {format_si(d)}" for n, d in ((size, data), (sweep.N[c], sweep.D[c])))
+        return c, sweep.name(c) if asked == found else f"{sweep.name(c)}, the cell nearest to {asked}"
 
     def _landscape(self, axes: Axes, c: int, within: float, laws: Sequence[str], *, small: bool = False) -> None:
         from matplotlib.colors import LogNorm
@@ -176,7 +185,7 @@ class HParamPlots:
         Parameters
         ----------
         N, D : float or text
-            The nearest cell is drawn.
+            The nearest cell is drawn, and named where it is not the one asked for.
         ax : two matplotlib.axes.Axes, optional
 
         Returns
@@ -197,7 +206,7 @@ class HParamPlots:
         ['peak learning rate', 'batch (tokens)']
         """
         hp, sweep = self.hp, self.hp.sweep
-        c = sweep.nearest(float(positive("N", N)), float(positive("D", D)))
+        c, title = self._cell(N, D)
         panels = _panels(1, 2, 4.6, 3.6).ravel() if ax is None else np.array(list(ax), dtype=object)
         rows = sweep.rows(c)
         rows = rows[~sweep.diverged[rows]]
@@ -224,7 +233,7 @@ class HParamPlots:
             top = max(1.5 * float(np.max(excess[near])), 0.5) if near.any() else 2.0
             axes.set_ylim(min(0.0, float(excess[near].min()) if near.any() else 0.0) - 0.1, min(top, 6.0))
             other = f"batch {format_si(np.exp(held))}" if k == 0 else f"lr {np.exp(held):.3g}"
-            axes.set_title(f"{sweep.name(c)}, {other}", fontsize=9.5, loc="left")
+            axes.set_title(f"{title}\n{other}", fontsize=9.5, loc="left")
             axes.legend(frameon=False, fontsize=8)
         return panels
 

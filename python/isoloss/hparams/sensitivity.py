@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.engine.problem import F64
-from isoloss.errors import IsolossError, OptionError, did_you_mean
+from isoloss.errors import IsolossError, OptionError, did_you_mean, serious
 from isoloss.hparams.choosing import THRESHOLDS
 from isoloss.hparams.holdout import rest_of
 from isoloss.hparams.predictions import scientific, share
@@ -42,7 +42,9 @@ class SensitivityRow:
     excess : float
         What that setting costs by the surface of the fit itself.
     note : str
-        Why there is no answer.
+        Why there is no answer; empty where there is one.
+    doubts : str
+        Codes of the serious notices of that fit, joined by "; ".
     """
 
     choice: str
@@ -52,6 +54,7 @@ class SensitivityRow:
     batch: float
     excess: float
     note: str = ""
+    doubts: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -85,12 +88,12 @@ class Sensitivity(Shown):
 
     def to_frame(self, backend: str = "dict") -> Any:
         """Rows as a frame of a library, or a dict of arrays."""
-        names = ("choice", "value", "used", "lr", "batch", "excess", "note")
+        names = SensitivityRow.__dataclass_fields__
         return make_frame({name: np.array([getattr(row, name) for row in self.rows]) for name in names}, backend)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-        names = ("choice", "value", "used", "lr", "batch", "excess", "note")
+        names = SensitivityRow.__dataclass_fields__
         rows = [{name: getattr(row, name) for name in names} for row in self.rows]
         return plain_dict({"N": self.N, "D": self.D, "rows": rows})
 
@@ -99,13 +102,16 @@ class Sensitivity(Shown):
             f"at N {format_si(self.N)}, D {format_si(self.D)}; * is what the fit uses",
             f"    {'choice':<12}{'value':<22}{'lr':>10}{'batch':>9}{'excess':>10}",
         ]
+        reasons: dict[str, int] = {}  # long ones stand below the table, each once
         for row in self.rows:
             mark = "*" if row.used else " "
             head = f"  {mark} {row.choice:<12}{row.value:<22}"
             if row.note:
-                lines.append(f"{head}  {row.note}")
+                lines.append(f"{head}{'none':>10}  [{reasons.setdefault(row.note, len(reasons) + 1)}]")
             else:
-                lines.append(f"{head}{scientific(row.lr):>10}{format_si(row.batch):>9}{share(row.excess):>10}")
+                answer = f"{head}{scientific(row.lr):>10}{format_si(row.batch):>9}{share(row.excess):>10}"
+                lines.append(f"{answer}  {row.doubts}" if row.doubts else answer)
+        lines += [f"[{number}] {reason}" for reason, number in reasons.items()]
         return "\n".join(lines)
 
 
@@ -267,5 +273,8 @@ def sensitivity_of(hp: HParamLaw, choice: str | None, N: float, D: float) -> Sen
                 continue
             lr, batch = (float(v) for v in found.powers.at(N, D))
             excess = float(hp.regret(lr, batch, N, D).estimate)
-            rows.append(SensitivityRow(choice=name, value=value, used=used, lr=lr, batch=batch, excess=excess))
+            doubts = "; ".join(dict.fromkeys(notice.code for notice in serious(found.warnings)))
+            rows.append(
+                SensitivityRow(choice=name, value=value, used=used, lr=lr, batch=batch, excess=excess, doubts=doubts)
+            )
     return Sensitivity(N=N, D=D, rows=tuple(rows))

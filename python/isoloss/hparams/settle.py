@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.engine.problem import F64
+from isoloss.engine.status import Status
 from isoloss.errors import DataError
 from isoloss.fit.many import fit_many
 from isoloss.hparams.shape import NARROW, SHARED, Choice, Shape, excess_text, nearness
@@ -175,5 +176,6 @@ def settle(sweep: Sweep, choice: Choice, fixed: tuple[str, ...], n_threads: int 
 def _solved(posed: Posed, choice: Choice, fixed: tuple[str, ...], starts: F64, n_threads: int | None) -> Settled:
     values, ok, floors, table = posed.solve(choice, fixed, np.ones((1, len(posed.rows))), starts, n_threads)
     if not ok[0]:
-        raise DataError(f"no surface fits these runs: {table}", code="hparams-too-few-runs")
+        message = f"no surface fits these runs: {Status(int(table.status[0])).message}"
+        raise DataError(message, code="hparams-too-few-runs")
     return Settled(posed=posed, values=values[0], params=table.params[0], floors=floors[0], table=table)
