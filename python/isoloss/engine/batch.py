@@ -22,6 +22,7 @@ from isoloss.engine.watch import Watch
 __all__ = ["CANCELLED", "Batch", "BatchStarts", "Given", "Projected"]
 
 CANCELLED = int(Status["CANCELLED"])
+_CACHED = 65_536  # weights
 
 Index = NDArray[np.int64]
 Rows = NDArray[np.intp] | slice
@@ -54,7 +55,7 @@ class Batch:
         if self.offsets is not None:
             counted = np.ones(n) if weights is None else (weights > 0.0).astype(np.float64)
             return sums(counted, self.offsets).astype(np.int64)
-        each = n if weights is None else np.count_nonzero(weights, axis=-1)
+        each = n if weights is None else _positive(np.atleast_2d(weights))
         return np.array(np.broadcast_to(each, self.size), dtype=np.int64)
 
     def part(self, first: int, last: int) -> Batch:
@@ -224,3 +225,13 @@ class Given:
 
 
 BatchStarts = Projected | Given
+
+
+def _positive(weights: F64) -> Index:
+    """(B,) weights above zero of each problem, some problems at a time: without copies larger than a cache."""
+    found = np.empty(len(weights), dtype=np.int64)
+    step = max(1, _CACHED // max(weights.shape[1], 1))
+    for first in range(0, len(weights), step):
+        some = weights[first : first + step] > 0.0
+        found[first : first + step] = some.view(np.uint8).sum(axis=-1, dtype=np.uint32)
+    return found

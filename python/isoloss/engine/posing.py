@@ -130,6 +130,7 @@ def pose(law: Law, runs: Runs, settings: Settings) -> Problem:
     return problem
 
 
+_AT_ONCE = 65_536  # weights looked at at once
 _COUNTED = ("parameters", "tokens", "FLOPs", "characters", "samples")
 
 
@@ -177,10 +178,7 @@ def problem_of(
     """
     # What is taken from the data, pivots and the least loss, is taken from the rows that count: of many problems on the
     # same columns from those that count in any, since they share one expression.
-    alive: slice | NDArray[np.bool_] = slice(None)
-    if weights is not None and weights.any():
-        alive = weights > 0.0 if weights.ndim == 1 else np.asarray(weights.any(axis=0))
-        alive = slice(None) if alive.all() else alive  # no copies
+    alive = slice(None) if weights is None else _that_count(np.atleast_2d(weights))
     expression = law.core(law.resolve_constants({name: column[alive] for name, column in columns.items()}), tables)
     check_target(target, settings.objective, target_name)
     lower, upper = law.resolve_bounds(target[..., alive].reshape(-1), settings.bounds)
@@ -193,6 +191,17 @@ def problem_of(
         objective=settings.objective,
         parameters=arrange(expression.parameters, positive, lower, upper, fix=settings.fix, tie=settings.tie),
     )
+
+
+def _that_count(weights: F64) -> slice | NDArray[np.bool_]:
+    """Rows with weight in any of (B, n) problems; a slice of all, which copies nothing, where it is all or none."""
+    alive = np.zeros(weights.shape[1], dtype=np.bool_)
+    step = max(1, _AT_ONCE // max(len(alive), 1))
+    for first in range(0, len(weights), step):  # of a million resamples the first few tell
+        alive |= weights[first : first + step].any(axis=0)
+        if alive.all():
+            break
+    return alive if alive.any() and not alive.all() else slice(None)
 
 
 def _enough_points(problem: Problem, law: Law) -> None:
