@@ -85,4 +85,4 @@ def test_laws_that_miss_the_runs_are_told_by_comparison_and_ensemble(runs):
     assert codes(wrong.ensemble()) == {"laws-misfit", "few-splits"}
     right = iso.compare(runs, ["power_law_N"], split=iso.Rollout(by="N", min_groups=3), draws=60, seed=1)
     assert "undercoverage" not in codes(right)
-    assert not codes(right.ensemble())
+    assert codes(right.ensemble()) == {"misfit"}  # of the fit in it: N alone is not what these runs depend on

@@ -415,3 +415,27 @@ def test_the_recommended_law_is_best_or_tied_at_the_largest_budget_in_three_of_f
         p = paired_p(errors[made.best] - errors[least], np.arange(large.n), 0)
         good += made.best == least or p > 0.05
     assert good >= 3
+
+
+def test_few_held_out_runs_calibrate_no_interval(runs):
+    sizes = len(np.unique(runs["N"]))
+    told = iso.compare(runs, ["chinchilla"], split=iso.Rollout(by="N", min_groups=sizes - 1), draws=60).ensemble()
+    (notice,) = told.warnings
+    assert (notice.code, notice.details["splits"]) == ("few-splits", 1)
+    held = int(np.sum(runs["N"] == runs["N"].max()))
+    assert (f"with {held} runs held out" in notice.message) == (held < 19)
+    assert not iso.compare(runs, ["chinchilla"], split=iso.Rollout(by="N"), draws=60).ensemble().warnings
+
+
+def test_a_split_that_no_law_predicts_leaves_an_ensemble_of_the_others(runs):
+    # Five runs of the smallest size on a line, too few for a law of six parameters and its five of them alone.
+    small = runs.where(np.isin(runs["N"], np.unique(runs["N"])[2:]))
+    table = {name: small[name] for name in ("N", "D", "loss")}
+    first = table["N"] == table["N"].min()
+    keep = ~first | (np.cumsum(first) <= 4)
+    rollout = iso.Rollout(by="N", min_groups=1)
+    made = iso.compare({name: v[keep] for name, v in table.items()}, ["chinchilla"], split=rollout, draws=40)
+    trials = made.trials["chinchilla"]
+    assert [one.ok for one in trials][:2] == [False, True]
+    later = sum(len(one.rows) for one in trials if one.ok)
+    assert made.ensemble().held_out == later

@@ -231,3 +231,13 @@ def test_the_leverage_correction_widens_what_few_runs_decide():
     for name in at12:
         assert widened[12][name] > widened[20][name] > widened[42][name] > widened[108][name] > 1.0
     assert widened[108]["B"] / widened[108]["E"] < 1.05
+
+
+def test_intervals_that_only_some_studies_have_say_so():
+    sweep = iso.simulate.sweep(settings=1, noise=0.004, seed=0)
+    made = iso.fit("chinchilla", iso.read(sweep)).coverage(20, draws=39)  # few residuals lie within a Huber delta
+    fewer = {row.interval: row.studies for row in made.rows if row.studies < 20}
+    assert set(fewer) == {"wald HC1", "wald HC3"}
+    for interval, studies in fewer.items():
+        assert f"{interval} in {studies} studies" in str(made)
+    assert "percentile in" not in str(made)

@@ -1,11 +1,14 @@
 """Bootstrap draws: determinism, resampled units, failures, intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import isoloss as iso
 from isoloss import _core
 from isoloss.errors import DataError, FitError, OptionError
+from isoloss.stats import bootstrap as bootstrapping
 from isoloss.stats.draws import RANK_DEFICIENT
 from isoloss.stats.resampling import units_of
 
@@ -223,3 +226,38 @@ def test_the_summary_says_what_was_resampled(draws):
     assert "warm start best in" in text
     assert all(name in text for name in draws.names)
     assert max(map(len, text.splitlines())) <= 88
+
+
+def test_a_fixed_parameter_takes_no_draw_from_studentised_intervals(fit):
+    held = iso.fit("chinchilla", fit.runs, fix={"E": 1.8}, objective="squared_log")
+    draws = held.bootstrap(99, seed=0, studentize=True)
+    found = draws.conf_int(0.9, interval="studentized")
+    assert found["E"] == (1.8, 1.8)
+    assert draws.std()["E"] == 0.0
+    at = held.names.index("alpha")
+    own, each = np.sqrt(draws.basis.cov[at, at]), np.sqrt(draws.basis.covs[:, at, at])
+    low, high = np.quantile((draws["alpha"] - held.params["alpha"]) / each, [0.05, 0.95])
+    assert found["alpha"] == pytest.approx((held.params["alpha"] - high * own, held.params["alpha"] - low * own))
+
+
+def test_draws_without_standard_errors_are_told(fit, monkeypatch):
+    held = iso.fit("chinchilla", fit.runs, objective="squared_log")
+    whole = bootstrapping.covariance
+    asked = iter(range(1000))
+
+    def now_and_then(*given):
+        made = whole(*given)
+        return made if next(asked) % 10 else replace(made, cov=None)
+
+    assert not held.bootstrap(40, seed=0, studentize=True).warnings
+    next(asked)  # the fit itself has its own
+    monkeypatch.setattr(bootstrapping, "covariance", now_and_then)
+    (notice,) = held.bootstrap(40, seed=0, studentize=True).warnings
+    assert (notice.code, notice.severity, notice.details) == ("draws-failed", "serious", {"failed": 4, "draws": 40})
+
+
+def test_what_an_interval_is_of_is_said(fit):
+    seeds = fit.bootstrap(60, seed=0, method="seed-noise", noise=0.002)
+    assert seeds.describe_interval() == "percentile intervals of what other seeds would change, and no more"
+    three = iso.fit("E + A/N**alpha", {"N": [1e8, 1e9, 1e10], "loss": [3.0, 2.5, 2.3]})
+    assert "no draw to tell which start is best" in three.bootstrap(3, method="jackknife").summary()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import isoloss as iso
-from isoloss.errors import FitError
+from isoloss import diagnostics
+from isoloss.errors import DataError, FitError
 from isoloss.fit.misfit import FAR, FAR_SQUARED, far_off
 from isoloss.runs.doubts import unit_doubts
 from isoloss.runs.order import disagreeing, out_of_order
@@ -133,6 +134,15 @@ def test_what_rests_on_a_ray_says_so(on_ray):
     assert made.best != "chinchilla" or "design-ray" in codes(made.warnings, "serious")
     alone = [score for score in made.scores if score.law == "chinchilla"]
     assert "design-ray" in alone[0].flag
+
+
+def test_what_hangs_on_a_doubtful_fit_carries_its_notice(on_ray):
+    found = diagnostics.influence(on_ray)
+    choices = iso.multiverse(on_ray, objectives=["huber_log"], smallest=[0], worst=[0, 2])
+    mixed = iso.compare(on_ray.runs, ["chinchilla"], split=iso.Rollout(by="N"), draws=40).ensemble()
+    for made in (found, choices, mixed, mixed.predict(N=1e10, D=1e12)):
+        assert "design-ray" in [notice.code for notice in made.warnings]
+        assert "serious [design-ray]" in str(made)
 
 
 def test_a_law_that_leaves_nothing_to_trade_is_fine_on_a_ray(on_ray):
@@ -324,6 +334,47 @@ def test_runs_out_of_order_are_named_and_a_noisy_sweep_is_not():
     assert out_of_order(iso.read(low))[0].details["rows"] == [2]
     shuffled = {**runs, "loss": np.random.default_rng(0).permutation(runs["loss"])}
     assert out_of_order(iso.read(shuffled)) == []  # not a few odd ones: no order at all
+
+
+# Runs without noise --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["squared_log", "squared_raw"])
+def exact(request):
+    N, D = grid()
+    loss = 1.8 + 480.0 / N**0.35 + 2000.0 / D**0.36
+    return iso.fit("chinchilla", {"N": N, "D": D, "loss": loss}, objective=request.param)
+
+
+def test_draws_of_runs_without_noise_are_no_certainty(exact):
+    draws = exact.bootstrap(60, seed=0)
+    assert "no-noise" in [notice.code for notice in draws.warnings]
+    assert not draws.calibrated()
+    assert draws.won_by_start[0] == 60  # differences of objectives that are rounding are no better optimum
+    seeds = exact.bootstrap(60, seed=0, method="seed-noise", noise=0.002)  # says itself what it is of
+    assert "no-noise" not in [notice.code for notice in seeds.warnings]
+
+
+def test_runs_without_noise_have_no_likelihood_and_no_coverage(exact):
+    assert "the residuals vanish" in str(exact.profile("alpha"))
+    with pytest.raises(FitError, match="the residuals vanish") as refused:
+        exact.posterior(400)
+    assert refused.value.code == "no-likelihood"
+    with pytest.raises(DataError, match="no noise to simulate") as refused:
+        exact.coverage(20, draws=39)
+    assert refused.value.code == "no-noise"
+
+
+def test_rounding_makes_no_outlier_and_no_rung_undertuned(exact):
+    assert diagnostics.outliers(exact).rows == ()
+    assert diagnostics.undertuned(exact, by="N").undertuned == ()
+
+
+def test_noise_of_a_part_in_a_million_million_is_noise():
+    N, D = grid()
+    loss = (1.8 + 480.0 / N**0.35 + 2000.0 / D**0.36) * (1.0 + 1e-12 * np.sin(7.0 * np.arange(len(N))))
+    fit = iso.fit("chinchilla", {"N": N, "D": D, "loss": loss}, objective="squared_log")
+    assert "no-noise" not in [notice.code for notice in fit.bootstrap(60, seed=0).warnings]
 
 
 # Command line --------------------------------------------------------------------------------------------------------

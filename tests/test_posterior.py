@@ -240,3 +240,15 @@ def test_without_arviz_the_error_names_the_extra(fit, monkeypatch):
         check=True,
     )
     assert told.stdout.strip() == "False"
+
+
+def test_without_a_free_parameter_there_is_nothing_to_draw(line):
+    held = iso.fit(line.law, line.runs, fix=dict(line.params), objective="squared_raw")
+    for method in ("laplace", "ensemble"):
+        with pytest.raises(OptionError, match="all parameters are fixed"):
+            held.posterior(400, method=method)
+
+
+def test_the_advice_is_not_what_was_done_already(fit):
+    asked = fit.posterior(100, seed=0, method="ensemble")
+    assert all("method='ensemble'" not in notice.message for notice in asked.warnings if "draws" in notice.code)

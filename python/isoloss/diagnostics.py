@@ -21,14 +21,16 @@ from numpy.typing import NDArray
 from isoloss.comparison.rollout import Rollout
 from isoloss.engine.autodelta import robust_sigma
 from isoloss.engine.watch import Watch
-from isoloss.errors import DataError, OptionError, did_you_mean
+from isoloss.errors import DataError, OptionError, did_you_mean, serious
 from isoloss.fit.object import Fit
 from isoloss.plan.decisions import decision, shown
 from isoloss.runs.table import make_frame
 from isoloss.shown import Shown
+from isoloss.stats.noise import noiseless
 
 if TYPE_CHECKING:
     from isoloss.engine.problem import F64
+    from isoloss.errors import Notice
     from isoloss.runs.reading import Runs
 
 __all__ = ["Influence", "Outliers", "Rungs", "influence", "outliers", "undertuned"]
@@ -63,6 +65,8 @@ class Influence:
         Change of the leading quantity in units of its jackknife standard error over sqrt(u): 1 is a typical run.
     question : str
     frame : str
+    warnings : tuple of Notice
+        What makes the fit of all runs doubtful.
     """
 
     labels: tuple[str, ...]
@@ -74,6 +78,7 @@ class Influence:
     share: F64
     question: str
     frame: str
+    warnings: tuple[Notice, ...] = ()
 
     @property
     def table(self) -> Any:
@@ -88,16 +93,21 @@ class Influence:
         lines = [f"{self.question}: {whole} with all runs", f"without the most influential, {lead} becomes"]
         for k in range(min(5, len(self.labels))):
             value = float(self.quantities[lead][k])
-            change = 100.0 * (value / self.estimate[lead] - 1.0)
-            told = f"{shown(lead, value)} ({change:+.2g} %)" if math.isfinite(value) else "nothing: none converged"
+            told = f"{shown(lead, value)} ({_change(value / self.estimate[lead])})"
+            told = told if math.isfinite(value) else "nothing: none converged"
             lines.append(f"  {self.labels[k]}: {told}, {self.share[k]:.1f} times the typical run")
-        return "\n".join(lines)
+        return "\n".join([*lines, *map(str, self.warnings)])
 
     def __repr__(self) -> str:
         return f"Influence({len(self.labels)} units of {self.question})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self) if cycle else str(self))
+
+
+def _change(ratio: float) -> str:
+    """In per cent, or as a factor where a per cent says little."""
+    return f"{100.0 * (ratio - 1.0):+.2g} %" if 0.5 <= ratio < 2.0 else f"times {ratio:.2g}"
 
 
 def influence(made: Fit, *, by: str | None = None, starts: int = 3, n_threads: int | None = None) -> Influence:
@@ -166,6 +176,7 @@ def influence(made: Fit, *, by: str | None = None, starts: int = 3, n_threads: i
         share=share[order],
         question=question,
         frame=made.runs.frame,
+        warnings=serious(made.warnings),
     )
 
 
@@ -247,7 +258,8 @@ def outliers(made: Fit, *, cut: float = _FAR) -> Outliers:
         message = f"cut={cut!r} is not above zero"
         raise OptionError(message, argument="cut")
     present, made = made.problem.present, made.counted()
-    worse = -made.residuals
+    exact = noiseless(made.problem, made.vector)  # what is left is rounding, and no run's fault
+    worse = np.zeros(made.runs.n) if exact else -made.residuals
     sigma = robust_sigma(worse, made.problem.weights)
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.nan_to_num((worse - np.median(worse)) / sigma, posinf=np.inf, neginf=-np.inf)
@@ -291,10 +303,11 @@ class Rungs(Shown):
         lines = []
         for k in range(len(self.runs)):
             mark = "  under-tuned?" if k in self.undertuned else ""
-            lines.append(
-                f"{self.by} {self.low[k]:.3g} .. {self.high[k]:.3g}: {self.runs[k]} runs, median "
-                f"{100 * self.excess[k]:+.2f} %, p = {self.p[k]:.2g}{mark}"
-            )
+            low, high = shown(self.by, float(self.low[k])), shown(self.by, float(self.high[k]))
+            reach = low if low == high else f"{low} .. {high}"
+            runs = f"{self.runs[k]} run{'' if self.runs[k] == 1 else 's'}"
+            excess = 100.0 * float(self.excess[k])
+            lines.append(f"{self.by} {reach}: {runs}, median {excess:+.2f} %, p = {self.p[k]:.2g}{mark}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -333,7 +346,9 @@ def undertuned(made: Fit, *, by: str = "C", groups: int | None = None) -> Rungs:
     """
     made = made.counted()
     rungs = Rollout(by=by, min_groups=1, groups=groups).rungs(made.runs)
-    excess = np.log(made.runs.columns["loss"] / made.problem.predict(made.vector)[0])
+    exact = noiseless(made.problem, made.vector)
+    loss = made.runs.columns["loss"]
+    excess = np.zeros(made.runs.n) if exact else np.log(loss / made.problem.predict(made.vector)[0])
     values = made.runs.columns[by]
     count = int(rungs.max()) + 1
     parts = [rungs == k for k in range(count)]

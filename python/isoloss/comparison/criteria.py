@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isoloss.stats.noise import noiseless
+
 if TYPE_CHECKING:
     from isoloss.fit.object import Fit
 
@@ -68,6 +70,6 @@ def _refused(fit: Fit, n: int, k: int) -> str:
         return "rows of a group are not independent"
     if not fit.success:
         return "the fit did not converge"
-    if fit.value <= 0.0:
+    if noiseless(fit.problem, fit.vector):
         return "the residuals vanish"
     return f"{n} runs are too few for {k} parameters" if n <= k + 1 else ""

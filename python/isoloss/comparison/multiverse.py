@@ -8,6 +8,7 @@ makes every choice and shows what becomes of the decision (Steegen et al. 2016).
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isoloss.errors import DataError, FitError, LawError, OptionError
+from isoloss.errors import DataError, FitError, LawError, OptionError, serious
 from isoloss.fit.object import Fit, fit
 from isoloss.objective import Huber, resolve
 from isoloss.plan.decisions import decision, shown
@@ -23,6 +24,7 @@ from isoloss.runs.table import make_frame
 
 if TYPE_CHECKING:
     from isoloss.engine.problem import F64
+    from isoloss.errors import Notice
     from isoloss.objective.base import Objective
     from isoloss.runs.reading import Runs
 
@@ -45,6 +47,8 @@ class Multiverse:
     status : tuple of str
     question : str
     frame : str
+    warnings : tuple of Notice
+        What makes the fit doubtful whose choices were varied.
     """
 
     choices: Mapping[str, tuple[str, ...]]
@@ -54,6 +58,7 @@ class Multiverse:
     status: tuple[str, ...]
     question: str
     frame: str
+    warnings: tuple[Notice, ...] = ()
 
     def __len__(self) -> int:
         return len(self.status)
@@ -91,17 +96,24 @@ class Multiverse:
             low, middle, high = (shown(quantity, float(q)) for q in np.quantile(known, [0.0, 0.5, 1.0]))
             lines.append(f"{quantity}: {low} .. {high}, median {middle}")
             moved = sorted(self.spread()[quantity].items(), key=lambda pair: -pair[1])
-            lines.append("  moved most by " + ", ".join(f"{name} (factor {factor:.3g})" for name, factor in moved))
-        failed = sum(word != "converged" for word in self.status)
-        if failed:
-            lines.append(f"{failed} did not converge")
-        return "\n".join(lines)
+            told = [f"{name} ({_factor(factor)})" for name, factor in moved if factor > 1.0005]
+            lines.append(f"  moved most by {', '.join(told)}" if told else "  moved by none of the choices")
+        counts = Counter(word for word in self.status if word != "converged")
+        if counts:
+            why = ", ".join(f"{word} {count}" for word, count in counts.most_common())
+            lines.append(f"{counts.total()} gave no answer ({why})")
+        return "\n".join([*lines, *map(str, self.warnings)])
 
     def __repr__(self) -> str:
         return f"Multiverse({len(self)} fits over {', '.join(self.choices)})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self) if cycle else str(self))
+
+
+def _factor(factor: float) -> str:
+    """How far apart the answers of a choice lie: in per cent, or as a factor where that is more than two."""
+    return f"factor {factor:.3g}" if factor >= 2.0 else f"{100.0 * (factor - 1.0):.2g} %"
 
 
 def multiverse(
@@ -187,6 +199,7 @@ def multiverse(
         status=tuple(status),
         question=question,
         frame=runs.frame,
+        warnings=serious(made.warnings),
     )
 
 

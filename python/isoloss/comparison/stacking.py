@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss.checks import level_between
-from isoloss.errors import FitError, Notice
+from isoloss.errors import FitError, Notice, serious, without_repeats
 from isoloss.fit.object import Fit, fit
 from isoloss.law.object import law
 from isoloss.objective import SquaredError
@@ -42,6 +42,7 @@ __all__ = ["Ensemble", "Forecast", "ensemble", "stack"]
 _NOTHING = 0.05  # weight below which a law is left out: else it would be all of a 95 % interval's tail, and little else
 _SCORED = 0.95  # level in whose half widths held-out runs are scored
 _STEEP = 12.0  # bound of a_k: weights down to exp(-12)
+_LEAST = 19  # held-out runs of which one may lie outside a 95 % interval
 _FEW = 10  # held-out runs that a distance needs beyond it to count as checked
 
 
@@ -59,6 +60,8 @@ class Forecast(Shown):
         Whether runs as far out were held out and covered.
     by_law : mapping of str to float or ndarray
         What each law alone predicts.
+    warnings : tuple of Notice
+        The serious ones of the ensemble.
     """
 
     estimate: Any
@@ -68,14 +71,16 @@ class Forecast(Shown):
     distance: Any
     checked: Any
     by_law: Mapping[str, Any]
+    warnings: tuple[Notice, ...] = ()
 
     def __str__(self) -> str:
         parts = (np.ravel(x) for x in (self.estimate, self.low, self.high, self.distance, self.checked))
-        return "\n".join(
+        lines = [
             f"{format_number(float(e), 4)} [{format_number(float(a), 4)}, {format_number(float(b), 4)}], "
             f"{float(d):.1f} decades out" + ("" if ok else ": farther than any run that was held out")
             for e, a, b, d, ok in zip(*parts, strict=True)
-        )
+        ]
+        return "\n".join([*lines, *map(str, self.warnings)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -161,6 +166,7 @@ class Ensemble:
             distance=shaped(far),
             checked=shaped(far <= self.reach),
             by_law={name: shaped(value) for name, value in alone.items()},
+            warnings=serious(self.warnings),
         )
 
     def __str__(self) -> str:
@@ -274,26 +280,28 @@ def ensemble(compared: Comparison) -> Ensemble:
     """Stack the laws of a comparison; see `isoloss.comparison.compare.Comparison.ensemble`."""
     # Baselines are yardsticks: a straight line may fill a gap among the held-out runs, and leads astray beyond them.
     yardsticks = {score.law for score in compared.scores if score.baseline}
+    proper = [name for name in compared.fits if name not in yardsticks]
+    # As in the ranking, splits in which no law predicted say nothing about any.
+    used = [k for k in range(len(compared.splits)) if any(compared.trials[name][k].ok for name in proper)]
+    trials = {name: [compared.trials[name][k] for k in used] for name in proper}
     able = [
         name
-        for name, made in compared.fits.items()
-        if name not in yardsticks
-        and made.success
-        and all(found.ok and found.draws is not None for found in compared.trials[name])
+        for name in proper
+        if used and compared.fits[name].success and all(one.ok and one.draws is not None for one in trials[name])
     ]
     if not able:
-        message = "no law has predictions and draws in every split, so there is nothing to mix"
+        message = "no law has predictions and draws in every split in which some law has, so there is nothing to mix"
         raise FitError(message, code="ensemble-empty")
     loss = compared.runs.columns["loss"]
-    first = compared.trials[able[0]]
+    first = trials[able[0]]
     rows = np.concatenate([found.rows for found in first])
     measured = np.log(loss[rows])
-    predicted = np.stack([np.concatenate([np.log(f.prediction) for f in compared.trials[name]]) for name in able])
+    predicted = np.stack([np.concatenate([np.log(f.prediction) for f in trials[name]]) for name in able])
     found = stack(predicted, measured)
     keep = found >= min(_NOTHING, found.max())
     weights = {name: float(w) for name, w, kept in zip(able, found / found[keep].sum(), keep, strict=True) if kept}
-    scores = _scores(weights, compared.trials, measured)
-    distance = np.concatenate([split.distance[f.rows] for split, f in zip(compared.splits, first, strict=True)])
+    scores = _scores(weights, trials, measured)
+    distance = np.concatenate([compared.splits[k].distance[f.rows] for k, f in zip(used, first, strict=True)])
     reach = float(np.sort(distance)[-min(_FEW, len(distance))])
     drawn = {
         name: compared.fits[name].bootstrap(compared.draws, seed=compared.seed, n_threads=compared.n_threads)
@@ -308,7 +316,10 @@ def ensemble(compared: Comparison) -> Ensemble:
         held_out=len(rows),
         by=compared.rollout.by,
         top=float(compared.runs.columns[compared.rollout.by].max()),
-        warnings=_notices(scores, len(compared.splits)),
+        warnings=without_repeats(
+            serious(*(compared.fits[name].warnings for name in weights)),
+            _notices(scores, len(used), len(np.unique(rows))),
+        ),
     )
 
 
@@ -324,7 +335,7 @@ def _scores(weights: Mapping[str, float], trials: Mapping[str, Sequence[Trial]],
     return np.asarray(np.where(off < 0.0, -off / low, off / high))
 
 
-def _notices(scores: F64, splits: int) -> tuple[Notice, ...]:
+def _notices(scores: F64, splits: int, runs: int) -> tuple[Notice, ...]:
     found = []
     factor = _reached(scores, _SCORED)
     if factor > 3.0:
@@ -333,7 +344,13 @@ def _notices(scores: F64, splits: int) -> tuple[Notice, ...]:
             "none of these laws describes the runs to their noise"
         )
         found.append(Notice(code="laws-misfit", severity="warning", message=message, details={"factor": factor}))
-    if splits < 2:
-        message = "a single split stands behind the weights and the width of the intervals"
-        found.append(Notice(code="few-splits", severity="warning", message=message, details={"splits": splits}))
+    if splits < 2 or runs < _LEAST:
+        what = "a single split stands" if splits < 2 else f"{splits} splits stand"
+        message = f"{what} behind the weights and the width of the intervals"
+        if runs < _LEAST:
+            message += (
+                f", with {runs} runs held out; a {100 * _SCORED:g} % interval is sure of its share from {_LEAST} on"
+            )
+        details = {"splits": splits, "runs": runs}
+        found.append(Notice(code="few-splits", severity="warning", message=message, details=details))
     return tuple(found)

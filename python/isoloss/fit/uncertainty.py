@@ -207,7 +207,7 @@ class Uncertainty(FitData):
         Raises
         ------
         OptionError, DataError
-            As `bootstrap`.
+            As `bootstrap`. Code ``no-noise``: the law goes through every run.
 
         Examples
         --------

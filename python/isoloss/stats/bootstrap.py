@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.checks import whole
+from isoloss.engine.basins import rounding
 from isoloss.engine.problem import F64, Problem, Solved, seed_number
 from isoloss.engine.status import Status
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
@@ -23,7 +24,7 @@ from isoloss.runs.checkpoints import checkpoints_notice, looks_like_checkpoints
 from isoloss.stats.draws import RANK_DEFICIENT, Basis, Draws
 from isoloss.stats.inference import covariance
 from isoloss.stats.intervals import least_draws
-from isoloss.stats.noise import NoiseModel
+from isoloss.stats.noise import NoiseModel, noiseless
 from isoloss.stats.resampling import (
     AROUND_THE_FIT,
     Chunk,
@@ -55,7 +56,7 @@ _MOST_NUMBERS = 2_000_000  # in one matrix of resampling weights or losses: NumP
 _FEWEST_DRAWS = 32  # at once even so, which fill the lanes of two cores
 _MOST_DRAWS = 100_000_000
 _CANCELLED = int(Status["CANCELLED"])
-_SAME = 1e-9  # relative difference of objectives below which two starts are tied
+_SAME = 1e-9  # relative difference of objectives below which two starts are tied, unless that is less than rounding
 _FEW_DF = 3
 _USUAL = 0.95  # level whose ends the draws should reach
 _ROUNDS = 2  # calls with all steps given to starts that ran out of them below the best
@@ -209,7 +210,7 @@ def _solved(problem: Problem, chunk: Chunk, points: F64, watch: Watch) -> Solved
         watch=watch,
     )
     for _ in range(_ROUNDS):
-        rows = _promising(solved, size)
+        rows = _promising(solved, size, problem)
         if watch.stopped or len(rows) == 0:
             break
         again = asked.solve(
@@ -224,11 +225,17 @@ def _solved(problem: Problem, chunk: Chunk, points: F64, watch: Watch) -> Solved
     return solved
 
 
-def _promising(solved: Solved, draws: int) -> NDArray[np.intp]:
+def _slack(problem: Problem, least: F64) -> F64:
+    """(draws,) by how much objectives may differ from the least of their draw and still be tied with it."""
+    slack = _SAME * np.abs(np.where(np.isfinite(least), least, 0.0))
+    return np.asarray(np.maximum(slack, rounding(problem)[0]))
+
+
+def _promising(solved: Solved, draws: int, problem: Problem) -> NDArray[np.intp]:
     """Rows that stopped early at a lower objective than any converged start of their draw."""
     value = np.where(np.isfinite(solved.value), solved.value, np.inf)
     least = np.where(solved.ok, value, np.inf).reshape(draws, -1).min(axis=1)
-    bar = np.repeat(least - _SAME * np.where(np.isfinite(least), np.abs(least), 0.0), len(value) // draws)
+    bar = np.repeat(least - _slack(problem, least), len(value) // draws)
     early = ~solved.ok & np.isfinite(value) & (solved.status != _CANCELLED)
     return np.flatnonzero(early & (value < bar))
 
@@ -258,11 +265,11 @@ def _pick(
     cut = (solved.status == _CANCELLED).reshape(n, -1).any(axis=1)
     each = score.shape[1]
     unsettled = np.zeros(n, dtype=np.bool_)
-    on_its_way = _promising(solved, n)
+    on_its_way = _promising(solved, n, fit.problem)
     unsettled[on_its_way // each] = True
     kept = np.isfinite(least) & ~deficient & ~cut & ~unsettled
     # Equal to rounding is a tie, which the earlier start wins: only real improvements count for the later ones.
-    winner = np.argmax(score <= (least + _SAME * np.abs(least))[:, None], axis=1)
+    winner = np.argmax(score <= (least + _slack(fit.problem, least))[:, None], axis=1)
     at = rows * each + best
     status = solved.status[at].copy()
     status[on_its_way // each] = solved.status[on_its_way]
@@ -271,7 +278,7 @@ def _pick(
     params = np.ascontiguousarray(solved.params[at][kept])
     residuals = source.residuals
     cov, covs = _covariances(fit, source, params, np.flatnonzero(kept), n, watch) if studentize else (None, None)
-    few = _few_units(source)
+    few = (*_few_units(source), *_no_noise(source))
     rare = _few_draws(int(kept.sum()), source.method)
     alike = checkpoints(fit, source)
     doubts = serious(fit.warnings)
@@ -300,7 +307,9 @@ def _pick(
         seed=source.seed,
         bound=fit.bound,
         # What makes the fit doubtful makes its draws doubtful.
-        warnings=without_repeats(doubts, _left_out(source.method, kept, cut, deficient, unsettled), rare, few, alike),
+        warnings=without_repeats(
+            doubts, _left_out(source.method, kept, cut, deficient, unsettled), rare, few, alike, _no_errors(covs)
+        ),
         basis=basis,
     )
 
@@ -366,6 +375,28 @@ def _few_units(source: _Source) -> tuple[Notice, ...]:
     )
     details = {"units": units.count, "parameters": q}
     return (Notice(code="few-units", severity="serious", message=message, details=details),)
+
+
+def _no_noise(source: _Source) -> tuple[Notice, ...]:
+    """Runs that show no noise at all: draws from them have no spread, which is no certainty."""
+    fit = source.fit
+    if source.method == "seed-noise" or fit.n <= estimated(fit.problem) or not noiseless(fit.problem, fit.vector):
+        return ()
+    message = (
+        "the law goes through every run: the draws have next to no spread, since the runs show no noise to resample"
+    )
+    return (Notice(code="no-noise", severity="serious", message=message, details={"runs": fit.n}),)
+
+
+def _no_errors(covs: F64 | None) -> tuple[Notice, ...]:
+    """Draws without standard errors, which studentised intervals lack."""
+    lost = 0 if covs is None else int(np.isnan(covs).all(axis=(1, 2)).sum())
+    if covs is None or lost == 0:
+        return ()
+    message = f"{lost:,} of {len(covs):,} draws have no standard errors; studentised intervals are made of the others"
+    severe = lost > 0.05 * len(covs)
+    details = {"failed": lost, "draws": len(covs)}
+    return (Notice(code="draws-failed", severity="serious" if severe else "warning", message=message, details=details),)
 
 
 def _covariances(

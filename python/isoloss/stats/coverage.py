@@ -84,7 +84,9 @@ class Coverage:
         for row in self.rows:
             mark = " (default)" if row.interval == self.default else ""
             cells = [f"{100 * row.covered[name]:.1f}" if name in row.covered else "" for name in names]
-            table.append([row.interval + mark, *cells])
+            # Only some studies had this interval, and those are no fair sample of all.
+            part = f" in {row.studies:,} studies" if row.studies < self.studies - self.failed else ""
+            table.append([row.interval + mark + part, *cells])
         widths = [max(len(line[k]) for line in table) for k in range(len(names) + 1)]
         head = (
             f"{self.studies:,} studies of {100 * self.level:g} % intervals, {self.draws:,} {self.method} draws each by "

@@ -216,7 +216,7 @@ class Draws:
                 each = np.sqrt(np.einsum("mii->mi", self.basis.covs))
                 errors = (own / np.where(curved, self.estimate, 1.0), each / np.where(curved, self.params, 1.0))
         low, high = self.ends(self.params, self.estimate, level, interval, left_out, errors, self._curved())
-        fixed = np.ptp(self.params, axis=0) == 0.0 if len(self) > 1 else np.zeros(len(self.names), dtype=np.bool_)
+        fixed = self._still()
         low, high = np.where(fixed, self.estimate, low), np.where(fixed, self.estimate, high)
         return {name: (float(a), float(b)) for name, a, b in zip(self.names, low, high, strict=True)}
 
@@ -265,6 +265,10 @@ class Draws:
             logarithm=logarithm,
         )
 
+    def _still(self) -> NDArray[np.bool_]:
+        """(p,) which parameters are the same in all draws, as fixed ones are."""
+        return np.ptp(self.params, axis=0) == 0.0 if len(self) > 1 else np.zeros(len(self.names), dtype=np.bool_)
+
     def _curved(self) -> NDArray[np.bool_]:
         """(p,) which parameters are studentised in their logarithms."""
         positive = self.basis.positive
@@ -278,6 +282,7 @@ class Draws:
             spread = jackknife_error(self.params)
         else:
             spread = np.std(self.params, axis=0, ddof=1)
+        spread = np.where(self._still(), 0.0, spread)  # a mean of equal numbers may be off by a rounding
         return dict(zip(self.names, spread.tolist(), strict=True))
 
     @out_of_memory("predict")
@@ -345,14 +350,17 @@ class Draws:
                 "jackknife errors, which make" if self.method == "jackknife" else "percentiles of the draws, which are"
             )
             return f"{what} no confidence interval here"
-        df = f"{self.basis.df:g}"
-        return {
+        kind = self.basis.interval
+        if kind == "expanded" and math.isinf(self.basis.df):  # the noise is given, so there is nothing to expand for
+            kind = "percentile"
+        words = {
             "percentile": "percentile intervals",
-            "expanded": f"percentile intervals expanded for {df} degrees of freedom",
+            "expanded": f"percentile intervals expanded for {self.basis.df:g} degrees of freedom",
             "bca": "bias-corrected and accelerated intervals",
             "studentized": "studentised intervals",
             "jackknife": "jackknife intervals",
-        }[self.basis.interval]
+        }[kind]
+        return f"{words} of what other seeds would change, and no more" if self.method == "seed-noise" else words
 
     def _headline(self) -> str:
         what = "runs" if self.by == "row" else f"groups (by {self.by})"
@@ -362,7 +370,9 @@ class Draws:
         return f"{len(self):,} {self.method} bootstrap draws of {self.units:,} {what}, seed {self.seed}{left_out}"
 
     def _wins(self) -> str:
-        total = max(sum(self.won_by_start), 1)
+        total = sum(self.won_by_start)
+        if total == 0:
+            return "no draw to tell which start is best"
         if len(self.won_by_start) == 1:
             return "warm start only"
         other = total - self.won_by_start[0]

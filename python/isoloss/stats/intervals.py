@@ -267,7 +267,8 @@ def ends(
     own, each = errors
     middle = _scaled(estimate, curved)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = (_scaled(samples, curved) - middle) / each
+        # What has no error at all, as a fixed parameter, lies at the estimate and is no reason to lose a draw.
+        ratio = np.where(own > 0.0, (_scaled(samples, curved) - middle) / each, 0.0)
     usable = np.all(np.isfinite(ratio), axis=tuple(range(1, ratio.ndim)))
     low, high = _central(ratio[usable], tail)
     with np.errstate(over="ignore", invalid="ignore"):  # errors beyond a double make an end that is open

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.engine.problem import F64
+from isoloss.engine.problem import F64, Problem
 
-__all__ = ["NoiseModel", "noise_model", "scale_variable"]
+__all__ = ["NoiseModel", "noise_model", "noiseless", "scale_variable"]
 
 _SURE = 2.6  # standard errors of the slope
 _LOG_CHI_SD = 1.1107  # standard deviation of ln|e| for normal e
 _LEAST = 10  # runs below which a slope is not looked for
+_ROUNDING = 64 * 2.0**-52
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,23 @@ def scale_variable(names: tuple[str, ...]) -> tuple[str, ...]:
     if {"N", "D"} <= set(names):
         return ("N", "D")
     return next(((name,) for name in ("C", "N", "D") if name in names), ())
+
+
+def noiseless(problem: Problem, params: F64) -> bool:
+    """Whether a law goes through every run that counts, but for rounding: then the runs show no noise.
+
+    Parameters
+    ----------
+    problem : Problem
+        With one row of losses.
+    params : (p,) float64
+    """
+    rows, goal = problem.present, problem.objective
+    residual = goal.residuals(problem.predict(params)[0], problem.target)[rows]
+    measured = np.abs(goal.transform(problem.target)[rows])
+    # A logarithm of a loss that is off by one rounding is off by one rounding of 1.
+    size = measured if goal.space == "raw" else 1.0 + measured
+    return bool(np.all(np.abs(residual) <= _ROUNDING * size))
 
 
 def noise_model(

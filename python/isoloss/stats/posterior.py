@@ -42,6 +42,7 @@ from isoloss.stats.draws import Basis, Draws
 from isoloss.stats.inference import transform_slopes
 from isoloss.stats.intervals import percentiles
 from isoloss.stats.mixing import effective_size, r_hat
+from isoloss.stats.noise import noiseless
 from isoloss.stats.profiles import residual_df
 from isoloss.units import format_number
 
@@ -330,7 +331,7 @@ def posterior(
         raise OptionError(message, argument="method")
     n = whole("n", n, 100, 1_000_000)
     kind = fit.objective.kind
-    spent = kind in _KINDS and (residual_df(fit.problem) < 1 or not fit.value > 0.0)
+    spent = kind in _KINDS and (residual_df(fit.problem) < 1 or noiseless(fit.problem, fit.vector))
     if kind not in (*_KINDS, "binomial") or fit.runs.group is not None or spent:
         reason = f"{fit.objective.name} is no likelihood: fit with squared or absolute errors"
         if fit.runs.group is not None:
@@ -338,6 +339,9 @@ def posterior(
         elif kind in _KINDS:
             reason = "the residuals vanish" if residual_df(fit.problem) > 0 else "the runs leave no residual"
         raise FitError(f"there is no posterior: {reason}", code="no-likelihood")
+    if not fit.problem.parameters.free.any():
+        message = "all parameters are fixed: there is nothing to draw"
+        raise OptionError(message, argument="fix")
     given = dict(prior or {})
     pairs: dict[str, Any] = dict(given)
     for name, pair in pairs.items():
@@ -374,21 +378,21 @@ def posterior(
                 if (notice.severity == "serious" and not (given and notice.code in _SETTLED_BY_PRIOR))
                 or notice.code == "checkpoints-as-runs"
             ),
-            *_notices(target, chains, sizes, mixing),
+            *_notices(target, chains, sizes, mixing, method),
         ),
     )
 
 
 def _notices(
-    target: _Target, chains: F64, sizes: Mapping[str, float], mixing: Mapping[str, float]
+    target: _Target, chains: F64, sizes: Mapping[str, float], mixing: Mapping[str, float], method: str
 ) -> tuple[Notice, ...]:
     notices = []
     few = min(sizes, key=sizes.__getitem__)
     mixed = max(mixing, key=mixing.__getitem__)
     if sizes[few] < _FEW or mixing[mixed] > _MIXED:
+        other = ", or method='ensemble'" if method == "laplace" else ""
         message = (
-            f"{sizes[few]:,.0f} effective draws of {few}, R-hat {mixing[mixed]:.3f} of {mixed}: take more draws, "
-            "or method='ensemble'"
+            f"{sizes[few]:,.0f} effective draws of {few}, R-hat {mixing[mixed]:.3f} of {mixed}: take more draws{other}"
         )
         details = {"ess": sizes[few], "r_hat": mixing[mixed]}
         notices.append(Notice(code="posterior-few-draws", severity="warning", message=message, details=details))

@@ -26,6 +26,7 @@ from isoloss.plain import plain_dict
 from isoloss.shown import Shown
 from isoloss.stats.held import MISSED, Held, held_index, held_values
 from isoloss.stats.intervals import t_quantile
+from isoloss.stats.noise import noiseless
 from isoloss.stats.valleys import Valleys, scouts
 from isoloss.units import format_number
 
@@ -300,7 +301,7 @@ def why_no_likelihood(fit: FitData) -> str | None:
         return reason
     if fit.runs.group is not None:
         return "rows of a group are not independent; see bootstrap()"
-    if fit.objective.kind == "squared" and not fit.value > 0.0:
+    if fit.objective.kind == "squared" and noiseless(fit.problem, fit.vector):
         return "the residuals vanish"
     return None
 

@@ -24,7 +24,7 @@ from isoloss.engine.problem import F64, Problem, seed_number
 from isoloss.engine.watch import Progress, Watch
 from isoloss.errors import DataError, FitError, OptionError
 from isoloss.stats.coverage import Coverage
-from isoloss.stats.noise import NoiseModel
+from isoloss.stats.noise import NoiseModel, noiseless
 from isoloss.stats.rank import rank_deficient
 from isoloss.stats.resampling import (
     MOST_LEFT_OUT,
@@ -75,6 +75,8 @@ def coverage(
     if fit.n <= estimated(problem):
         message = f"{fit.n} runs leave no residual of {estimated(problem)} parameters to take noise from"
         raise DataError(message, code="data-too-few-points", points=fit.n, parameters=estimated(problem))
+    if problem.objective.kind != "binomial" and noiseless(problem, fit.vector):
+        raise DataError("the law goes through every run: there is no noise to simulate", code="no-noise")
     units = units_of(fit.runs, problem, by)
     found = residuals_of(problem, fit.vector, units, watch)
     model = None if problem.objective.kind == "binomial" else model_of(problem, found)

@@ -161,6 +161,8 @@ class Tally:
         for kind, hits in self.hits.items():
             table, widths = np.array(hits, dtype=np.float64), np.array(self.widths[kind])
             known = ~np.all(np.isnan(table), axis=0)
+            if not known.any():  # as profiles where all parameters are fixed
+                continue
             covered = {name: float(np.nanmean(table[:, k])) for k, name in enumerate(self.statistics) if known[k]}
             width = {name: float(np.median(widths[:, k])) for k, name in enumerate(self.statistics) if known[k]}
             if self.new and kind == default_interval(self.method):
