@@ -122,6 +122,19 @@ def test_scores_are_those_computed_by_hand(runs, compared):
     assert score.last == pytest.approx(math.sqrt(np.mean(errors[-1] ** 2)), rel=1e-9)
 
 
+def test_the_coverage_in_the_table_is_that_of_the_laws_own_intervals(runs, compared):
+    for name, draws in (("kaplan", 60), ("chinchilla", 60)):
+        shares = []
+        for split in compared.splits:
+            drawn = iso.fit(name, runs.where(split.train), seed=1).bootstrap(draws, starts=7, seed=1)
+            assert drawn.basis.interval == "expanded"
+            held = runs.where(split.test)
+            band = drawn.predict(kind="new-run", N=held["N"], D=held["D"])
+            shares.append(np.mean((held["loss"] >= band.low) & (held["loss"] <= band.high)))
+        score = next(score for score in compared.scores if score.law == name)
+        assert score.coverage == pytest.approx(np.mean(shares), rel=1e-12)
+
+
 def test_information_criteria_only_where_there_is_a_likelihood_and_comparable_across_spaces(runs):
     options = {"split": iso.Rollout(by="N"), "draws": 0}
     huber = iso.compare(runs, ["chinchilla"], objective=iso.Huber(1e-3), **options).scores[0]
@@ -212,6 +225,21 @@ def test_the_table_is_a_frame_of_the_kind_that_came_in(runs):
     made = iso.compare(frame, ["chinchilla"], split=iso.Rollout(by="N"), draws=0)
     assert isinstance(made.table, pd.DataFrame)
     assert next(iter(made.table["law"])) == "chinchilla"
+
+
+def test_a_comparison_does_not_depend_on_the_order_of_rows(runs):
+    order = np.random.default_rng(0).permutation(runs.n)
+    names = ("N", "D", "loss")
+    one, two = (
+        iso.compare({name: runs[name][rows] for name in names}, ["chinchilla", "kaplan"],
+                    split=iso.Rollout(by="N", min_groups=5), draws=40, objective="squared_log")
+        for rows in (np.arange(runs.n), order)
+    )  # fmt: skip
+    for a, b in zip(one.scores, two.scores, strict=True):
+        assert (a.law, a.coverage, a.tied) == (b.law, pytest.approx(b.coverage, nan_ok=True), b.tied)
+        assert (a.ahead, a.bias) == pytest.approx((b.ahead, b.bias), rel=1e-6)
+    here, there = (made.ensemble().predict(N=1e11, D=1e13) for made in (one, two))
+    assert (here.low, here.high) == pytest.approx((there.low, there.high), rel=1e-6)
 
 
 def test_the_same_bits_on_one_and_two_threads(runs):

@@ -75,13 +75,20 @@ def test_a_prior_pulls_as_normal_theory_says(line):
     assert pulled.std()["a"] < plain.std()["a"]
 
 
-def test_the_posterior_follows_a_change_of_units():
+@pytest.mark.parametrize("method", ["laplace", "ensemble"])
+def test_the_posterior_follows_a_change_of_units(method):
     data = iso.simulate.sweep(settings=1, seed=0)
     moved = {**data, "N": data["N"] / 1e9, "D": data["D"] / 1e9}
     one, two = (
-        iso.fit("chinchilla", {name: table[name] for name in ("N", "D", "loss")}, objective="squared_log").posterior()
+        iso.fit("chinchilla", {name: table[name] for name in ("N", "D", "loss")}, objective="squared_log").posterior(
+            4000, method=method
+        )
         for table in (data, moved)
     )
+    if method == "laplace":  # the same numbers make the same draws
+        for name in ("E", "alpha", "beta"):
+            np.testing.assert_allclose(two[name], one[name], rtol=1e-6)
+        np.testing.assert_allclose(two["A"], one["A"] / 10.0 ** (9.0 * one["alpha"]), rtol=1e-5)
     for name in ("E", "alpha", "beta"):
         assert np.mean(two[name]) == pytest.approx(np.mean(one[name]), abs=0.15 * one.std()[name])
         assert two.std()[name] == pytest.approx(one.std()[name], rel=0.15)

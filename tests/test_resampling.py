@@ -310,9 +310,10 @@ def test_a_start_that_stopped_early_below_the_others_is_not_passed_over():
     done = next(int(status) for status in Status if status.success)
     early = next(int(status) for status in Status if not status.success and status.name != "CANCELLED")
     two_draws = solved([1.0, 0.5, 1.0, 2.0], [done, early, done, early])
-    assert bootstrap._promising(two_draws, 2).tolist() == [1]
+    assert bootstrap._promising(two_draws, 2, 0.0).tolist() == [1]
+    assert bootstrap._promising(two_draws, 2, 0.6).tolist() == []  # all the same to rounding
     alone = solved([1.0, np.nan, 1.0, 2.0], [early, early, done, done])
-    assert bootstrap._promising(alone, 2).tolist() == [0]
+    assert bootstrap._promising(alone, 2, 0.0).tolist() == [0]
 
 
 # Invariance ----------------------------------------------------------------------------------------------------------
@@ -353,6 +354,22 @@ def test_intervals_follow_a_change_of_units(seed, method, n, d, y):
     here, there = one.predict(N=1e11, D=1e13), two.predict(N=1e11 * 10.0**n, D=1e13 * 10.0**d)
     assert (there.low, there.high) == pytest.approx((10.0**y * here.low, 10.0**y * here.high), rel=1e-6)
     assert there.decades == pytest.approx(here.decades, abs=1e-9)
+
+
+@settings(max_examples=8)
+@given(st.integers(0, 1000), st.sampled_from(["wild", "residual", "parametric"]))
+def test_bands_of_new_runs_depend_on_no_order_and_no_company(seed, method):
+    data = table(seed=seed)
+    order = np.random.default_rng(seed).permutation(30)
+    one, two = (
+        iso.fit("chinchilla", each, objective="squared_log").bootstrap(60, method=method, seed=seed)
+        for each in (data, {name: column[order] for name, column in data.items()})
+    )
+    N, D = np.array([1e9, 1e10, 1e11]), np.array([1e10, 1e12, 1e13])
+    bands = [one.predict(kind="new-run", N=N, D=D), two.predict(kind="new-run", N=N[::-1], D=D[::-1])]
+    np.testing.assert_allclose(bands[1].low[::-1], bands[0].low, rtol=1e-6)
+    alone = one.predict(kind="new-run", N=N[1], D=D[1])
+    assert (alone.low, alone.high) == pytest.approx((bands[0].low[1], bands[0].high[1]), rel=1e-12)
 
 
 @settings(max_examples=6)

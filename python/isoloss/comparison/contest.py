@@ -17,16 +17,19 @@ from isoloss.fit.object import Fit, fit
 from isoloss.stats.bands import samples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from isoloss.comparison.rollout import Split
     from isoloss.engine.problem import F64
     from isoloss.law.object import Law
     from isoloss.objective.base import Objective
     from isoloss.runs.reading import Runs
+    from isoloss.stats.draws import Draws
 
-__all__ = ["NEAREST", "Trial", "nearest", "trial"]
+__all__ = ["LEVEL", "NEAREST", "Trial", "nearest", "trial"]
 
+LEVEL = 0.95
+"""Of the intervals for held-out runs."""
 NEAREST = "nearest run"
 
 
@@ -42,6 +45,8 @@ class Trial:
         Of their losses; NaN where the law gave none.
     draws : (m, k) float64 or None
         Predictions of new runs by the bootstrap draws; None where there are none.
+    interval : ((k,), (k,)) float64 or None
+        The law's own 95 % interval for the loss of each, of the kind that its draws give by default.
     reason : str
         Why there is no prediction; empty where there is one.
     fit : Fit or None
@@ -50,6 +55,7 @@ class Trial:
     rows: NDArray[np.int64]
     prediction: F64
     draws: F64 | None = None
+    interval: tuple[F64, F64] | None = None
     reason: str = ""
     fit: Fit | None = None
 
@@ -86,9 +92,12 @@ def trial(
         prediction = np.asarray(made.bound(**{name: columns[name] for name in law.variables}), dtype=np.float64)
     if not np.all(np.isfinite(prediction) & (prediction > 0.0)):
         return Trial(rows=rows, prediction=nothing, reason="no loss above zero at held-out runs", fit=made)
-    return Trial(
-        rows=rows, prediction=prediction, draws=_draws(made, columns, draws, starts, seed, n_threads), fit=made
-    )
+    drawn = _draws(made, draws, starts, seed, n_threads)
+    if drawn is None:
+        return Trial(rows=rows, prediction=prediction, fit=made)
+    with np.errstate(all="ignore"):
+        new = samples(drawn, columns, "new-run")
+    return Trial(rows=rows, prediction=prediction, draws=new, interval=_interval(drawn, new, prediction), fit=made)
 
 
 def held_out(runs: Runs, rows: NDArray[np.int64]) -> dict[str, F64]:
@@ -96,19 +105,23 @@ def held_out(runs: Runs, rows: NDArray[np.int64]) -> dict[str, F64]:
     return {name: np.ascontiguousarray(values[rows]) for name, values in runs.columns.items()}
 
 
-def _draws(
-    made: Fit, columns: Mapping[str, F64], draws: int, starts: int, seed: int, n_threads: int | None
-) -> F64 | None:
+def _draws(made: Fit, draws: int, starts: int, seed: int, n_threads: int | None) -> Draws | None:
     if draws == 0:
         return None
     try:
         drawn = made.bootstrap(draws, starts=starts, seed=seed, n_threads=n_threads)
     except (DataError, FitError):
         return None  # a single group, or no residual to resample: a prediction without an interval
-    if len(drawn) < 2 or drawn.basis.noise is None:
-        return None
-    with np.errstate(all="ignore"):
-        return samples(drawn, columns, "new-run")
+    return None if len(drawn) < 2 or drawn.basis.noise is None else drawn
+
+
+def _interval(drawn: Draws, new: F64, prediction: F64) -> tuple[F64, F64]:
+    """(k,) and (k,): the ends of the interval of each run, of the draws that predict a number there."""
+    known = np.isfinite(new)
+    if known.all():
+        return drawn.ends(new, prediction, LEVEL)
+    each = [drawn.ends(new[known[:, k], k], prediction[k], LEVEL) for k in range(len(prediction))]
+    return np.array([low for low, _ in each]), np.array([high for _, high in each])
 
 
 def nearest(runs: Runs, split: Split, variables: Sequence[str]) -> Trial:

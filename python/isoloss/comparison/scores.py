@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Score", "errors_of", "notices", "ranked", "table_of"]
 
 _DECADE = (0.5, 1.5)  # distances that count as about a decade
-_LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,13 +165,11 @@ def _score(
 def _coverage(loss: F64, trials: Sequence[Trial], used: Sequence[int]) -> float:
     shares = []
     for k in used:
-        drawn = trials[k].draws
-        if drawn is None:
+        ends = trials[k].interval
+        if ends is None:
             return math.nan
-        quantile = np.quantile if np.isfinite(drawn).all() else np.nanquantile  # which goes column by column
-        low, high = quantile(drawn, [(1.0 - _LEVEL) / 2.0, (1.0 + _LEVEL) / 2.0], axis=0)
         measured = loss[trials[k].rows]
-        shares.append(float(np.mean((measured >= low) & (measured <= high))))
+        shares.append(float(np.mean((measured >= ends[0]) & (measured <= ends[1]))))
     return float(np.mean(shares)) if shares else math.nan
 
 

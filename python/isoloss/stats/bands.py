@@ -1,7 +1,7 @@
 """Bands: a prediction with an interval over draws, and how far its points lie from the runs.
 
 At each point the predictions by all draws are sorted; which kinds of interval they make, `isoloss.stats.intervals`
-says. The loss of a new run has the noise of a run besides (`isoloss.stats.noise`), drawn anew for every draw.
+says. The loss of a new run has the noise of a run besides (`isoloss.stats.noise`), drawn once for every draw.
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ def samples(draws: Draws, columns: Mapping[str, F64], kind: str = "mean") -> F64
     columns : mapping of str to (n,) float64
         The law's variables; others are passed over.
     kind : {"mean", "new-run"}
-        With the noise of one run, or without.
+        With the noise of one run, the same for all points of a draw, or without.
 
     Returns
     -------
@@ -293,11 +293,11 @@ def _noise(draws: Draws, flat: Mapping[str, F64], count: int) -> Callable[[F64, 
         message = "kind='new-run' needs draws of a bootstrap; these leave blocks out"
         raise OptionError(message, argument="kind")
     size = model.at(flat, (count,))
-    rng = np.random.default_rng([draws.seed, 1])
+    # One number for each draw, whatever the points: the band at a point does not hang on which others are asked for.
+    noise = model.draw(np.random.default_rng([draws.seed, 1]), len(draws.params))
     goal = draws.basis.objective
 
     def add(samples: F64, part: slice) -> F64:
-        moved = goal.transform(samples) + size[part] * model.draw(rng, samples.shape)
-        return goal.inverse(moved)
+        return goal.inverse(goal.transform(samples) + size[part] * noise)
 
     return add

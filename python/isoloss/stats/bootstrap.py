@@ -209,8 +209,9 @@ def _solved(problem: Problem, chunk: Chunk, points: F64, watch: Watch) -> Solved
         target_index=target_index,
         watch=watch,
     )
+    floor = float(rounding(problem)[0])
     for _ in range(_ROUNDS):
-        rows = _promising(solved, size, problem)
+        rows = _promising(solved, size, floor)
         if watch.stopped or len(rows) == 0:
             break
         again = asked.solve(
@@ -225,17 +226,16 @@ def _solved(problem: Problem, chunk: Chunk, points: F64, watch: Watch) -> Solved
     return solved
 
 
-def _slack(problem: Problem, least: F64) -> F64:
+def _slack(least: F64, floor: float) -> F64:
     """(draws,) by how much objectives may differ from the least of their draw and still be tied with it."""
-    slack = _SAME * np.abs(np.where(np.isfinite(least), least, 0.0))
-    return np.asarray(np.maximum(slack, rounding(problem)[0]))
+    return np.maximum(_SAME * np.abs(np.where(np.isfinite(least), least, 0.0)), floor)
 
 
-def _promising(solved: Solved, draws: int, problem: Problem) -> NDArray[np.intp]:
-    """Rows that stopped early at a lower objective than any converged start of their draw."""
+def _promising(solved: Solved, draws: int, floor: float) -> NDArray[np.intp]:
+    """Rows that stopped early at an objective lower, by more than `floor`, than any converged start of their draw."""
     value = np.where(np.isfinite(solved.value), solved.value, np.inf)
     least = np.where(solved.ok, value, np.inf).reshape(draws, -1).min(axis=1)
-    bar = np.repeat(least - _slack(problem, least), len(value) // draws)
+    bar = np.repeat(least - _slack(least, floor), len(value) // draws)
     early = ~solved.ok & np.isfinite(value) & (solved.status != _CANCELLED)
     return np.flatnonzero(early & (value < bar))
 
@@ -265,11 +265,12 @@ def _pick(
     cut = (solved.status == _CANCELLED).reshape(n, -1).any(axis=1)
     each = score.shape[1]
     unsettled = np.zeros(n, dtype=np.bool_)
-    on_its_way = _promising(solved, n, fit.problem)
+    floor = float(rounding(fit.problem)[0])
+    on_its_way = _promising(solved, n, floor)
     unsettled[on_its_way // each] = True
     kept = np.isfinite(least) & ~deficient & ~cut & ~unsettled
     # Equal to rounding is a tie, which the earlier start wins: only real improvements count for the later ones.
-    winner = np.argmax(score <= (least + _slack(fit.problem, least))[:, None], axis=1)
+    winner = np.argmax(score <= (least + _slack(least, floor))[:, None], axis=1)
     at = rows * each + best
     status = solved.status[at].copy()
     status[on_its_way // each] = solved.status[on_its_way]

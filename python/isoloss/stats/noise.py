@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ _SURE = 2.6  # standard errors of the slope
 _LOG_CHI_SD = 1.1107  # standard deviation of ln|e| for normal e
 _LEAST = 10  # runs below which a slope is not looked for
 _ROUNDING = 64 * 2.0**-52
+_TINY = 1e-15
+_scores = np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +67,17 @@ class NoiseModel:
             z = z + np.log(np.broadcast_to(np.asarray(columns[name], dtype=np.float64), shape))
         return np.asarray(self.size * np.exp(self.slope * (np.clip(z, self.low, self.high) - self.middle)))
 
-    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> F64:
-        """Noise of size one: residuals of the pool, smoothed (Silverman and Young 1987)."""
+    def draw(self, rng: np.random.Generator, count: int) -> F64:
+        """(count, 1) noise of size one: residuals of the pool, smoothed (Silverman and Young 1987).
+
+        Each stretch of their distribution, and of the normal one that smooths them, has its due share of the numbers
+        (McKay, Beckman and Conover 1979): one number serves all points of a draw, and chance would not average out.
+        """
         width = 1.06 * len(self.pool) ** -0.2
-        chosen = self.pool[rng.integers(0, len(self.pool), shape)]
-        return np.asarray((chosen + width * rng.standard_normal(shape)) / math.hypot(1.0, width))
+        place, normal = ((rng.permutation(count) + rng.random(count)) / count for _ in range(2))
+        chosen = np.sort(self.pool)[np.minimum(place * len(self.pool), len(self.pool) - 1).astype(np.intp)]
+        smoothed = chosen + width * _scores(np.clip(normal, _TINY, 1.0 - _TINY))
+        return np.asarray(smoothed / math.hypot(1.0, width))[:, None]
 
     def describe(self) -> str:
         """In words, for summaries."""

@@ -292,13 +292,16 @@ class _Target:
         return np.asarray(cov * shrink * shrink[:, None])
 
     def factor(self, cov: F64) -> F64:
-        """(q, q) triangular root of a covariance, whatever the units; a parameter without spread is given some.
+        """(q, q) root of a covariance, whatever the units; a parameter without spread is given some.
 
         Raises
         ------
         FitError
             Code ``covariance-unavailable``: it is not finite, or has no root.
         """
+        # Another unit of a variable adds multiples of exponents to logarithms of amplitudes. A triangular root with
+        # the exponents first moves in the same way, so that the same numbers make the same draws in any unit.
+        order = np.argsort(self.positive, kind="stable")
         own = np.where(self.positive, 1.0, np.maximum(np.abs(self.centre), 1e-300))
         with np.errstate(invalid="ignore"):
             size = np.sqrt(np.diag(cov))
@@ -306,7 +309,9 @@ class _Target:
         even = cov / size / size[:, None]
         if np.all(np.isfinite(even)):
             try:
-                return np.asarray(size[:, None] * np.linalg.cholesky(even + 1e-10 * np.eye(len(size))))
+                root = np.empty_like(even)
+                root[order] = np.linalg.cholesky((even + 1e-10 * np.eye(len(size)))[np.ix_(order, order)])
+                return np.asarray(size[:, None] * root)
             except np.linalg.LinAlgError:
                 pass
         message = (

@@ -87,7 +87,7 @@ class Tally:
         goal = self.problem.objective
         where = dict(zip(self.problem.expression.variables, self.place, strict=True))
         mean = goal.transform(self.of(samples)[:, -1:])
-        noise = model.at(where, (1,)) * model.draw(np.random.default_rng(seed), mean.shape)
+        noise = model.at(where, (1,)) * model.draw(np.random.default_rng(seed), len(mean))
         drawn = goal.inverse(mean + noise)
         kind = default_interval(self.method)
         low, high = ends(kind, drawn, self.of(params[None, :])[0, -1:], self.level, df=self.df)
