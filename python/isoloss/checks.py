@@ -5,14 +5,14 @@ A wrong argument gives `isoloss.errors.OptionError` that names it, its value and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from isoloss.errors import OptionError
 
-__all__ = ["by_name", "level_between", "whole"]
+__all__ = ["by_name", "level_between", "several", "whole"]
 
 
 def whole(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
@@ -60,6 +60,33 @@ def by_name(argument: str, given: Any, example: str) -> dict[str, Any]:
     if isinstance(given, Mapping):
         return dict(given)
     raise OptionError(f"{argument}={given!r} is not a mapping by name, such as {example}", argument=argument)
+
+
+def several(argument: str, given: Any, kind: type | tuple[type, ...] = str, what: str = "names") -> tuple[Any, ...]:
+    """An argument that takes one thing or a sequence of such things, as a tuple.
+
+    Raises
+    ------
+    OptionError
+        Code ``option``: something is not of that kind.
+
+    Examples
+    --------
+    >>> from isoloss.checks import several
+    >>> several("labels", "recipe"), several("labels", ["recipe", "corpus"])
+    (('recipe',), ('recipe', 'corpus'))
+    >>> several("labels", [7])
+    Traceback (most recent call last):
+    isoloss.errors.OptionError: labels=[7] is not a sequence of names
+    """
+    if isinstance(given, kind):
+        return (given,)
+    single = isinstance(given, (str, bytes)) or (isinstance(given, np.ndarray) and given.ndim == 0)
+    if isinstance(given, Iterable) and not single:
+        found = tuple(given)
+        if all(isinstance(one, kind) for one in found):
+            return found
+    raise OptionError(f"{argument}={given!r:.200} is not a sequence of {what}", argument=argument)
 
 
 def level_between(level: Any) -> float:

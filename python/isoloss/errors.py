@@ -142,7 +142,7 @@ CODES: dict[str, str] = {
     "few-splits": "Roll out with more rungs, or add runs, so that enough held-out runs stand behind the calibration.",
     "draws-failed": "Some resamples did not converge; they are counted and left out of the intervals.",
     "allocation-unbounded": "The law has no interior optimum at this compute; do not plan with it.",
-    "budget-too-small": "Raise the budget to the cost of the cheapest candidate at least, or offer cheaper ones.",
+    "budget-too-small": "Raise the budget, which pays for no candidate or not for the tokens to be served.",
     "target-undetermined": "Ask for a target that the law has: a loss at a point, or a smaller compute.",
     "search-empty": "Loosen the condition, or widen the axes; `feasible` says which groups have cells that count.",
     "search-nonfinite": "Look at the law outside its range, or exclude the cells by a condition.",
@@ -377,7 +377,7 @@ def did_you_mean(name: str, candidates: Iterable[str], *, count: int = 3) -> str
     by_folded: dict[str, str] = {}
     for candidate in candidates:
         by_folded.setdefault(candidate.casefold(), candidate)
-    folded = name.casefold()
+    folded = str(name).casefold()  # what is no text is like no name
     matches = get_close_matches(folded, by_folded, n=count, cutoff=0.6)
     # A short name inside a long one ("params" in "params_non_embedding") scores low in difflib but is what is meant.
     if len(folded) >= 3:

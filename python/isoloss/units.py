@@ -129,6 +129,9 @@ def real_numbers(name: str, values: Any, *, copy: bool = False) -> F64:
             raise
         message = f"{name} is not an array of numbers with rows of one length: {error}"
         raise DataError(message, code="data-nonnumeric", column=name) from None
+    except OverflowError:
+        message = f"{name} holds an integer beyond the range of doubles, 1.8e308"
+        raise DataError(message, code="data-nonfinite", column=name) from None
 
 
 def parse_number(text: str | float) -> float:
@@ -156,7 +159,7 @@ def parse_number(text: str | float) -> float:
     (7000000000.0, 1400000000000.0, 1e+24)
     """
     if not isinstance(text, str):
-        return float(text)
+        return _as_float(text)
     match = _NUMBER.fullmatch(text)
     if match is None:
         message = f"{text!r} is not a number; write 7e9, 7B or 1.4T"
@@ -165,6 +168,21 @@ def parse_number(text: str | float) -> float:
     # Through one decimal literal, so that 1.1B is the double nearest to 1.1e9 rather than 1.1 * 1e9.
     power = int(exponent or 0) + _SUFFIXES[suffix.lower()]
     return float(f"{digits}e{power}")
+
+
+def _as_float(number: Any) -> float:
+    """What passes for a number; beyond the range of doubles it is infinite, as it is in a text."""
+    if number is np.ma.masked:
+        return math.nan
+    try:
+        if np.ndim(number) or isinstance(number, (bytes, np.bytes_)):
+            raise TypeError
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+    except (TypeError, ValueError):
+        message = f"{number!r:.80} is not a number; write 7e9, 7B or 1.4T"
+        raise DataError(message, code="number-syntax", value=str(number)[:80]) from None
 
 
 def format_number(value: float, digits: int = 4) -> str:

@@ -7,9 +7,22 @@ import secrets
 from os import PathLike
 from pathlib import Path
 
-from isoloss.errors import OutputError
+from isoloss.errors import OptionError, OutputError
 
-__all__ = ["write_whole"]
+__all__ = ["as_path", "write_whole"]
+
+
+def as_path(path: str | PathLike[str]) -> Path:
+    """A path from what a user gives.
+
+    Raises
+    ------
+    OptionError
+        Code ``option``: neither a text nor a path.
+    """
+    if isinstance(path, (str, PathLike)):
+        return Path(path)
+    raise OptionError(f"path={path!r:.80} is not a path", argument="path")
 
 
 def write_whole(path: str | PathLike[str], content: str | bytes) -> None:
@@ -20,11 +33,14 @@ def write_whole(path: str | PathLike[str], content: str | bytes) -> None:
     OutputError
         Code ``file-unwritable``: the disk is full, say. A file that stood there is untouched.
     """
-    target = Path(path)
+    target = as_path(path)
     temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.part"
     try:
         # A new file gets the permissions that any new file gets; one that is replaced keeps its own.
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except (OSError, ValueError) as error:  # ValueError: a NUL, or half of a surrogate pair
+        raise _unwritable(target, error) from error
+    try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
@@ -34,8 +50,14 @@ def write_whole(path: str | PathLike[str], content: str | bytes) -> None:
         temporary.replace(target)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        message = f"{target} cannot be written: {error.strerror or error}"
-        raise OutputError(message, code="file-unwritable", path=str(target)) from error
+        raise _unwritable(target, error) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _unwritable(target: Path, error: OSError | ValueError) -> OutputError:
+    name = str(target)
+    shown = name if name.isprintable() else repr(name)
+    message = f"{shown[:200]} cannot be written: {getattr(error, 'strerror', None) or error}"
+    return OutputError(message, code="file-unwritable", path=name)

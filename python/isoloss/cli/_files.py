@@ -18,8 +18,13 @@ def must_exist(path: Path) -> None:
 
 def must_be_writable(path: Path) -> None:
     """Say so before the work is done, not after it."""
-    if not path.resolve().parent.is_dir():
-        raise UsageError(f"no such directory: {path.resolve().parent}")
+    try:
+        folder = path.resolve().parent
+        there = folder.is_dir()
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        raise UsageError(f"{str(path)!r} is no path: {error}") from error
+    if not there:
+        raise UsageError(f"no such directory: {folder}")
 
 
 def read_options(path: Path | None, role: list[str], batch_unit: str | None, seq_len: int | None) -> dict[str, Any]:

@@ -55,12 +55,13 @@ class Frontier:
             Which of `params`; all by default.
         """
         params = self.params if rows is None else self.params[rows]
-        if self.ratio is None:
-            return self.split.least(params, C)
-        shape = (len(params), np.shape(C)[-1])
-        budget = np.broadcast_to(C, shape)
-        N = np.sqrt(budget / (self.split.rate * self.ratio))
-        return N, self.split.loss(params, N, budget), np.zeros(shape, dtype=np.bool_)
+        with np.errstate(all="ignore"):  # beyond the range of doubles sizes are infinite, and losses may be NaN
+            if self.ratio is None:
+                return self.split.least(params, C)
+            shape = (len(params), np.shape(C)[-1])
+            budget = np.broadcast_to(C, shape)
+            N = np.sqrt(budget / (self.split.rate * self.ratio))
+            return N, self.split.loss(params, N, budget), np.zeros(shape, dtype=np.bool_)
 
     def loss(self, C: F64, rows: NDArray[np.intp] | None = None) -> F64:
         """(rows, k) the losses alone."""
@@ -125,8 +126,9 @@ def crossings(own: Frontier, base: Frontier, low: float, high: float) -> tuple[N
     Where the sign never changes it is that of the difference throughout.
     """
     grid = np.linspace(low, high, max(2, int(np.ceil((high - low) / _GRID)) + 1))
-    gap = own.loss(np.exp(grid)) - base.loss(np.exp(grid))
-    sign = np.sign(gap)
+    with np.errstate(invalid="ignore"):  # neither may have a loss there
+        gap = own.loss(np.exp(grid)) - base.loss(np.exp(grid))
+    sign = np.sign(np.nan_to_num(gap))
     changed = sign[:, 1:] * sign[:, :-1] < 0.0
     place = np.full(len(gap), np.inf)
     rows = np.flatnonzero(changed.any(axis=1))
@@ -149,7 +151,8 @@ def multiplier(own: Frontier, C: F64, target: F64) -> F64:
     """(rows, k) ln of the factor of compute with which losses (rows, k) are reached; infinite beyond `MOST`."""
     m, k = target.shape
     most = math.log(MOST)
-    ends = [own.loss(C * np.exp(side * most)) - target for side in (-1.0, 1.0)]
+    farthest = np.minimum(C * np.exp([[-most], [most]]), np.finfo(np.float64).max)
+    ends = [own.loss(end) - target for end in farthest]
     found = np.where(ends[1] > 0.0, np.inf, np.where(ends[0] < 0.0, -np.inf, np.nan)).ravel()
     inside = np.flatnonzero(np.isnan(found))
     row, column = inside // k, inside % k

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.checks import several
 from isoloss.errors import DataError, FitError, Notice, OptionError, did_you_mean
 from isoloss.fit.object import Fit, fit
 from isoloss.law.groups import by_group, suffix
@@ -100,7 +101,9 @@ def join(runs: Any, by: str, law: Law, share: Iterable[str]) -> tuple[Joint, Run
     DataError
         Codes ``data-missing-column``, ``recipes-too-few``, and those of `read`.
     """
-    shared = (share,) if isinstance(share, str) else tuple(share)
+    shared = several("share", share, what="names of parameters")
+    if not isinstance(by, str):
+        raise OptionError(f"by={by!r:.80} is not the name of a column", argument="by")
     if set(shared) >= set(law.parameters):
         message = f"share names every parameter of {law.name!r}: nothing is left for recipes to differ in"
         raise OptionError(message, argument="share")

@@ -117,6 +117,7 @@ class RecipeComparison:
         }
         return Frontier(split=split, params=params, ratio=self.tokens_per_parameter, ranges=ranges)
 
+    @np.errstate(all="ignore")  # beyond the range of doubles losses are infinite, and their differences NaN
     def difference(self, C: ArrayLike | str, *, recipe: str | None = None, level: float = 0.95) -> RecipeDifference:
         """Loss of the recipes minus that of the base, each at its own compute-optimal size.
 
@@ -252,6 +253,7 @@ class RecipeComparison:
             decades=decades,
         )
 
+    @np.errstate(all="ignore")  # beyond the range of doubles losses are infinite, and their differences NaN
     def compute_multiplier(
         self, C: ArrayLike | str, *, recipe: str | None = None, level: float = 0.95
     ) -> ComputeMultiplier:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isoloss.checks import whole
+from isoloss.checks import by_name, whole
 from isoloss.comparison.joint import join, own_doubts, sharing
 from isoloss.comparison.recipe_comparison import RecipeComparison
 from isoloss.engine.posing import as_law
@@ -116,7 +116,7 @@ def compare_recipes(
     chosen, number = as_law(law), seed_number(seed)
     draws = whole("draws", draws, 1)
     rate, ratio = flops_rate(flops), _ratio(tokens_per_parameter)
-    others = further_variables(chosen, dict(at or {}))
+    others = further_variables(chosen, by_name("at", at, "{'U': 1e11}"))
     joint, table, units = join(runs, by, chosen, share)
     first = joint.recipes[0] if base is None else base
     if first not in joint.recipes:

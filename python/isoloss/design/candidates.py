@@ -115,7 +115,8 @@ def as_candidates(given: Any) -> Candidates:
 
 
 def _axis(name: str, values: Any, *, positive: bool = True) -> F64:
-    listed = [values] if isinstance(values, str) or np.ndim(values) == 0 else list(values)
+    single = isinstance(values, str) or (not isinstance(values, (list, tuple)) and np.ndim(values) == 0)
+    listed = [values] if single else list(values)
     axis = real_numbers(name, [parse_number(x) if isinstance(x, str) else x for x in listed])
     if axis.ndim != 1 or axis.size == 0:
         raise DataError(f"{name}={values!r} holds no values", code="data-empty", column=name)
@@ -130,11 +131,12 @@ def _axis(name: str, values: Any, *, positive: bool = True) -> F64:
 def _complete(columns: dict[str, F64], cost: Any) -> Candidates:
     """N, D and C of every candidate, and its cost."""
     ratio = columns.pop("tpp", None)
-    if ratio is not None and {"N", "D"} & set(columns):
-        columns |= {"D": columns["N"] * ratio} if "N" in columns else {"N": columns["D"] / ratio}
-    elif ratio is not None:
-        columns["N"] = np.sqrt(columns["C"] / (6.0 * ratio))
-    done: dict[str, F64] = complete_compute(columns)
+    with np.errstate(all="ignore"):  # what is out of range is named below
+        if ratio is not None and {"N", "D"} & set(columns):
+            columns |= {"D": columns["N"] * ratio} if "N" in columns else {"N": columns["D"] / ratio}
+        elif ratio is not None:
+            columns["N"] = np.sqrt(columns["C"] / (6.0 * ratio))
+        done: dict[str, F64] = complete_compute(columns)
     missing = [name for name in ("N", "D", "C") if name not in done]
     if missing:
         message = f"candidates: {', '.join(missing)} is not given and does not follow; give two of N, D and C"
@@ -142,7 +144,10 @@ def _complete(columns: dict[str, F64], cost: Any) -> Candidates:
     first = ("N", "D", "C")
     ordered = {name: done[name] for name in (*first, *(name for name in done if name not in first))}
     asked = cost(ordered["N"], ordered["D"]) if callable(cost) else cost
-    spent = ordered["C"] if asked is None else np.asarray(asked, dtype=np.float64)
+    spent = ordered["C"] if asked is None else real_numbers("cost", asked)
+    if spent.shape not in ((), ordered["N"].shape):
+        message = f"cost has shape {spent.shape}, and there are {len(ordered['N'])} candidates"
+        raise DataError(message, code="data-shape", column="cost")
     spent = np.array(np.broadcast_to(spent, ordered["N"].shape))
     for name, column in (*((one, ordered[one]) for one in first), ("cost", spent)):
         bad = ~(np.isfinite(column) & (column > 0.0))

@@ -95,7 +95,8 @@ def _fill(models: Sequence[Model], cost: F64, chosen: list[int], n: int, limit: 
     while len(chosen) < n:
         left = limit - cost[chosen].sum()
         gain = criterion(models, chosen) - _after(models, chosen)
-        worth = np.where(cost <= left, gain / cost**power, -np.inf)
+        with np.errstate(over="ignore"):  # costs may be next to nothing
+            worth = np.where(cost <= left, gain / cost**power, -np.inf)
         best = int(np.argmax(worth))
         if not (cost[best] <= left and gain[best] > _ENOUGH):
             break

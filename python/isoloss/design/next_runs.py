@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.checks import whole
+from isoloss.checks import several, whole
 from isoloss.design.candidates import as_candidates
 from isoloss.design.exchange import choose
 from isoloss.design.information import Model, columns_of, model_for, noise_of
@@ -27,6 +27,7 @@ from isoloss.engine.posing import as_law
 from isoloss.engine.problem import F64, seed_number
 from isoloss.errors import FitError, Notice, OptionError, serious, without_repeats
 from isoloss.fit.object import Fit, fit
+from isoloss.law.object import Law
 from isoloss.plain import plain_dict
 from isoloss.runs.table import make_frame
 from isoloss.shown import Shown
@@ -36,8 +37,6 @@ from isoloss.units import format_number, format_si, parse_number
 
 if TYPE_CHECKING:
     from os import PathLike
-
-    from isoloss.law.object import Law
 
 __all__ = ["Design", "next_runs"]
 
@@ -127,8 +126,10 @@ class Design(Shown):
 
     def __str__(self) -> str:
         limit = "" if math.isinf(self.budget) else f" of {format_number(self.budget, 3)}"
+        with np.errstate(over="ignore"):
+            spent = float(self.cost.sum())
         lines = [
-            f"{len(self)} of {self.candidates} candidates for {format_number(float(self.cost.sum()), 3)}{limit}",
+            f"{len(self)} of {self.candidates} candidates for {format_number(spent, 3)}{limit}",
             f"{self.target}: {self._change()}",
         ]
         others = [
@@ -227,6 +228,8 @@ def next_runs(
     >>> len(plan) <= 6, bool(plan.cost.sum() <= 3e21), bool(0.05 < plan.shrinkage[-1] < 0.95)
     (True, True, True)
     """
+    if not isinstance(made, Fit):
+        raise OptionError(f"made={made!r:.80} is no fit: isoloss.fit gives one", argument="made")
     if not isinstance(target, Target):
         message = f"target={target!r} is no target: Target.allocation(C=...), Target.loss(...), Target.parameter(...)"
         raise OptionError(message, argument="target")
@@ -245,7 +248,8 @@ def next_runs(
         drawn = _draws(one, draws, number, n_threads)
         models.append(_model(one, target, offered.columns, drawn, draws))
         notices.append(drawn.warnings)
-    chosen = choose(models, offered.cost, n=n, budget=limit, seed=number)
+    with np.errstate(over="ignore"):  # costs near the end of the range of doubles
+        chosen = choose(models, offered.cost, n=n, budget=limit, seed=number)
     columns = {name: column[chosen] for name, column in offered.columns.items()}
     errors = [np.array([_error(model, chosen[:k]) for k in range(len(chosen) + 1)]) for model in models]
     gains = [np.log(_error(model, [])) - np.log([_error(model, [k]) for k in chosen]) for model in models]
@@ -272,7 +276,7 @@ def next_runs(
 
 def _others(made: Fit, target: Target, robust_to: Iterable[str | Law], seed: int, n_threads: int | None) -> list[Fit]:
     """The other laws, fitted to the same runs with the same objective."""
-    laws = [as_law(one) for one in ([robust_to] if isinstance(robust_to, str) else robust_to)]
+    laws = [as_law(one) for one in several("robust_to", robust_to, (str, Law), "laws")]
     laws = [law for law in laws if law.name != made.law.name]
     if laws and target.kind == "parameter":
         message = f"robust_to={[law.name for law in laws]!r}: {target.name!r} is a parameter of one law alone"

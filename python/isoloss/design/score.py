@@ -14,17 +14,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from isoloss.checks import level_between, whole
+from isoloss.checks import level_between, several, whole
 from isoloss.design.information import Noise, columns_of, noise_of
+from isoloss.design.next_runs import Design
 from isoloss.engine.posing import as_law
 from isoloss.engine.problem import F64, Problem, seed_number
 from isoloss.engine.watch import Progress, Watch
 from isoloss.errors import FitError, OptionError
 from isoloss.fit.object import Fit, fit
+from isoloss.law.object import Law
 from isoloss.plain import plain_dict
 from isoloss.runs.table import make_frame
 from isoloss.shown import Shown
@@ -41,10 +43,6 @@ from isoloss.stats.resampling import (
 from isoloss.stats.studies import targets_of
 from isoloss.stats.tally import solve
 from isoloss.units import format_number
-
-if TYPE_CHECKING:
-    from isoloss.design.next_runs import Design
-    from isoloss.law.object import Law
 
 __all__ = ["DesignScore", "score_design"]
 
@@ -212,8 +210,10 @@ def score_design(
     """
     studies, draws = whole("studies", studies, 2, 1_000_000), whole("draws", draws, 2, 1_000_000)
     level, number = level_between(level), seed_number(seed)
+    if not isinstance(plan, Design):
+        raise OptionError(f"plan={plan!r:.80} is no plan: isoloss.next_runs gives one", argument="plan")
     made = plan.fit.counted()
-    given = list(plan.by_law) if truths is None else [truths] if isinstance(truths, str) else list(truths)
+    given = list(plan.by_law) if truths is None else several("truths", truths, (str, Law), "laws")
     laws = [as_law(one) for one in given]
     if not laws:
         raise OptionError("truths=[]: name a law that might be true", argument="truths")
@@ -283,7 +283,8 @@ def _score(
         row[f"covered_{name}"] = float(np.mean((low <= value) & (value <= high))) if len(low) else math.nan
         row[f"bias_{name}"] = float(np.mean(estimate)) - value if len(low) else math.nan
         row[f"error_{name}"] = float(np.sqrt(np.mean((estimate - value) ** 2))) if len(low) else math.nan
-    return {**row, "shrinkage": 1.0 - row["width_after"] / row["width_before"]}
+    before_it = row["width_before"] or math.nan  # no width: a level next to zero
+    return {**row, "shrinkage": 1.0 - row["width_after"] / before_it}
 
 
 def _simulated(truth: Fit, noise: Noise, columns: Mapping[str, F64], studies: int, seed: int) -> F64:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isoloss.checks import by_name
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, LawError, OptionError, did_you_mean
 from isoloss.plan.allocation import further_variables
@@ -52,6 +53,15 @@ class Target:
     kind: str
     at: Mapping[str, float] = field(default_factory=dict)
     name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            message = f"kind={self.kind!r:.80} is no kind of target: {', '.join(_KINDS)}"
+            raise OptionError(message, argument="kind")
+        if self.kind == "parameter" and not isinstance(self.name, str):
+            raise OptionError(f"name={self.name!r:.80} is not the name of a parameter", argument="name")
+        if not by_name("at", self.at, "{'N': 7e10, 'D': 1.4e12}") and self.kind != "parameter":
+            raise OptionError(f"a target of {self.kind} needs the point: Target.loss(N=..., D=...)", argument="at")
 
     @classmethod
     def allocation(cls, C: float | str, **further: float | str) -> Target:
@@ -164,14 +174,10 @@ class Target:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Target:
         """Inverse of `to_dict`."""
-        if data["kind"] not in _KINDS:
-            raise ValueError(f"{data['kind']!r} is no kind of target")
-        return cls(kind=data["kind"], at={k: float(v) for k, v in data["at"].items()}, name=str(data["name"]))
+        return cls(kind=data["kind"], at=_numbers(data["at"]), name=str(data["name"]))
 
 
 def _numbers(given: Mapping[str, float | str]) -> dict[str, float]:
-    if not given:
-        raise OptionError("a target of loss needs the point: Target.loss(N=..., D=...)", argument="at")
     made = {name: parse_number(value) for name, value in given.items()}
     for name, value in made.items():
         if not np.isfinite(value) or (name in ("N", "D", "C") and value <= 0.0):

@@ -206,7 +206,8 @@ class Fit(Keeping):
         LawError
             Code ``law-missing-name``: the law does not depend on N and D, or another variable has no value.
         OptionError
-            Code ``option``: `flops` is none of these, falls with N, or counts another N than the runs.
+            Code ``option``: `flops` is none of these, falls with N, or counts another N than the runs. Code
+            ``budget-too-small``: serving takes all of C.
 
         Examples
         --------

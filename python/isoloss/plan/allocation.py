@@ -24,7 +24,7 @@ from isoloss.shown import Shown
 from isoloss.stats.bands import decades_beyond, describe_decades, extrapolated, uncalibrated
 from isoloss.stats.design import refuse_ray
 from isoloss.stats.draws import Draws
-from isoloss.units import format_number, format_si, parse_number
+from isoloss.units import format_number, format_si, parse_number, real_numbers
 
 if TYPE_CHECKING:
     from isoloss.fit.object import Fit
@@ -181,7 +181,7 @@ def allocate(
     inference_tokens: float | str = 0.0,
 ) -> Allocation:
     """Compute-optimal N and D; see `isoloss.fit.object.Fit.allocate`."""
-    budget = np.asarray(parse_number(C) if isinstance(C, str) else C, dtype=np.float64)
+    budget = real_numbers("C", C)
     if budget.ndim > 1 or budget.size == 0 or not np.all(np.isfinite(budget) & (budget > 0.0)):
         message = f"C={C!r} is not FLOPs above zero: a number, or a list of numbers"
         raise DataError(message, code="data-nonpositive", column="C")
@@ -204,6 +204,13 @@ def allocate(
 
     params = fit.vector[None, :] if draws is None else np.vstack([fit.vector, draws.params])
     found, edge = optima(params)
+    lost = np.flatnonzero(~(found["D"][0] > 0.0))
+    if split.served and len(lost):
+        message = (
+            f"C={budgets[lost[0]]:.4g} does not pay for serving {split.served:.4g} tokens: nothing is left to train "
+            "with, even at the smallest size that is looked at"
+        )
+        raise OptionError(message, code="budget-too-small", argument="inference_tokens")
 
     def shaped(values: F64) -> Any:
         return float(values[0]) if budget.ndim == 0 else values

@@ -23,7 +23,7 @@ depths are real numbers here, so that compute is a smooth function of N that ris
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -33,12 +33,14 @@ from numpy.typing import ArrayLike
 
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError, did_you_mean
-from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, real_numbers
+from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, parse_number, real_numbers
 
 __all__ = ["Cost", "Flops", "OwnCost", "Transformer", "cost_of", "flops_rate"]
 
 _BACKWARD = 2.0  # times the forward pass
 _NEWTON = 12
+_MOST = 1e60  # of anything that a model has: products stay within the range of doubles
+_MOST_PARAMETERS = 1e200
 _CONVENTIONS = {"hoffmann": "total", "kaplan": "non-embedding", "deepseek": "non-embedding"}
 """Conventions of counting FLOPs, and what their authors count as N."""
 
@@ -124,10 +126,11 @@ class Transformer:
             if value is None and name in ("layers", "aspect"):
                 continue
             number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-            if not (number and 0.0 <= float(value) < math.inf and (value or name == "vocab")):
-                message = f"{name}={value!r} is not a number above zero"
+            least = 0.0 if name == "vocab" else 1.0 / _MOST
+            if not (number and least <= parse_number(value) <= _MOST):
+                message = f"{name}={value!r} is not a number above zero (and up to {_MOST:g})"
                 raise OptionError(message, argument=name)
-        if self.convention not in _CONVENTIONS:
+        if str(self.convention) not in _CONVENTIONS:
             near = did_you_mean(self.convention, _CONVENTIONS)
             message = f"convention={self.convention!r} is none of {', '.join(_CONVENTIONS)}{near}"
             raise OptionError(message, argument="convention")
@@ -158,17 +161,19 @@ class Transformer:
 
     def training_at(self, N: F64) -> F64:
         """(...) FLOPs to train on one token, by sizes (...)."""
-        return np.asarray((1.0 + _BACKWARD) * self.forward_at(N))
+        with np.errstate(over="ignore"):
+            return np.asarray((1.0 + _BACKWARD) * self.forward_at(N))
 
     def forward_at(self, N: F64) -> F64:
         """(...) FLOPs of the forward pass for one token, by sizes (...)."""
         d = self._width(N)
         L = self._depth(d)
-        flops = 2.0 * L * self._block * d * d
-        flops = flops + (2.0 if self.convention == "kaplan" else 4.0) * L * self.seq * d
-        if self.convention == "hoffmann":
-            flops = flops + 3.0 * L * self.seq * d / self.head_dim + 4.0 * self.vocab * d
-        return np.asarray(flops)
+        with np.errstate(over="ignore"):  # infinite beyond the range of doubles
+            flops = 2.0 * L * self._block * d * d
+            flops = flops + (2.0 if self.convention == "kaplan" else 4.0) * L * self.seq * d
+            if self.convention == "hoffmann":
+                flops = flops + 3.0 * L * self.seq * d / self.head_dim + 4.0 * self.vocab * d
+            return np.asarray(flops)
 
     @property
     def _block(self) -> float:
@@ -206,7 +211,7 @@ class OwnCost:
 
     def training_at(self, N: F64) -> F64:
         """As the function says, checked to be FLOPs."""
-        found = np.asarray(self.function(N), dtype=np.float64)
+        found = real_numbers("flops", self.function(N))
         if found.shape != N.shape:
             message = f"flops= gives an array of shape {found.shape} for sizes of shape {N.shape}"
             raise OptionError(message, argument="flops")
@@ -257,7 +262,8 @@ def flops_rate(flops: Any, nor: str = "") -> float:
     """FLOPs per parameter and token, from a number or ``"6ND"``; `nor` tells what else would have done."""
     if isinstance(flops, str) and flops == "6ND":
         return FLOPS_PER_PARAMETER_TOKEN
-    if isinstance(flops, (int, float)) and not isinstance(flops, bool) and math.isfinite(flops) and flops > 0.0:
+    number = isinstance(flops, (int, float)) and not isinstance(flops, bool)
+    if number and 0.0 < flops <= sys.float_info.max:
         return float(flops)
     message = f"flops={flops!r} is neither '6ND' nor a number of FLOPs per parameter and token{nor}"
     raise OptionError(message, argument="flops")
@@ -265,8 +271,8 @@ def flops_rate(flops: Any, nor: str = "") -> float:
 
 def _sizes(N: ArrayLike | str) -> F64:
     sizes = real_numbers("N", N)
-    if not np.all(np.isfinite(sizes) & (sizes > 0.0)):
-        message = f"N={N!r} is not a number of parameters above zero"
+    if not np.all((sizes > 0.0) & (sizes <= _MOST_PARAMETERS)):
+        message = f"N={N!r:.200} is not a number of parameters above zero (and up to {_MOST_PARAMETERS:g})"
         raise DataError(message, code="data-nonpositive", column="N")
     return sizes
 

@@ -65,15 +65,19 @@ class Split:
 
     def tokens(self, N: F64, C: F64) -> F64:
         """Tokens to train on; not above zero where serving takes all."""
-        if self.cost is None:
-            return np.asarray(C / (self.rate * N) - _SERVING * self.served / self.rate)
-        each = self.cost.training_at(N)
-        left = C - self.served * self.cost.forward_at(N) if self.served else C
-        return np.asarray(left / each)
+        each = self.per_token(N)
+        with np.errstate(all="ignore"):  # absurd computes give no number of tokens, and then no loss
+            if self.cost is None:
+                return np.asarray(C / each - _SERVING * self.served / self.rate)
+            left = C - self.served * self.cost.forward_at(N) if self.served else C
+            return np.asarray(left / each)
 
     def per_token(self, N: F64) -> F64:
         """FLOPs to train on one token."""
-        return np.asarray(self.rate * N) if self.cost is None else self.cost.training_at(N)
+        if self.cost is not None:
+            return self.cost.training_at(N)
+        with np.errstate(over="ignore"):
+            return np.asarray(self.rate * N)
 
     def check_rising(self, C: F64) -> None:
         """Refuse a cost that falls somewhere on the way to larger sizes: a mistake in its formula.
@@ -171,7 +175,9 @@ class Plan:
 def _search_range(C: F64, rate: float) -> tuple[F64, F64]:
     """Ends of the logarithms of N that are searched."""
     # The smallest budgets there are come to zero when divided.
-    middle = 0.5 * np.log(np.maximum(C / rate, np.finfo(np.float64).smallest_subnormal))
+    limits = np.finfo(np.float64)
+    with np.errstate(over="ignore"):
+        middle = 0.5 * np.log(np.clip(C / rate, limits.smallest_subnormal, limits.max))
     return middle - 0.5 * math.log(_MOST_RATIO), middle - 0.5 * math.log(_LEAST_RATIO)
 
 

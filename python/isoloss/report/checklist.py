@@ -63,10 +63,10 @@ class Checklist(Shown):
     def __getitem__(self, key: str) -> Item:
         """The item of that key."""
         found = {item.key: item for item in self.items}
-        if key not in found:
+        if str(key) not in found:
             message = f"the checklist has no item {key!r}{did_you_mean(key, found)}; it has {', '.join(found)}"
             raise OptionError(message, argument="key")
-        return found[key]
+        return found[str(key)]
 
     def __len__(self) -> int:
         return len(self.items)

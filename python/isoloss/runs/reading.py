@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.checks import several
 from isoloss.errors import DataError, Notice, OptionError, did_you_mean, out_of_memory
 from isoloss.plain import plain_dict
 from isoloss.runs.build import (
@@ -117,7 +118,7 @@ def read(
     """
     named = {"N": N, "D": D, "C": C, "lr": lr, "batch": batch, "S": None, "U": None, "loss": loss}
     named["trials"] = None
-    texts = [labels] if isinstance(labels, str) else list(labels)
+    texts = list(several("labels", labels, what="names of columns"))
     asked = [x for x in (*named.values(), seq_len, group, weights, where, n_counts, *roles.values()) if x is not None]
     options: dict[str, Any] | None = None
     if isinstance(source, Runs):

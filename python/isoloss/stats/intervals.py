@@ -198,7 +198,8 @@ def _central(samples: F64, tail: float) -> tuple[F64, F64]:
     if len(samples) == 0:
         nothing = np.full(samples.shape[1:], np.nan)
         return nothing, nothing
-    low, high = np.quantile(samples, [tail, 1.0 - tail], axis=0)
+    with np.errstate(invalid="ignore"):  # between infinite samples there is no number
+        low, high = np.quantile(samples, [tail, 1.0 - tail], axis=0)
     return np.asarray(low), np.asarray(high)
 
 

@@ -14,14 +14,13 @@ import json
 import math
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isoloss.config import made_by
 from isoloss.errors import DataError, IsolossError
-from isoloss.writing import write_whole
+from isoloss.writing import as_path, write_whole
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -99,7 +98,7 @@ def load(path: str | PathLike[str]) -> Any:
     Traceback (most recent call last):
     isoloss.errors.DataError: no_such_fit.json does not exist
     """
-    source = Path(path)
+    source = as_path(path)
     try:
         text = source.read_text(encoding="utf-8")
     except FileNotFoundError:
