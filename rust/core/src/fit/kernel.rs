@@ -6,7 +6,7 @@
 
 use super::chain::Weights;
 use super::head::{Head, Sums, add_lanes};
-use super::layout::{Code, Entry, Family, Sum};
+use super::layout::{Code, Family, Sum};
 use super::pieces::Pinned;
 use super::program::Program;
 use super::reduction::{Coefficients, put, reduce, row, take};
@@ -386,23 +386,22 @@ fn add_block<const M: usize, const MAJORANT: bool>(
 #[inline(always)]
 fn assemble(program: &Program, work: &Workspace, settings: &Settings, model: &mut Model) {
     let Code { families, chain, .. } = &program.code;
-    let free = program.free.len();
-    let one = Block([1.0; LANES]);
-    let lane = |factor: Option<usize>| factor.map_or(one, |f| work.lane_out[f]);
     model.value = work.sums.merit;
     model.absolute = work.sums.absolute;
-    for part in [&mut model.gradient, &mut model.hessian, &mut model.diagonal] {
-        part.fill(Block::ZERO);
-    }
-    for family in families {
-        add_family(family, free, work, settings, model);
+    let straight = settings.convex.map(|convex| if convex { 0 } else { u64::MAX });
+    for (k, family) in families.iter().enumerate() {
+        if k == 0 {
+            put_family::<false>(family, work, straight, model);
+        } else {
+            put_family::<true>(family, work, straight, model);
+        }
     }
     let (Some(chain), Some(family)) = (chain, families.get(1)) else { return };
     for cross in &chain.crosses {
-        let beside = lane(cross.factor);
+        let beside = factor(work, cross.factor);
         for (j, entry) in family.gradient.iter().enumerate() {
             let Some(node) = entry.sum else { continue };
-            let (through, sum) = (lane(entry.factor), &work.accumulators[cross.from + node]);
+            let (through, sum) = (factor(work, entry.factor), &work.accumulators[cross.from + node]);
             let (high, low) = (j.max(cross.parameter), j.min(cross.parameter));
             let entry = &mut model.hessian[high * (high + 1) / 2 + low];
             // A parameter that acts both through the node and beside it meets itself twice.
@@ -414,37 +413,64 @@ fn assemble(program: &Program, work: &Workspace, settings: &Settings, model: &mu
     }
 }
 
-/// Adds the derivatives that the sums of a family make.
+/// What a sum is taken times. Where it lies, since a copy of each would be felt in short fits.
 #[inline(always)]
-fn add_family(family: &Family, free: usize, work: &Workspace, settings: &Settings, model: &mut Model) {
-    let one = Block([1.0; LANES]);
-    let sums = &work.sums;
-    let pick = |sum: Sum, plain: &Lanes| sum.map_or(*plain, |s| work.accumulators[family.from + s]);
-    let factor = |entry: &Entry| entry.factor.map_or(one, |f| work.lane_out[f]);
-    for j in 0..free {
-        let entry = &family.gradient[j];
-        let (f, s) = (factor(entry), pick(entry.sum, &sums.c2));
+fn factor(work: &Workspace, place: Option<usize>) -> &Lanes {
+    const ONE: &Lanes = &Block([1.0; LANES]);
+    place.map_or(ONE, |f| &work.lane_out[f])
+}
+
+/// Puts the derivatives that the sums of a family make in place of what was there, or adds them to it. Second
+/// derivatives count in the lanes whose bits `straight` has set.
+#[inline(always)]
+fn put_family<const ADD: bool>(family: &Family, work: &Workspace, straight: [u64; LANES], model: &mut Model) {
+    let put = |to: &mut Lanes, of: [f64; LANES]| {
         for lane in 0..LANES {
-            model.gradient[j].0[lane] += if entry.zero { 0.0 } else { f.0[lane] * s.0[lane] };
+            to.0[lane] = if ADD { to.0[lane] + of[lane] } else { of[lane] };
         }
-        if let Some(sum) = family.diagonal[j] {
-            let s = pick(sum, &sums.majorant);
-            for lane in 0..LANES {
-                model.diagonal[j].0[lane] += f.0[lane] * f.0[lane] * s.0[lane];
-            }
-        }
-        for k in 0..=j {
+    };
+    let sums = &work.sums;
+    let accumulators = &work.accumulators[family.from..];
+    for (j, left) in family.gradient.iter().enumerate() {
+        let (f, s) = (factor(work, left.factor), pick(accumulators, left.sum, &sums.c2));
+        put(&mut model.gradient[j], if left.zero { [0.0; LANES] } else { product(f, s) });
+        let diagonal = family.diagonal[j].map(|sum| {
+            let s = pick(accumulators, sum, &sums.majorant);
+            product(&Block(product(f, f)), s)
+        });
+        put(&mut model.diagonal[j], diagonal.unwrap_or([0.0; LANES]));
+        for (k, right) in family.gradient[..=j].iter().enumerate() {
             let at = j * (j + 1) / 2 + k;
-            let (left, right, bend) = (&family.gradient[j], &family.gradient[k], &family.second[at]);
-            let (fj, fk, fb) = (factor(left), factor(right), factor(bend));
-            let (outer, second) = (pick(family.outer[at], &sums.c1), pick(bend.sum, &sums.c2));
-            for lane in 0..LANES {
-                let first = if left.zero || right.zero { 0.0 } else { fj.0[lane] * fk.0[lane] * outer.0[lane] };
-                let curved = if bend.zero || settings.convex[lane] { 0.0 } else { fb.0[lane] * second.0[lane] };
-                model.hessian[at].0[lane] += first + curved;
+            let mut entry = [0.0; LANES];
+            if !left.zero && !right.zero {
+                let outer = pick(accumulators, family.outer[at], &sums.c1);
+                entry = product(&Block(product(f, factor(work, right.factor))), outer);
             }
+            let bend = &family.second[at];
+            if !bend.zero {
+                let second = product(factor(work, bend.factor), pick(accumulators, bend.sum, &sums.c2));
+                for lane in 0..LANES {
+                    entry[lane] += f64::from_bits(second[lane].to_bits() & straight[lane]);
+                }
+            }
+            put(&mut model.hessian[at], entry);
         }
     }
+}
+
+/// A sum by its index, or the plain sum of its coefficient.
+#[inline(always)]
+fn pick<'a>(accumulators: &'a [Lanes], sum: Sum, plain: &'a Lanes) -> &'a Lanes {
+    sum.map_or(plain, |s| &accumulators[s])
+}
+
+#[inline(always)]
+fn product(a: &Lanes, b: &Lanes) -> [f64; LANES] {
+    let mut product = [0.0; LANES];
+    for lane in 0..LANES {
+        product[lane] = a.0[lane] * b.0[lane];
+    }
+    product
 }
 
 /// The instruction set in use, once per batch.
