@@ -262,7 +262,6 @@ mod _core {
         out.set_item("value", fits.value.into_pyarray(py))?;
         out.set_item("status", fits.status.into_pyarray(py))?;
         out.set_item("iterations", fits.iterations.into_pyarray(py))?;
-        out.set_item("gradient", fits.gradient.into_pyarray(py))?;
         out.set_item("at_bound", fits.at_bound.into_pyarray(py).reshape([b, p])?)?;
         // Also where the last problem ended as the interrupt came: the caller asked for no more work.
         out.set_item("stopped", stopped)?;

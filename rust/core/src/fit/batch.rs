@@ -48,8 +48,6 @@ pub struct Fits {
     pub status: Vec<u8>,
     /// Trial steps taken.
     pub iterations: Vec<u32>,
-    /// Largest scaled slope left: `|g_j| / sqrt(H_jj f)`.
-    pub gradient: Vec<f64>,
     /// Problems × parameters: -1 at the lower bound, 1 at the upper, else 0.
     pub at_bound: Vec<i8>,
 }

@@ -217,14 +217,12 @@ impl<'a> Shared<'a> {
             fits.value.push(ending.value);
             fits.status.push(ending.status as u8);
             fits.iterations.push(ending.iterations);
-            fits.gradient.push(ending.gradient);
         } else {
             fits.parameters.extend_from_slice(&self.batch.starts[problem * p..(problem + 1) * p]);
             fits.at_bound.resize(fits.parameters.len(), 0);
             fits.value.push(f64::NAN);
             fits.status.push(Status::TooFewRows as u8);
             fits.iterations.push(0);
-            fits.gradient.push(f64::NAN);
         }
     }
 
@@ -247,7 +245,6 @@ impl<'a> Shared<'a> {
             value: vec![f64::NAN; n],
             status: vec![Status::Cancelled as u8; n],
             iterations: vec![0; n],
-            gradient: vec![f64::NAN; n],
             at_bound: vec![0; n * p],
         };
         for part in parts {
@@ -258,7 +255,6 @@ impl<'a> Shared<'a> {
                 fits.value[to] = part.fits.value[from];
                 fits.status[to] = part.fits.status[from];
                 fits.iterations[to] = part.fits.iterations[from];
-                fits.gradient[to] = part.fits.gradient[from];
             }
         }
         fits

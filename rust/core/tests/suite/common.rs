@@ -225,7 +225,6 @@ pub(crate) fn assert_same_bits(a: &Fits, b: &Fits, what: &str) {
     assert_eq!(bits(&a.value), bits(&b.value), "{what}: values");
     assert_eq!(a.status, b.status, "{what}: status");
     assert_eq!(a.iterations, b.iterations, "{what}: iterations");
-    assert_eq!(bits(&a.gradient), bits(&b.gradient), "{what}: gradients");
     assert_eq!(a.at_bound, b.at_bound, "{what}: bounds");
 }
 
@@ -237,7 +236,6 @@ pub(crate) fn one(fits: &Fits, problem: usize) -> Fits {
         value: vec![fits.value[problem]],
         status: vec![fits.status[problem]],
         iterations: vec![fits.iterations[problem]],
-        gradient: vec![fits.gradient[problem]],
         at_bound: fits.at_bound[problem * p..(problem + 1) * p].to_vec(),
     }
 }

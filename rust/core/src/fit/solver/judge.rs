@@ -42,8 +42,7 @@ impl Solver<'_> {
                     self.copy_lane(lane);
                     accepted[lane] = false;
                 }
-                let slope = self.slope_left(lane);
-                ended[lane] = self.end(lane, status, slope);
+                ended[lane] = self.end(lane, status);
             }
         }
         self.accept(accepted);
@@ -223,7 +222,7 @@ impl Solver<'_> {
 
     /// Writes down how a lane ended. False where it begins again instead, since it had started lower.
     #[inline(always)]
-    fn end(&mut self, lane: usize, mut status: Status, mut gradient: f64) -> bool {
+    fn end(&mut self, lane: usize, mut status: Status) -> bool {
         let kink = self.program.objective.loss.has_kink();
         let mut value = if kink { self.current.absolute.0[lane] } else { self.current.value.0[lane] };
         if value > (1.0 + 4.0 * ROUNDING) * self.origin_value[lane] {
@@ -234,25 +233,10 @@ impl Solver<'_> {
             for j in 0..self.theta.len() {
                 self.theta[j].0[lane] = self.origin[j].0[lane];
             }
-            (value, gradient, status) = (self.origin_value[lane], f64::NAN, Status::MaxIterations);
+            (value, status) = (self.origin_value[lane], Status::MaxIterations);
         }
-        self.endings[lane] = Ending { status, value, iterations: self.iterations[lane], gradient };
+        self.endings[lane] = Ending { status, value, iterations: self.iterations[lane] };
         true
-    }
-
-    /// The largest scaled slope at the current point.
-    #[inline(always)]
-    fn slope_left(&self, lane: usize) -> f64 {
-        let merit = self.current.value.0[lane];
-        let mut gradient = 0f64;
-        for j in 0..self.program.free.len() {
-            let curvature = self.current.hessian[j * (j + 3) / 2].0[lane].abs();
-            let slope = self.current.gradient[j].0[lane].abs();
-            if slope > 0.0 && self.at_bound(lane, j) == 0 {
-                gradient = gradient.max(slope / (curvature * merit).sqrt());
-            }
-        }
-        gradient
     }
 
     /// How far the model may be off at the end of the step at hand, relative to what it predicts. It leaves out the third
@@ -282,14 +266,12 @@ impl Solver<'_> {
     /// Takes the last step as the model sees it.
     #[inline(always)]
     fn take_on_trust(&mut self, lane: usize) -> bool {
-        // Newton's step would leave no slope; as much is left as the model is off.
-        let gradient = self.slope_left(lane) * self.error(lane).min(1.0);
         self.iterations[lane] += 1;
         self.current.value.0[lane] -= self.predicted[lane];
         for j in 0..self.theta.len() {
             self.theta[j].0[lane] = self.trial[j].0[lane];
         }
-        self.end(lane, Status::Converged, gradient)
+        self.end(lane, Status::Converged)
     }
 
     /// Takes the trial of one lane at once.

@@ -81,8 +81,6 @@ pub(crate) struct Ending {
     pub(crate) status: Status,
     pub(crate) value: f64,
     pub(crate) iterations: u32,
-    /// The largest scaled slope left; an estimate where the last step was taken on trust.
-    pub(crate) gradient: f64,
 }
 
 /// Eight problems in progress.
@@ -240,7 +238,7 @@ impl<'p> Solver<'p> {
             left: [0; LANES],
             first: [0; LANES],
             loose: [false; LANES],
-            endings: [Ending { status: Status::Cancelled, value: f64::NAN, iterations: 0, gradient: f64::NAN }; LANES],
+            endings: [Ending { status: Status::Cancelled, value: f64::NAN, iterations: 0 }; LANES],
         }
     }
 
