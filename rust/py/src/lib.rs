@@ -4,6 +4,7 @@
 #![allow(missing_docs)] // the Python side documents what it exposes; the stub is checked against this module
 
 mod arrays;
+mod batch;
 mod errors;
 mod watch;
 
@@ -27,6 +28,7 @@ mod _core {
     use pyo3::types::{PyDict, PyList};
 
     use crate::arrays::{dense, indices, pairs, slices};
+    use crate::batch::Given;
     #[pymodule_export]
     use crate::errors::ExpressionError;
     use crate::errors::{Failure, option};
@@ -210,14 +212,8 @@ mod _core {
         progress: Option<Py<PyAny>>,
         partial: bool,
     ) -> Result<Bound<'py, PyDict>, Failure> {
-        let columns = slices(&columns)?;
-        let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
-        let targets = dense(&targets)?;
-        let starts = dense(&starts)?;
-        let weights = weights.as_ref().map(dense).transpose()?;
-        let target_index = target_index.as_ref().map(|i| indices("target_index", i)).transpose()?;
-        let weight_index = weight_index.as_ref().map(|i| indices("weight_index", i)).transpose()?;
-        let offsets = offsets.as_ref().map(|i| indices("offsets", i)).transpose()?;
+        let given = Given::new(&columns, &targets, weights.as_ref(), (&target_index, &weight_index), &offsets)?;
+        let (columns, starts) = (given.columns(), dense(&starts)?);
         let (lower, upper) = (dense(&lower)?.into_owned(), dense(&upper)?.into_owned());
         let constraints = Constraints { log_scale, lower, upper, fixed, tied };
         let loss = match objective {
@@ -238,22 +234,12 @@ mod _core {
         let job = Job::new(threads)?;
         let law = &expression.inner;
         let (fits, stopped) = watched(py, progress, partial, |control| {
-            let fits = Batch {
-                law,
-                columns: &columns,
-                targets: &targets,
-                target_index: target_index.as_deref(),
-                weights: weights.as_deref(),
-                weight_index: weight_index.as_deref(),
-                offsets: offsets.as_deref(),
-                starts: &starts,
-                constraints: &constraints,
-                objective: Objective { loss, space },
+            let batch = Batch {
                 deltas: deltas.as_deref(),
                 max_iterations: if max_iterations == 0 { MAX_ITERATIONS } else { max_iterations },
-            }
-            .run(&job, control)?;
-            Ok((fits, control.is_cancelled()))
+                ..given.batch(law, &columns, &starts, &constraints, Objective { loss, space })
+            };
+            Ok((batch.run(&job, control)?, control.is_cancelled()))
         })?;
         let p = law.parameters().len();
         let b = fits.value.len();
@@ -289,32 +275,14 @@ mod _core {
         space: &str,
         threads: usize,
     ) -> Result<(Numbers<'py>, Numbers<'py>), Failure> {
-        let columns = slices(&columns)?;
-        let columns: Vec<&[f64]> = columns.iter().map(AsRef::as_ref).collect();
-        let (targets, params) = (dense(&targets)?, dense(&params)?);
-        let weights = weights.as_ref().map(dense).transpose()?;
-        let target_index = target_index.as_ref().map(|i| indices("target_index", i)).transpose()?;
-        let weight_index = weight_index.as_ref().map(|i| indices("weight_index", i)).transpose()?;
-        let offsets = offsets.as_ref().map(|i| indices("offsets", i)).transpose()?;
+        let given = Given::new(&columns, &targets, weights.as_ref(), (&target_index, &weight_index), &offsets)?;
+        let (columns, params) = (given.columns(), dense(&params)?);
         let law = &expression.inner;
         let (space, job) = (space_of(space)?, Job::new(threads)?);
         let constraints = Constraints::none(law.parameters().len());
         let sigmas = watched(py, None, false, |control| {
-            let batch = Batch {
-                law,
-                columns: &columns,
-                targets: &targets,
-                target_index: target_index.as_deref(),
-                weights: weights.as_deref(),
-                weight_index: weight_index.as_deref(),
-                offsets: offsets.as_deref(),
-                starts: &params,
-                constraints: &constraints,
-                objective: Objective { loss: Loss::Squared, space },
-                deltas: None,
-                max_iterations: MAX_ITERATIONS,
-            };
-            batch.sigmas(&job, control)
+            let objective = Objective { loss: Loss::Squared, space };
+            given.batch(law, &columns, &params, &constraints, objective).sigmas(&job, control)
         })?;
         Ok((sigmas.residual.into_pyarray(py), sigmas.target.into_pyarray(py)))
     }
