@@ -159,7 +159,7 @@ def test_points_beyond_the_range_of_numbers_are_settled_within_it():
 
 def test_a_fit_none_of_whose_starts_converged_prints():
     law = iso.law("E + A / N**alpha + B / D**beta", positive=["E", "A", "B"], bounds={"alpha": (0, 2), "beta": (0, 2)})
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(5)
     table = {"N": 10 ** rng.uniform(7, 10, 10), "D": 10 ** rng.uniform(9, 12, 10)}
     fit = iso.fit(law, {**table, "loss": 3 + rng.standard_normal(10) * 0.03}, objective="cauchy_log")
     assert not fit.success

@@ -57,6 +57,23 @@ fn pass_rates_are_fitted_through_their_likelihood_and_their_logit() {
 }
 
 #[test]
+fn a_fit_whose_stages_lead_away_from_a_better_start_is_made_again_close_to_it() {
+    // Four targets agree and twelve lie spread far off: the wide losses that a narrow Cauchy loss is approached through
+    // follow the twelve, though the four have the better optimum.
+    let mut case = Case::new("c * x", &["x"], vec![vec![1.0; 16]], (Loss::Cauchy { delta: 0.01 }, Space::Raw));
+    case.targets = vec![-0.001, 0.0, 0.001, 0.002];
+    case.targets.extend((0..12).map(|k| 5.0 + 0.9 * f64::from(k)));
+    case.starts = vec![0.0, 10.0];
+    let fits = case.run();
+    assert!(fits.status.iter().all(|&s| succeeded(s)), "{:?}", fits.status);
+    let start = case.objective_at(&[0.0], &case.targets, None);
+    let (near, far) = (fits.parameters[0], fits.parameters[1]);
+    assert!((0.0..0.001).contains(&near) && fits.value[0] < start, "{near}: {} from {start}", fits.value[0]);
+    // Where the stages lead; without the second attempt both would end there, or the first where it began.
+    assert!(far > 5.0 && fits.value[1] > start, "{far}: {}", fits.value[1]);
+}
+
+#[test]
 fn scattered_starts_meet_at_one_optimum() {
     for loss in [SQUARED, HUBER] {
         let mut case = chinchilla(120, 0.01, 2);

@@ -8,17 +8,28 @@ use crate::simd::Level;
 /// Relative predicted decrease below which a fit has converged.
 const TOLERANCE: f64 = 1e-10;
 /// The same for the stages on the way to the final `delta`, which need only lead into its basin.
-const STAGE_TOLERANCE: f64 = 0.03;
+const STAGE_TOLERANCE: f64 = 0.1;
 /// The same for losses with a kink, whose path cannot be found again once it is lost.
 const KINK_TOLERANCE: f64 = 1e-6;
 /// Predicted relative decrease that rounding hides.
 const ROUNDING: f64 = 1e-15;
+/// How far the objective may be off, relatively, after a last step that is taken on trust: what the rounding of a
+/// few hundred residuals adds up to.
+const TRUSTED: f64 = 1e-14;
 /// Length of a last step that is taken on trust, relative to the one before.
 const SHORT: f64 = 0.1;
 /// Relative decrease below which a step counts as near the minimum, where the true curvature leads.
 const NEAR: f64 = 0.03;
+/// The same for a fit whose first step showed that it started near.
+const NEARER: f64 = 0.1;
+/// Of such a fit, the relative decrease foretold below which the trial is evaluated with the true curvature at once.
+const FORETOLD: f64 = 0.01;
 /// After a step that failed, damping shortens the next one at least so much, relative to what stops it.
 const BITE: f64 = 0.3;
+/// The same for each multiple of the step's rightful length that it was too long by.
+const BITE_OVER: f64 = 0.5;
+/// The least share of a failed step that the parabola through it is believed to call for.
+const LEAST_SHARE: f64 = 0.1;
 
 impl Solver<'_> {
     /// Judges the trial that was just evaluated into `fresh`, and sets up the next. Says which lanes have ended: how is
@@ -177,9 +188,7 @@ impl Solver<'_> {
                             return (false, Next::Again);
                         }
                     }
-                    // The ratio is the damping at which the model's own curvature along the step would double.
-                    let bite = BITE * self.whole[lane] / self.extent[lane];
-                    self.lambda[lane] = (self.lambda[lane] * self.grow[lane]).max(bite);
+                    self.lambda[lane] = (self.lambda[lane] * self.grow[lane]).max(self.bite(lane, decrease));
                     self.grow[lane] *= 2.0;
                     if self.predicted[lane] <= ROUNDING * old || self.grow[lane] > 1e30 {
                         if self.refused[lane] {
@@ -201,7 +210,8 @@ impl Solver<'_> {
                     self.behind[lane] = if exact { length } else { 0.0 };
                     self.doubt[lane] = off / (length * length * length);
                     self.loose[lane] = false;
-                    if decrease < NEAR * old {
+                    let near = if self.near[lane] { NEARER } else { NEAR };
+                    if decrease < near * old {
                         self.hold[lane] = self.hold[lane].saturating_sub(1);
                         self.settings.convex[lane] = self.hold[lane] > 0;
                     }
@@ -239,6 +249,20 @@ impl Solver<'_> {
         true
     }
 
+    /// The damping that a step which failed calls for. `whole / extent` is that at which the model's own curvature along
+    /// the step would double; how much of the step was right, the parabola through the old value, its slope and the
+    /// value just found says.
+    #[inline(always)]
+    fn bite(&self, lane: usize, decrease: f64) -> f64 {
+        let slope = -self.slope[lane] * self.length[lane];
+        let share = 0.5 * slope / (slope - decrease);
+        // A value that is not finite says that the step was far too long.
+        let share = if share > LEAST_SHARE { share } else { LEAST_SHARE };
+        // With units a long step may be one along parameters that enter linearly, which is right.
+        let bite = if self.has_units { BITE } else { BITE.max(BITE_OVER * (1.0 / share - 1.0)) };
+        bite * self.whole[lane] / self.extent[lane]
+    }
+
     /// How far the model may be off at the end of the step at hand, relative to what it predicts. It leaves out the third
     /// order of the objective, which is as large as the step before has shown; and what damping is left holds the
     /// step back.
@@ -252,15 +276,15 @@ impl Solver<'_> {
         ((third + self.lambda[lane] * extent) / predicted).max(least)
     }
 
-    /// Whether the last step need not be evaluated: the model foretells its outcome to rounding. Only of a step much
-    /// shorter than the one before, which knows nothing of the third order farther off: along a valley without
-    /// curvature a step of next to no gain is long.
+    /// Whether the last step need not be evaluated: the model foretells its outcome to rounding, or nearly. Only of a
+    /// step much shorter than the one before, which knows nothing of the third order farther off: along a valley
+    /// without curvature a step of next to no gain is long.
     #[inline(always)]
     fn is_certain(&self, lane: usize) -> bool {
         let smooth = self.smooth && !self.program.objective.loss.has_kink();
         let short = self.extent[lane].sqrt() <= SHORT * self.behind[lane];
         let error = self.error(lane) * self.predicted[lane];
-        short && smooth && self.in_last_stage(lane) && error <= ROUNDING * self.current.value.0[lane]
+        short && smooth && self.in_last_stage(lane) && error <= TRUSTED * self.current.value.0[lane]
     }
 
     /// Takes the last step as the model sees it.
@@ -320,6 +344,10 @@ impl Solver<'_> {
             }
             self.phase[lane] = Phase::Restart;
             return;
+        }
+        let foretold = self.predicted[lane] / self.current.value.0[lane];
+        if self.near[lane] && self.hold[lane] == 0 && foretold < FORETOLD {
+            self.settings.convex[lane] = false;
         }
         let closing = !loose && !self.is_astray(lane) && self.is_closing(lane);
         if closing && !self.in_last_stage(lane) && !self.program.objective.loss.has_kink() {

@@ -113,6 +113,8 @@ pub(crate) struct Solver<'p> {
     hold: [u8; LANES],
     /// The first step is still to show whether the start is near or far.
     probing: [bool; LANES],
+    /// It has shown that it is near.
+    near: [bool; LANES],
     /// Where the lane started, the objective there, and whether this is its second attempt.
     origin: Vec<Lanes>,
     origin_value: [f64; LANES],
@@ -203,6 +205,7 @@ impl<'p> Solver<'p> {
             woken: [false; LANES],
             hold: [0; LANES],
             probing: [false; LANES],
+            near: [false; LANES],
             origin: zero(p),
             origin_value: [f64::INFINITY; LANES],
             attempt: [0; LANES],
@@ -276,6 +279,7 @@ impl<'p> Solver<'p> {
         }
         self.settings.convex[lane] = true;
         self.probing[lane] = true;
+        self.near[lane] = false;
         self.behind[lane] = 0.0;
         self.loose[lane] = false;
         self.astray[lane] = 0;

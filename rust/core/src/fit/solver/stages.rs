@@ -17,7 +17,8 @@ const AWAKE: f64 = 0.1;
 pub(super) const FALL: f64 = 0.2;
 const FASTEST: f64 = 1e-2;
 const SLOWEST: f64 = 0.5;
-/// Where a second attempt's stages begin, relative to the size of the residuals.
+/// Where the stages begin, relative to the size of the residuals; and where a second attempt's do.
+const WIDE: f64 = 0.5;
 const NEARBY: f64 = 1e-3;
 /// Steps up to which a stage was easy, and from which it was hard.
 const EASY: u32 = 2;
@@ -58,7 +59,7 @@ impl Solver<'_> {
             self.final_delta[lane] = self.kink_delta(lane, size);
         }
         // A second attempt stays near its start.
-        let size = if self.attempt[lane] == 0 { size } else { NEARBY * size };
+        let size = size * if self.attempt[lane] == 0 { WIDE } else { NEARBY };
         if FALL * size <= self.final_delta[lane] {
             return (true, Next::Step);
         }

@@ -29,10 +29,11 @@ impl Solver<'_> {
                     continue;
                 }
                 let descends = definite[lane] && self.predicted[lane] >= 0.0;
-                if std::mem::take(&mut self.probing[lane])
-                    && self.lambda[lane] < FIRST_DAMPING
-                    && !(descends && self.predicted[lane] <= NEAR_START * self.current.value.0[lane])
-                {
+                let probing = std::mem::take(&mut self.probing[lane]) && self.lambda[lane] < FIRST_DAMPING;
+                if probing {
+                    self.near[lane] = descends && self.predicted[lane] <= NEAR_START * self.current.value.0[lane];
+                }
+                if probing && !self.near[lane] {
                     // The start is far from a minimum.
                     self.lambda[lane] = FIRST_DAMPING;
                     again = true;
