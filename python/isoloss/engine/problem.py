@@ -11,26 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isoloss import _core
-from isoloss.engine.status import Status, succeeded
+from isoloss.engine.outside import Asked, bring_back
+from isoloss.engine.status import succeeded
 from isoloss.engine.watch import Progress, Watch
 from isoloss.errors import DataError, LawError, OptionError, did_you_mean
 from isoloss.objective import Objective
 from isoloss.units import parse_number
 
-if TYPE_CHECKING:
-    from isoloss.objective.base import Wide
-
 __all__ = ["F64", "Derivatives", "Parameters", "Problem", "Progress", "Solved", "arrange", "seed_number"]
 
 F64 = NDArray[np.float64]
+_LARGEST, _SMALLEST = 1e308, 1e-307  # between them positive starts are kept
 _BLOCK = 50_000  # rows whose second derivatives are held at once
-_LARGEST, _SMALLEST = 1e308, 1e-307  # a positive parameter beyond them may have been cut off
 
 
 def seed_number(seed: Any) -> int:
@@ -328,79 +326,48 @@ class Problem:
         threads, progress, watch
             A watch brings its own threads and progress, and learns whether the call was stopped.
         """
-        own = self.parameters
         watch = Watch(progress, n_threads=threads) if watch is None else watch
+        taken = self.weights if weights is None else weights
+        asked = Asked(starts, taken, weight_index, target_index, offsets, deltas, max_iterations)
+        solved = self.answer(asked, watch)
+        bring_back(self, asked, solved, watch)
+        return solved
+
+    def answer(self, asked: Asked, watch: Watch) -> Solved:
+        """What the engine says, also of fits that leave the range of numbers; `solve` sees to those."""
+        own = self.parameters
         result = _core.fit_batch(
             self.expression,
             self.columns,
             self.target,
-            own.settle(starts),
-            weights=self.weights if weights is None else weights,
-            target_index=target_index,
-            weight_index=weight_index,
-            offsets=offsets,
+            own.settle(asked.starts),
+            weights=asked.weights,
+            target_index=asked.target_index,
+            weight_index=asked.weight_index,
+            offsets=asked.offsets,
             log_scale=own.positive.tolist(),
             lower=own.lower,
             upper=own.upper,
             fixed=own.fixed.tolist(),
             tied=own.tied.tolist(),
             objective=self.objective.kind,
-            delta=self.objective.width if deltas is None else 1.0,
-            deltas=deltas,
+            delta=self.objective.width if asked.deltas is None else 1.0,
+            deltas=asked.deltas,
             shape=self.objective.shape,
             space=self.objective.space,
-            max_iterations=max_iterations,
+            max_iterations=asked.max_iterations,
             threads=watch.threads,
             progress=watch.report,
             partial=watch.partial,
         )
         watch.stopped |= result["stopped"]
-        solved = Solved(
+        return Solved(
             params=result["params"],
             value=result["value"],
             status=result["status"],
             iterations=result["iterations"],
             at_bound=result["at_bound"],
         )
-        taken = self.weights if weights is None else weights
-        self._mark_out_of_range(solved, taken, weight_index, target_index, offsets, deltas)
-        return solved
-
-    def _mark_out_of_range(
-        self,
-        solved: Solved,
-        weights: F64 | None,
-        weight_index: NDArray[np.int64] | None,
-        target_index: NDArray[np.int64] | None,
-        offsets: NDArray[np.int64] | None,
-        deltas: F64 | None,
-    ) -> None:
-        """Judge parameters that were clamped to the range of numbers by their own objective, not by the solver's.
-
-        The solver moves positive parameters in their logarithm, which reaches farther than the numbers themselves. One
-        that runs to zero does no harm; one that is cut off while another makes up for it is no optimum.
-        """
-        edge = (solved.params >= _LARGEST) | (solved.params <= _SMALLEST)
-        rows = np.flatnonzero((edge & self.parameters.positive).any(axis=1) & solved.ok)
-        for b in rows.tolist():
-            part = slice(None) if offsets is None else slice(int(offsets[b]), int(offsets[b + 1]))
-
-            def pick(table: F64, index: NDArray[np.int64] | None, b: int = b, part: slice = part) -> F64:
-                return table[part] if table.ndim == 1 else table[b if index is None else int(index[b])]
-
-            goal = self.objective
-            if deltas is not None:
-                goal = replace(cast("Wide", goal), delta=float(deltas[b]))
-            with np.errstate(all="ignore"):
-                prediction = self.predict(solved.params[b : b + 1], part)[0]
-                losses = goal.losses(prediction, pick(self.target, target_index))
-                if weights is not None:
-                    share = pick(weights, weight_index)
-                    losses = np.where(share > 0.0, share * losses, 0.0)
-                value = float(losses.sum())
-            known = float(solved.value[b])
-            if not value <= known + 1e-6 * abs(known):
-                solved.value[b], solved.status[b] = value, Status["OUT_OF_RANGE"]
 
     @property
     def present(self) -> NDArray[np.intp]:

@@ -17,7 +17,7 @@ pub enum Status {
     TooFewRows = 4,
     /// The caller asked to stop before this fit was finished.
     Cancelled = 5,
-    /// A positive parameter ran out of the range of numbers: what is returned is not where the objective was evaluated.
+    /// A positive parameter ran out of the range of numbers: what is shown instead is the best point met within it.
     OutOfRange = 6,
 }
 
