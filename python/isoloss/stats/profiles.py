@@ -315,10 +315,12 @@ def ratio_of(fit: FitData, objective: F64) -> F64:
 
 def _end(values: F64, ratio: F64, estimate: float, limit: float, side: int) -> float:
     """Where the root of the ratio, which is nearly straight between neighbours, last passes the limit on one side."""
+    if math.isnan(limit):
+        return math.nan
     keep = (side * (values - estimate) > 0.0) & np.isfinite(ratio)
     away = np.append(estimate, values[keep][::side])
     root = np.append(0.0, np.sqrt(np.maximum(ratio[keep][::side], 0.0)))
-    last = int(np.flatnonzero(root < limit)[-1]) if limit > 0.0 else 0
+    last = int(np.flatnonzero(root < limit)[-1])
     if last == len(root) - 1:
         return side * math.inf
     x0, x1, r0, r1 = map(float, (*away[last : last + 2], *root[last : last + 2]))
