@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 import isoloss as iso
@@ -329,7 +330,9 @@ def test_tables_and_files(plan, tmp_path):
     assert math.isinf(framed.budget)
     assert json.loads(json.dumps(framed.to_dict()))["budget"] is None
     text = str(plan)
-    assert text.splitlines()[0] == f"{len(plan)} of 12 candidates for {plan.cost.sum():.3g} of 3e21".replace("e+", "e")
+    assert text.splitlines()[
+        0
+    ] == f"{len(plan)} runs, chosen among 12 candidates, for {plan.cost.sum():.3g} of 3e21".replace("e+", "e")
     assert "compute-optimal N at C = 1e23: its interval is expected to shrink by" in text
     assert "extrapolated" in text  # the target lies beyond two decades
     for made in (plan, framed):
@@ -356,6 +359,55 @@ def test_a_mapping_of_candidates_may_bring_its_costs(fit):
     assert plan.cost.tolist() == [1.0, 1.0]
 
 
+def test_a_frame_or_a_file_of_candidates_will_do(fit, tmp_path):
+    offered = {"N": [1e9, 2e9, 4e9], "tpp": [20.0, 5.0, 80.0], "cost": [1.0, 3.0, 2.0]}
+    plan = iso.next_runs(fit, BIG, candidates=offered, budget=4, n=5)
+    assert plan.columns["D"][0] / plan.columns["N"][0] in (20.0, 5.0, 80.0)
+    assert "tpp" not in plan.columns
+    path = tmp_path / "candidates.csv"
+    pl.DataFrame(offered).write_csv(path)
+    for given in (pd.DataFrame(offered), pl.DataFrame(offered), path):
+        assert iso.next_runs(fit, BIG, candidates=given, budget=4, n=5).to_dict() == plan.to_dict()
+    assert list(offered) == ["N", "tpp", "cost"]
+    odd = pd.DataFrame({"params": [1e9], "tokens": [2e10]})
+    with pytest.raises(DataError, match="N, D, C is not given and does not follow from the columns params, tokens"):
+        iso.next_runs(fit, BIG, candidates=odd)
+    with pytest.raises(OptionError, match="two of N, D, C and tpp, not tpp; c is taken for a further variable"):
+        iso.grid(c=[1e19], tpp=[20])
+
+
+@pytest.mark.parametrize(
+    "flops", [iso.Transformer(aspect=100, vocab=50_000, seq=131_072), lambda N: 6 * N + 3e4 * N**0.6, 8.0]
+)
+def test_the_target_is_the_size_that_allocate_finds(fit, flops, tmp_path):
+    target = iso.Target.allocation(C=1e23, flops=flops)
+    value = target.values(fit.bound, fit.vector[None, :])[0]
+    assert math.exp(value) == pytest.approx(fit.allocate(C=1e23, flops=flops).N, rel=1e-12)
+    assert "FLOPs" in str(target)
+    plan = iso.next_runs(fit, target, candidates=GRID, budget=3e21, n=3)
+    assert 0.05 < plan.shrinkage[-1] < 1.0
+    if isinstance(flops, (float, iso.Transformer)):
+        plan.save(tmp_path / "plan.json")
+        back = iso.load(tmp_path / "plan.json")
+        assert back.target == target
+        assert str(back) == str(plan)
+    else:
+        with pytest.raises(OptionError, match="function, which no file can hold"):
+            plan.save(tmp_path / "plan.json")
+
+
+def test_flops_of_a_target_are_checked(fit):
+    with pytest.raises(OptionError, match="neither '6ND' nor"):
+        iso.Target.allocation(C=1e23, flops="7ND")
+    with pytest.raises(OptionError, match="falls from N"):
+        iso.next_runs(fit, iso.Target.allocation(C=1e23, flops=lambda N: 6e12 / N), candidates=GRID)
+    columns = {"params_non_embedding" if name == "N" else name: column for name, column in table().items()}
+    made = iso.fit("chinchilla", iso.read(columns, N="params_non_embedding"), objective="squared_log")
+    model = iso.Transformer(layers=24, vocab=50_000, seq=8192)
+    with pytest.raises(OptionError, match="the runs count non-embedding parameters as N"):
+        iso.next_runs(made, iso.Target.allocation(C=1e23, flops=model), candidates=GRID)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "code"),
     [
@@ -366,7 +418,7 @@ def test_a_mapping_of_candidates_may_bring_its_costs(fit):
         ({"candidates": {"N": [1e9]}}, DataError, "data-missing-role"),
         ({"candidates": {"N": [1e9, 2e9], "D": [1e10]}}, DataError, "data-shape"),
         ({"candidates": {"N": [1e9], "D": [-1e10]}}, DataError, "data-nonpositive"),
-        ({"candidates": [1e19]}, OptionError, "option"),
+        ({"candidates": [1e19]}, DataError, "data-source"),
         ({"target": 1e25}, OptionError, "option"),
         ({"target": iso.Target.parameter("gamma")}, LawError, "law-unknown-name"),
         ({"target": iso.Target.loss(N=1e9)}, LawError, "law-missing-name"),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import polars as pl
@@ -87,13 +88,16 @@ def test_no_crossing_is_said_to_be_none():
     assert found.ahead == ("",)
     assert math.isinf(found.C[0])
     assert found.never[0] == 1.0
-    assert "none, and none in any draw" in str(found)
+    base = worse.base
+    assert found.first == (base,)
+    assert f"none, and none in any draw: {base} is ahead throughout" in str(found)
     # Cut off before the crossing: most draws have none yet.
     late = iso.compare_recipes(study(), draws=200)
     cut = late.crossover(before=late.crossover(before=1e24).C[0] * 0.9)
     assert math.isinf(cut.C[0])
     assert 0.2 < cut.crosses[0] < 0.5
-    assert "none" in str(cut)
+    assert "ahead in some draws only, from C = [" in str(cut)
+    assert cut.first == (late.base,)
     with pytest.raises(OptionError, match="before=1e\\+10 is not above the smallest run"):
         late.crossover(before=1e10)
 
@@ -335,6 +339,87 @@ def test_comparisons_are_saved_and_loaded(made, tmp_path):
         with pytest.raises(DataError) as caught:
             iso.load(path)
         assert caught.value.code == "file-schema"
+
+
+MODELS = [
+    iso.Transformer(layers=24, vocab=50_000, seq=8192),
+    iso.Transformer(aspect=100, vocab=32_000, seq=131_072),
+    lambda N: 6 * N + 3e4 * N**0.6,
+    8.0,
+]
+
+
+@pytest.mark.parametrize("flops", MODELS)
+@pytest.mark.parametrize("ratio", [None, 20.0])
+def test_compute_is_counted_as_allocate_counts_it(flops, ratio):
+    made = iso.compare_recipes(study(), draws=40, flops=flops, tokens_per_parameter=ratio)
+    budgets = np.array([1e20, 1e23])
+    found = made.difference(budgets)
+    each = flops(found.N) if callable(flops) and not isinstance(flops, iso.Transformer) else None
+    each = flops.per_token(found.N) if isinstance(flops, iso.Transformer) else each
+    each = flops * found.N if isinstance(flops, float) else each
+    np.testing.assert_allclose(each * found.D, budgets, rtol=1e-12)
+    if ratio is not None:
+        np.testing.assert_allclose(found.D / found.N, ratio, rtol=1e-12)
+    bound = LAW.bind(own(made, "new"))
+    for k, C in enumerate(budgets):  # by hand: no size of a fine grid is better, or the one at the ratio
+        N = np.geomspace(1e7, 1e13, 100_001)
+        one = flops.per_token(N) if isinstance(flops, iso.Transformer) else flops(N) if callable(flops) else flops * N
+        D = C / one
+        loss = bound(N=N, D=D)
+        at = int(np.argmin(loss) if ratio is None else np.argmin(np.abs(np.log(D / N / ratio))))
+        assert found.loss[k] == pytest.approx(loss[at], rel=1e-10 if ratio is None else 1e-4)
+        assert found.N[k] == pytest.approx(N[at], rel=2e-3)
+    factor = made.compute_multiplier(1e22)
+    reached = made.frontier("new").loss(1e22 * factor.factor)[0]
+    assert reached[0] == pytest.approx(made.frontier("old").loss(np.array([1e22]))[0, 0], abs=1e-9)
+    # The runs are measured with the same yardstick: none of them lies beyond the runs.
+    N, D = made.fit.runs["N"], made.fit.runs["D"]
+    one = flops.per_token(N) if isinstance(flops, iso.Transformer) else flops(N) if callable(flops) else flops * N
+    low, high = made.frontier("old").ranges["C"]
+    assert (low, high) == pytest.approx(((one * D).min(), (one * D).max()), rel=1e-12)
+
+
+def test_measured_compute_keeps_its_range():
+    table = study()
+    made = iso.compare_recipes({**table, "C": 7.0 * table["N"] * table["D"]}, draws=40, flops=MODELS[0])
+    assert made.frontier("old").ranges["C"][1] == pytest.approx((7.0 * table["N"] * table["D"]).max())
+
+
+def test_how_compute_was_counted_is_told_and_kept(tmp_path):
+    path = tmp_path / "recipes.json"
+    for flops, told in zip(
+        MODELS, ("of 24 layers", "100 times its layers", None, "8 FLOPs per parameter"), strict=True
+    ):
+        made = iso.compare_recipes(study(), draws=40, flops=flops)
+        if told is None:
+            with pytest.raises(OptionError, match="function, which no file can hold"):
+                made.save(path)
+            assert "FLOPs by <lambda>" in str(made)
+            continue
+        assert told in str(made)
+        made.save(path)
+        back = iso.load(path)
+        assert back.flops == flops
+        assert str(back) == str(made)
+        assert back.difference(1e23).to_dict() == made.difference(1e23).to_dict()
+    with pytest.raises(OptionError, match="falls from N"):
+        iso.compare_recipes(study(), draws=40, flops=lambda N: 6e12 / N).difference(1e22)
+    columns = {"params_non_embedding" if name == "N" else name: column for name, column in study().items()}
+    runs = iso.read(columns, N="params_non_embedding", labels="recipe")
+    with pytest.raises(OptionError, match="the runs count non-embedding parameters as N and the Transformer total"):
+        iso.compare_recipes(runs, flops=MODELS[0])
+
+
+def test_messages_tell_what_to_give():
+    law = "E + A / N**alpha + B / D**beta + c * lr"
+    with pytest.raises(LawError, match=re.escape("give at={'lr': ...}")):
+        iso.compare_recipes(study(lr=lambda N, _: np.full(len(N), 1e-3)), law=law)
+    with pytest.raises(LawError, match="its parameters are Nc, alpha_N, alpha_D, Dc"):
+        iso.compare_recipes(study(), law="kaplan")
+    renamed = {"train_set" if name == "recipe" else name: column for name, column in study().items()}
+    with pytest.raises(DataError, match="by='recipe' names no column of the runs; what names runs is train_set"):
+        iso.compare_recipes(iso.read(renamed, labels="train_set"))
 
 
 def test_results_do_not_depend_on_threads(made):

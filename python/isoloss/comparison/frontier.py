@@ -60,7 +60,7 @@ class Frontier:
                 return self.split.least(params, C)
             shape = (len(params), np.shape(C)[-1])
             budget = np.broadcast_to(C, shape)
-            N = np.sqrt(budget / (self.split.rate * self.ratio))
+            N = self.split.at_ratio(budget, self.ratio)
             return N, self.split.loss(params, N, budget), np.zeros(shape, dtype=np.bool_)
 
     def loss(self, C: F64, rows: NDArray[np.intp] | None = None) -> F64:

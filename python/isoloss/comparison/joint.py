@@ -134,8 +134,13 @@ def _texts(runs: Runs, by: str) -> Any:
     if by in runs.columns:
         return runs.columns[by]
     known = [*runs.labels, *(["group"] if runs.group is not None else [])]
-    hint = f"read them with labels={by!r}" if by in runs.source.names else f"they have {', '.join(runs.columns)}"
-    message = f"by={by!r} names no column of the runs{did_you_mean(by, known)}; {hint}"
+    message = f"by={by!r} names no column of the runs{did_you_mean(by, known)}"
+    if by in runs.source.names:
+        message += f"; read them with labels={by!r}"
+    elif known:
+        message += f"; what names runs is {', '.join(known)}"
+    else:
+        message += "; read them with labels=, the column that names the recipe"
     raise DataError(message, code="data-missing-column", column=by)
 
 

@@ -158,6 +158,8 @@ class Crossover(_Answer):
         As of `RecipeDifference`.
     ahead : tuple of str
         By row: which of the two is ahead beyond the crossing; empty where neither the runs nor a draw show any.
+    first : tuple of str
+        By row: which of the two the fit has ahead at `start`.
     C, low, high : (r,) float64
         FLOPs: from the runs, and the interval over the draws. Zero where the one is ahead from `start` on,
         infinite where it does not overtake before `before`.
@@ -171,6 +173,7 @@ class Crossover(_Answer):
     """
 
     ahead: tuple[str, ...]
+    first: tuple[str, ...]
     C: F64
     low: F64
     high: F64
@@ -183,19 +186,27 @@ class Crossover(_Answer):
 
     def _columns(self) -> dict[str, NDArray[Any]]:
         names = ("C", "low", "high", "crosses", "throughout", "never", "start", "before")
-        return {"ahead": np.array(self.ahead), **{name: getattr(self, name) for name in names}}
+        return {
+            "ahead": np.array(self.ahead),
+            "first": np.array(self.first),
+            **{name: getattr(self, name) for name in names},
+        }
 
     def _headline(self) -> str:
         return f"crossing of {self.base}, between C = {_compute(self.start.min())} and {_compute(self.before.max())}"
 
     def _line(self, row: int) -> str:
         if not self.ahead[row]:
-            return "none, and none in any draw"
+            return f"none, and none in any draw: {self.first[row]} is ahead throughout"
         low, high = self._end(float(self.low[row]), row), self._end(float(self.high[row]), row)
         before = _compute(float(self.before[row]))
         shares = [_chance(float(column[row]), self.draws) for column in (self.crosses, self.throughout, self.never)]
+        found = float(self.C[row])
+        told = f"ahead from C = {self._end(found, row)} [{low}, {high}] on"
+        if np.isinf(found):
+            told = f"ahead in some draws only, from C = [{low}, {high}] on"
         return (
-            f"{self.ahead[row]} ahead from C = {self._end(float(self.C[row]), row)} [{low}, {high}] on | "
+            f"{self.ahead[row]} {told} | "
             f"P(crosses before {before}) {shares[0]}, P(ahead throughout) {shares[1]}, P(does not overtake) {shares[2]}"
         )
 

@@ -2,7 +2,8 @@ r"""Which of several recipes is better at scale: one law for all of them, and pa
 
 Runs of several recipes (optimisers, corpora, architectures) are fitted as one law in which some parameters, by default
 the exponents, are shared and the others each recipe's own (`isoloss.by_group`). With L_r(C) the least loss of recipe r
-over all ways to spend the compute C = k N D, three things are asked of it and of the base b:
+over all ways to spend the compute C (k N D, or what `isoloss.plan.flops` counts), three things are asked of it and of
+the base b:
 
 - the difference L_r(C) - L_b(C);
 - the compute at which that difference changes its sign;
@@ -32,10 +33,11 @@ from isoloss.errors import DataError, Notice, OptionError, did_you_mean, serious
 from isoloss.fit.object import Fit
 from isoloss.plain import plain_dict
 from isoloss.plan.allocation import unbounded
+from isoloss.plan.flops import Flops, cost_of, describe_flops
 from isoloss.plan.optimum import Split
 from isoloss.stats.bands import decades_beyond, extrapolated
 from isoloss.stats.intervals import chance
-from isoloss.units import format_number, parse_number, real_numbers
+from isoloss.units import FORMULAS, format_number, parse_number, real_numbers
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -62,8 +64,8 @@ class RecipeComparison:
         What the others are compared with.
     sharing : Sharing or None
         Whether the runs allow what is shared to be shared; None where nothing is.
-    flops : float
-        FLOPs per parameter and token.
+    flops : "6ND", float, Transformer or callable
+        How compute is counted, as given to `compare_recipes`.
     tokens_per_parameter : float or None
         Where N and D are not each recipe's best.
     others : mapping of str to float
@@ -76,7 +78,7 @@ class RecipeComparison:
     joint: Joint
     base: str
     sharing: Sharing | None
-    flops: float
+    flops: Flops
     tokens_per_parameter: float | None
     others: Mapping[str, float]
     warnings: tuple[Notice, ...]
@@ -109,9 +111,13 @@ class RecipeComparison:
         k = self._number(recipe)
         bound = self.joint.law.bind({**self.joint.of(self.fit.vector, k), **self._pivots()})
         params = np.vstack([self.fit.vector, self.draws.params])[:, self.joint.places[k]]
-        split = Split(bound=bound, rate=self.flops, others=dict(self.others))
+        rate, cost = cost_of(self.flops, self.fit.runs.n_counts)
+        split = Split(bound=bound, rate=rate, others=dict(self.others), cost=cost)
         runs = self.joint.runs_of(self.fit.runs, k)
-        spent = runs["C"] if "C" in runs else self.flops * runs["N"] * runs["D"]
+        # Compute that follows from N and D is counted as the budgets are; what was measured stays as it is.
+        measured = "C" in runs and runs.column_of.get("C") != FORMULAS["C"]
+        spent = runs["C"] if measured else split.per_token(runs["N"]) * runs["D"]
+        split.check_rising(spent)
         ranges = {
             name: (float(x.min()), float(x.max())) for name, x in (("N", runs["N"]), ("D", runs["D"]), ("C", spent))
         }
@@ -244,11 +250,12 @@ class RecipeComparison:
         largest = max(self.frontier(name).ranges["C"][1] for name in (self.base, *names))
         end = _AHEAD * largest if before is None else parse_number(before)
         rows = [self._crossing(name, end, level) for name in names]
-        columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in rows[0] if name != "ahead"}
+        words = ("ahead", "first")
+        columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in rows[0] if name not in words}
         decades = {"C": columns.pop("decades")}
         return Crossover(
             **self._shared(names, level, extrapolated({"C": decades["C"][np.isfinite(decades["C"])]})),
-            ahead=tuple(row["ahead"] for row in rows),
+            **{name: tuple(row[name] for row in rows) for name in words},
             **columns,
             decades=decades,
         )
@@ -340,6 +347,7 @@ class RecipeComparison:
                 "recipes": list(self.recipes),
                 "base": self.base,
                 "law": self.joint.law.name,
+                "flops": describe_flops(self.flops) or "6ND",
                 "share": list(self.joint.share),
                 "sharing": None if self.sharing is None else self.sharing.to_dict(),
                 "params": dict(self.fit.params),
@@ -355,7 +363,9 @@ class RecipeComparison:
             f"{name} ({len(self.joint.runs_of(self.fit.runs, k)['loss'])} runs)" for k, name in enumerate(self.recipes)
         ]
         shared = ", ".join(self.joint.share) or "nothing"
-        lines = [f"{', '.join(counts)}; {self.joint.law.name} with {shared} shared; base {self.base}"]
+        counted = describe_flops(self.flops)
+        compute = f"; C in {counted}" if counted else ""
+        lines = [f"{', '.join(counts)}; {self.joint.law.name} with {shared} shared; base {self.base}{compute}"]
         intervals = self.draws.conf_int()
         width = max(map(len, self.fit.params))
         for name, value in self.fit.params.items():
@@ -423,6 +433,8 @@ class RecipeComparison:
         x = np.where(side == direction, np.where(crossed, place, np.log(start) - _OUTSIDE), np.log(end) + _OUTSIDE)
         low, high = self._ends(x, level)
         ahead = "" if direction == 0 else (recipe if direction < 0 else self.base)
+        # The sign turns at the first crossing.
+        begins = -side[0] if crossed[0] else side[0]
         ends = {
             key: _outside(value, np.log(start), np.log(end))
             for key, value in (("C", x[0]), ("low", low), ("high", high))
@@ -439,6 +451,7 @@ class RecipeComparison:
         )
         return {
             "ahead": ahead,
+            "first": recipe if begins < 0 else self.base,
             **{name: float(end) for name, end in ends.items()},
             **{
                 name: float(np.mean(share)) if direction and len(share) else float(name == "never")

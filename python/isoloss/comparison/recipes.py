@@ -15,7 +15,7 @@ from isoloss.engine.problem import seed_number
 from isoloss.engine.watch import Progress
 from isoloss.errors import OptionError, did_you_mean, serious, without_repeats
 from isoloss.plan.allocation import further_variables
-from isoloss.plan.flops import flops_rate
+from isoloss.plan.flops import Flops, cost_of
 from isoloss.units import parse_number
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def compare_recipes(
     base: str | None = None,
     objective: Objective | str | None = None,
     draws: int = 999,
-    flops: str | float = "6ND",
+    flops: Flops = "6ND",
     tokens_per_parameter: float | None = None,
     at: Mapping[str, float] | None = None,
     seed: int | np.random.Generator = 0,
@@ -74,8 +74,9 @@ def compare_recipes(
         By default the law's recipe.
     draws : int
         Of the bootstrap, and half as many of the test of sharing.
-    flops : {"6ND"} or float
-        FLOPs per parameter and token.
+    flops : "6ND", float, Transformer or callable
+        How compute is counted, as in `Fit.allocate`: C = 6 N D, so many FLOPs per parameter and token, those of an
+        architecture, or a function of N that gives the FLOPs to train on one token.
     tokens_per_parameter : float, optional
         Compare at this D / N instead of each recipe at its own optimum, which runs on a ray cannot tell.
     at : mapping of str to float, optional
@@ -115,9 +116,10 @@ def compare_recipes(
     """
     chosen, number = as_law(law), seed_number(seed)
     draws = whole("draws", draws, 1)
-    rate, ratio = flops_rate(flops), _ratio(tokens_per_parameter)
-    others = further_variables(chosen, by_name("at", at, "{'U': 1e11}"))
+    ratio = _ratio(tokens_per_parameter)
+    others = further_variables(chosen, by_name("at", at, "{'U': 1e11}"), "at")
     joint, table, units = join(runs, by, chosen, share)
+    cost_of(flops, table.n_counts)
     first = joint.recipes[0] if base is None else base
     if first not in joint.recipes:
         message = f"base={first!r} is none of the recipes {', '.join(joint.recipes)}"
@@ -132,7 +134,7 @@ def compare_recipes(
         joint=joint,
         base=first,
         sharing=tested,
-        flops=rate,
+        flops=flops,
         tokens_per_parameter=ratio,
         others=others,
         warnings=without_repeats(serious(made.warnings), drawn.warnings, doubts, notices),

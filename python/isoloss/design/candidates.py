@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError
+from isoloss.runs.table import open_table
 from isoloss.shown import Shown
 from isoloss.units import complete_compute, format_range, parse_number, real_numbers
 
@@ -82,6 +83,8 @@ def grid(
     axes = {name: _axis(name, values) for name, values in given.items() if values is not None}
     if len(axes) != 2:
         message = f"grid takes two of N, D, C and tpp, not {', '.join(axes) or 'none'}"
+        meant = [name for name in further if name.upper() in ("N", "D", "C") or name.lower() == "tpp"]
+        message += f"; {', '.join(meant)} is taken for a further variable of the law" if meant else ""
         raise OptionError(message, argument="N")
     axes |= {name: _axis(name, values, positive=False) for name, values in further.items()}
     mesh = np.meshgrid(*axes.values(), indexing="ij")
@@ -90,25 +93,30 @@ def grid(
 
 
 def as_candidates(given: Any) -> Candidates:
-    """Candidates as they are, or from a mapping of columns with N and D among them, and perhaps ``cost``.
+    """Candidates as they are, or from a table whose columns are two of N, D, C and tpp, and perhaps ``cost``.
+
+    Parameters
+    ----------
+    given : Candidates, frame, mapping of columns, or path of a CSV or Parquet file
 
     Raises
     ------
     DataError
-        Codes ``data-empty``, ``data-missing-role``, ``data-shape``, ``data-nonpositive``.
+        Codes ``data-empty``, ``data-missing-role``, ``data-shape``, ``data-nonpositive``, and ``data-source`` for what
+        is no table.
     """
     if isinstance(given, Candidates):
         made = given
-    elif isinstance(given, Mapping):
+    else:
+        if not isinstance(given, Mapping):
+            table = open_table(given)
+            given = table.select(table.names)
         columns = {str(name): _axis(str(name), values, positive=False) for name, values in given.items()}
         if len({len(column) for column in columns.values()}) != 1:
             lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
             raise DataError(f"candidates: columns of one length are needed, not {lengths}", code="data-shape")
         own = columns.pop("cost", None)
         made = _complete(columns, own)
-    else:
-        message = f"candidates={given!r} are neither what grid() makes nor a mapping of columns"
-        raise OptionError(message, argument="candidates")
     if len(made) == 0:
         raise DataError("candidates: there is none to choose from", code="data-empty")
     return made
@@ -130,7 +138,8 @@ def _axis(name: str, values: Any, *, positive: bool = True) -> F64:
 
 def _complete(columns: dict[str, F64], cost: Any) -> Candidates:
     """N, D and C of every candidate, and its cost."""
-    ratio = columns.pop("tpp", None)
+    ratio = columns.get("tpp")
+    columns = {name: column for name, column in columns.items() if name != "tpp"}
     with np.errstate(all="ignore"):  # what is out of range is named below
         if ratio is not None and {"N", "D"} & set(columns):
             columns |= {"D": columns["N"] * ratio} if "N" in columns else {"N": columns["D"] / ratio}
@@ -139,7 +148,10 @@ def _complete(columns: dict[str, F64], cost: Any) -> Candidates:
         done: dict[str, F64] = complete_compute(columns)
     missing = [name for name in ("N", "D", "C") if name not in done]
     if missing:
-        message = f"candidates: {', '.join(missing)} is not given and does not follow; give two of N, D and C"
+        message = (
+            f"candidates: {', '.join(missing)} is not given and does not follow from the columns "
+            f"{', '.join(columns)}; give two of N, D, C and tpp"
+        )
         raise DataError(message, code="data-missing-role", role=missing[0])
     first = ("N", "D", "C")
     ordered = {name: done[name] for name in (*first, *(name for name in done if name not in first))}

@@ -129,11 +129,11 @@ class Design(Shown):
         with np.errstate(over="ignore"):
             spent = float(self.cost.sum())
         lines = [
-            f"{len(self)} of {self.candidates} candidates for {format_number(spent, 3)}{limit}",
+            f"{len(self)} runs, chosen among {self.candidates} candidates, for {format_number(spent, 3)}{limit}",
             f"{self.target}: {self._change()}",
         ]
         others = [
-            f"by {100 * share:.0f} % if {law} is true" for law, share in self.by_law.items() if law != self.fit.law.name
+            f"by {_percent(share)} if {law} is true" for law, share in self.by_law.items() if law != self.fit.law.name
         ]
         lines += [f"  {', '.join(others)}"] if others else []
         further = [name for name in self.columns if name not in ("N", "D", "C")]
@@ -143,14 +143,14 @@ class Design(Shown):
                 f"D {format_si(float(self.columns['D'][k]), 3)}",
                 *(f"{name} {format_number(float(self.columns[name][k]), 3)}" for name in ("C", *further)),
             ]
-            told = f"shrinks by {100 * self.shrinkage[k]:.0f} %, alone {100 * self.alone[k]:.0f} %"
+            told = f"shrinks by {_percent(self.shrinkage[k])}, alone {_percent(self.alone[k])}"
             lines.append(f"  {' | '.join(settings)} | {told} | cost {format_number(float(self.cost[k]), 3)}")
         return "\n".join([*lines, *map(str, self.warnings)])
 
     def _change(self) -> str:
         if self.open > 0.5:
             return f"left open by the runs; with these its standard error is {self._size(self.after)}"
-        share = f"its interval is expected to shrink by {100 * self.shrinkage[-1]:.0f} %"
+        share = f"its interval is expected to shrink by {_percent(self.shrinkage[-1])}"
         return f"{share}, its standard error from {self._size(self.before)} to {self._size(self.after)}"
 
     def _size(self, error: float) -> str:
@@ -179,9 +179,9 @@ def next_runs(
         Of the runs there are. Its attached draws are used, if any.
     target : Target
         What is to be known better.
-    candidates : Candidates or mapping
-        From `isoloss.grid`, or columns N, D (or C), perhaps further variables and ``cost``. One may be chosen several
-        times: runs of other seeds.
+    candidates : Candidates, frame, mapping of columns, or path
+        From `isoloss.grid`, or a table with the columns N, D (or C, or tpp), perhaps further variables and ``cost``.
+        One may be chosen several times: runs of other seeds.
     budget : float or text, optional
         What all may cost together, in the unit of their costs: FLOPs, unless given otherwise.
     n : int
@@ -241,7 +241,7 @@ def next_runs(
         raise OptionError(message, code="budget-too-small", argument="budget")
     fits = [made.counted(), *_others(made, target, robust_to, number, n_threads)]
     for one in fits:
-        target.check(one.bound)
+        target.check(one.bound, made.runs.n_counts)
         columns_of(one, offered.columns)
     models, notices = [], []
     for one in fits:
@@ -272,6 +272,11 @@ def next_runs(
         open=models[0].open,
         warnings=without_repeats(_doubts(notices), _far("target", goal), _far("runs to add", far)),
     )
+
+
+def _percent(share: float) -> str:
+    """A share in per cent; small ones with a decimal, so that little is told from nothing."""
+    return f"{100 * share:.{0 if abs(share) >= 0.0995 else 1}f} %"
 
 
 def _others(made: Fit, target: Target, robust_to: Iterable[str | Law], seed: int, n_threads: int | None) -> list[Fit]:

@@ -17,8 +17,9 @@ from isoloss.checks import by_name
 from isoloss.engine.problem import F64
 from isoloss.errors import DataError, LawError, OptionError, did_you_mean
 from isoloss.plan.allocation import further_variables
+from isoloss.plan.flops import Flops, cost_of, describe_flops, flops_from, flops_to_plain
 from isoloss.plan.optimum import Split
-from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, complete_compute, format_number, format_si, parse_number
+from isoloss.units import complete_compute, format_number, format_si, parse_number
 
 if TYPE_CHECKING:
     from isoloss.law.object import BoundLaw
@@ -40,6 +41,8 @@ class Target:
         Compute, or the point of the prediction, and further variables of the law.
     name : str
         Of a parameter.
+    flops : "6ND", float, Transformer or callable
+        How the compute of an allocation is counted.
 
     Examples
     --------
@@ -53,6 +56,7 @@ class Target:
     kind: str
     at: Mapping[str, float] = field(default_factory=dict)
     name: str = ""
+    flops: Flops = "6ND"
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
@@ -62,19 +66,27 @@ class Target:
             raise OptionError(f"name={self.name!r:.80} is not the name of a parameter", argument="name")
         if not by_name("at", self.at, "{'N': 7e10, 'D': 1.4e12}") and self.kind != "parameter":
             raise OptionError(f"a target of {self.kind} needs the point: Target.loss(N=..., D=...)", argument="at")
+        cost_of(self.flops)
 
     @classmethod
-    def allocation(cls, C: float | str, **further: float | str) -> Target:
-        """The compute-optimal size: its logarithm, of which that of the tokens is the mirror image.
+    def allocation(cls, C: float | str, *, flops: Flops = "6ND", **further: float | str) -> Target:
+        """The compute-optimal size: its logarithm. At 6ND that of the tokens is its mirror image.
 
         Parameters
         ----------
         C : float or text
-            FLOPs, at 6 N D.
+            FLOPs.
+        flops : "6ND", float, Transformer or callable
+            How they are counted, as in `Fit.allocate`.
         **further
             Further variables of the law.
+
+        Raises
+        ------
+        OptionError
+            Code ``option``: `flops` is none of these.
         """
-        return cls(kind="allocation", at=_numbers({"C": C, **further}))
+        return cls(kind="allocation", at=_numbers({"C": C, **further}), flops=flops)
 
     @classmethod
     def loss(cls, **at: float | str) -> Target:
@@ -104,7 +116,10 @@ class Target:
             f"{name} = {format_si(value, 3) if name in ('N', 'D') else format_number(value, 3)}"
             for name, value in self.at.items()
         )
-        return f"compute-optimal N at {shown}" if self.kind == "allocation" else f"loss at {shown}"
+        if self.kind == "loss":
+            return f"loss at {shown}"
+        counted = describe_flops(self.flops)
+        return f"compute-optimal N at {shown}{f' ({counted})' if counted else ''}"
 
     def factor(self, bound: BoundLaw) -> bool:
         """Whether the target is a logarithm, so that its errors are factors."""
@@ -112,13 +127,21 @@ class Target:
             return bound.law.parameters[self.name].positive
         return self.kind == "allocation"
 
-    def check(self, bound: BoundLaw) -> None:
+    def check(self, bound: BoundLaw, n_counts: str = "") -> None:
         """Refuse what this law cannot answer.
+
+        Parameters
+        ----------
+        bound : BoundLaw
+        n_counts : str
+            What N counts in the runs, where that is known.
 
         Raises
         ------
         LawError
             Codes ``law-missing-name``, ``law-unknown-name``.
+        OptionError
+            Code ``option``: FLOPs that count N otherwise than the runs, or fall with it.
         """
         law = bound.law
         if self.kind == "parameter":
@@ -126,7 +149,7 @@ class Target:
                 message = f"{self.name!r} is no parameter of {law.name!r}{did_you_mean(self.name, law.parameters)}"
                 raise LawError(message, code="law-unknown-name", name=self.name)
         elif self.kind == "allocation":
-            further_variables(law, {name: value for name, value in self.at.items() if name != "C"})
+            self._split(bound, n_counts).check_rising(np.array([self.at["C"]]))
         else:
             bound(**self.at)
 
@@ -142,10 +165,14 @@ class Target:
             columns = [np.array([at[name]]) for name in expression.variables]
             with np.errstate(all="ignore"):
                 return np.asarray(expression.evaluate(columns, np.ascontiguousarray(params))[:, 0])
-        others = {name: value for name, value in self.at.items() if name != "C"}
-        split = Split(bound=bound, rate=FLOPS_PER_PARAMETER_TOKEN, others=others)
-        N, _, edge = split.least(np.ascontiguousarray(params), np.array([self.at["C"]]))
+        N, _, edge = self._split(bound).least(np.ascontiguousarray(params), np.array([self.at["C"]]))
         return np.where(edge[:, 0], np.nan, np.log(N[:, 0]))
+
+    def _split(self, bound: BoundLaw, n_counts: str = "") -> Split:
+        """How the compute of an allocation may be spent."""
+        rate, cost = cost_of(self.flops, n_counts)
+        others = further_variables(bound.law, {name: value for name, value in self.at.items() if name != "C"})
+        return Split(bound=bound, rate=rate, others=others, cost=cost)
 
     def slopes(self, bound: BoundLaw, params: F64, selection: F64) -> F64:
         """(m, q) derivatives of the target by the free parameters.
@@ -169,12 +196,13 @@ class Target:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-        return {"kind": self.kind, "at": dict(self.at), "name": self.name}
+        return {"kind": self.kind, "at": dict(self.at), "name": self.name, "flops": flops_to_plain(self.flops)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Target:
         """Inverse of `to_dict`."""
-        return cls(kind=data["kind"], at=_numbers(data["at"]), name=str(data["name"]))
+        at = _numbers(data["at"])
+        return cls(kind=data["kind"], at=at, name=str(data["name"]), flops=flops_from(data["flops"]))
 
 
 def _numbers(given: Mapping[str, float | str]) -> dict[str, float]:

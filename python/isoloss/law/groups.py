@@ -74,7 +74,10 @@ def by_group(law: Law, column: str, groups: Sequence[str], *, share: Iterable[st
     shared = [share] if isinstance(share, str) else list(share)
     for name in shared:
         if name not in law.parameters:
-            message = f"share names {name!r}, which is no parameter of {law.name!r}{did_you_mean(name, law.parameters)}"
+            message = (
+                f"share names {name!r}, which is no parameter of {law.name!r}{did_you_mean(name, law.parameters)}; "
+                f"its parameters are {', '.join(law.parameters)}"
+            )
             raise LawError(message, code="law-unknown-name", name=name, argument="share")
     own = [name for name in law.parameters if name not in shared]
     renamed = [{name: f"{name}_{suffix}" for name in own} for suffix in suffixes]

@@ -281,8 +281,8 @@ def _errors(draws: Draws, optima: Callable[[F64], dict[str, F64]]) -> dict[str, 
     return found
 
 
-def further_variables(law: Law, fixed: Mapping[str, float]) -> dict[str, float]:
-    """Values of the variables besides N and D."""
+def further_variables(law: Law, fixed: Mapping[str, float], argument: str = "") -> dict[str, float]:
+    """Values of the variables besides N and D; `argument` is the one that takes them, where they are not keywords."""
     if not {"N", "D"} <= set(law.variables):
         message = f"law {law.name!r} is one of {', '.join(law.variables)}; an allocation needs a law of N and D"
         raise LawError(message, code="law-missing-name", names=[n for n in ("N", "D") if n not in law.variables])
@@ -293,7 +293,9 @@ def further_variables(law: Law, fixed: Mapping[str, float]) -> dict[str, float]:
             raise LawError(message, code="law-unknown-name", name=name)
     missing = [name for name in further if name not in fixed]
     if missing:
-        message = f"law {law.name!r} needs a value for {', '.join(missing)} to allocate"
+        how = f"{argument}={{{', '.join(f'{m!r}: ...' for m in missing)}}}"
+        how = how if argument else ", ".join(f"{m}=..." for m in missing)
+        message = f"law {law.name!r} needs a value for {', '.join(missing)} to split a compute: give {how}"
         raise LawError(message, code="law-missing-name", names=missing)
     return {name: float(fixed[name]) for name in further}
 

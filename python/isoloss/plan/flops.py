@@ -24,8 +24,8 @@ depths are real numbers here, so that compute is a smooth function of N that ris
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,7 +35,17 @@ from isoloss.engine.problem import F64
 from isoloss.errors import DataError, OptionError, did_you_mean
 from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, parse_number, real_numbers
 
-__all__ = ["Cost", "Flops", "OwnCost", "Transformer", "cost_of", "flops_rate"]
+__all__ = [
+    "Cost",
+    "Flops",
+    "OwnCost",
+    "Transformer",
+    "cost_of",
+    "describe_flops",
+    "flops_from",
+    "flops_rate",
+    "flops_to_plain",
+]
 
 _BACKWARD = 2.0  # times the forward pass
 _NEWTON = 12
@@ -256,6 +266,53 @@ def cost_of(flops: Flops, n_counts: str = "") -> tuple[float, Cost | None]:
     if callable(flops) and not isinstance(flops, type):
         return FLOPS_PER_PARAMETER_TOKEN, OwnCost(flops)
     return flops_rate(flops, ", nor an isoloss.Transformer, nor a function of N that gives FLOPs per token"), None
+
+
+def flops_to_plain(flops: Flops) -> float | dict[str, Any]:
+    """Plain data of how compute is counted, ready for JSON.
+
+    Raises
+    ------
+    OptionError
+        Code ``option``: a function of a user, which no file can hold.
+    """
+    if isinstance(flops, Transformer):
+        return asdict(flops)
+    if callable(flops):
+        message = f"flops={_called(flops)} is a function, which no file can hold: count by a Transformer or a number"
+        raise OptionError(message, argument="flops")
+    return flops_rate(flops)
+
+
+def flops_from(data: float | Mapping[str, Any]) -> Flops:
+    """Inverse of `flops_to_plain`."""
+    return Transformer(**data) if isinstance(data, Mapping) else flops_rate(data)
+
+
+def describe_flops(flops: Flops) -> str:
+    """How compute is counted, in a few words; empty for 6ND.
+
+    Examples
+    --------
+    >>> import isoloss as iso
+    >>> from isoloss.plan.flops import describe_flops
+    >>> describe_flops("6ND"), describe_flops(8)
+    ('', '8 FLOPs per parameter and token')
+    >>> describe_flops(iso.Transformer(layers=80, vocab=32_000, seq=4096))
+    'FLOPs of a transformer of 80 layers'
+    """
+    if isinstance(flops, Transformer):
+        shape = f"{flops.layers:g} layers" if flops.layers is not None else f"width {flops.aspect:g} times its layers"
+        return f"FLOPs of a transformer of {shape}"
+    if callable(flops):
+        return f"FLOPs by {_called(flops)}"
+    rate = flops_rate(flops)
+    return "" if rate == FLOPS_PER_PARAMETER_TOKEN else f"{rate:g} FLOPs per parameter and token"
+
+
+def _called(function: Callable[..., Any]) -> str:
+    """The name of a function; an object that is called has that of its class."""
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def flops_rate(flops: Any, nor: str = "") -> float:

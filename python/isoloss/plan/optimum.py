@@ -38,6 +38,7 @@ _COARSE, _FINE, _REFINEMENTS = 65, 17, 3
 _LOOK_UP = 1_000_000  # values of the law between two chances to interrupt it
 _SERVING = 2.0  # FLOPs per parameter and token served
 _LOOKED_AT = 512  # sizes at which a cost is checked
+_HALVINGS = 55  # of the range that is searched, down to the last digits of ln N
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,29 @@ class Split:
             return self.cost.training_at(N)
         with np.errstate(over="ignore"):
             return np.asarray(self.rate * N)
+
+    def at_ratio(self, C: F64, ratio: float) -> F64:
+        """Sizes that a compute trains on so many tokens per parameter; nothing is served.
+
+        Parameters
+        ----------
+        C : ndarray of float64
+        ratio : float
+            Tokens per parameter.
+
+        Returns
+        -------
+        ndarray of float64, of the shape of `C`
+        """
+        if self.cost is None:
+            return np.asarray(np.sqrt(C / (self.rate * ratio)))
+        low, high = _search_range(C, self.rate)
+        for _ in range(_HALVINGS):  # a cost that rises with N may still do so in steps
+            middle = 0.5 * (low + high)
+            N = np.exp(middle)
+            over = self.per_token(N) * ratio * N > C
+            low, high = np.where(over, low, middle), np.where(over, middle, high)
+        return np.exp(low)
 
     def check_rising(self, C: F64) -> None:
         """Refuse a cost that falls somewhere on the way to larger sizes: a mistake in its formula.

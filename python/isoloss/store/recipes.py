@@ -9,6 +9,7 @@ from isoloss.comparison.joint import Joint, Sharing
 from isoloss.comparison.recipe_comparison import RecipeComparison
 from isoloss.errors import Notice
 from isoloss.law.object import Law
+from isoloss.plan.flops import flops_from, flops_to_plain
 from isoloss.store import fits
 from isoloss.store.files import restored
 
@@ -38,7 +39,7 @@ def to_dict(made: RecipeComparison) -> dict[str, Any]:
             "free": {name: list(each.values()) for name, each in tested.free.items()},
         },
         "numbers": {
-            "flops": made.flops,
+            "flops": flops_to_plain(made.flops),
             "tokens_per_parameter": made.tokens_per_parameter,
             "others": dict(made.others),
         },
@@ -59,14 +60,14 @@ def from_dict(data: Mapping[str, Any]) -> RecipeComparison:
     base, ratio = str(data["base"]), numbers["tokens_per_parameter"]
     if fit.draws is None or fit.law != joint.whole or base not in joint.recipes:
         raise ValueError("the fit cannot be that of these recipes")
-    if not numbers["flops"] > 0.0 or not (ratio is None or ratio > 0.0):
-        raise ValueError("flops and tokens per parameter are above zero")
+    if not (ratio is None or ratio > 0.0):
+        raise ValueError("tokens per parameter are above zero")
     return RecipeComparison(
         fit=fit,
         joint=joint,
         base=base,
         sharing=None if data["sharing"] is None else _sharing(joint, restored(data["sharing"])),
-        flops=float(numbers["flops"]),
+        flops=flops_from(numbers["flops"]),
         tokens_per_parameter=None if ratio is None else float(ratio),
         others={name: float(value) for name, value in numbers["others"].items()},
         warnings=tuple(Notice.from_dict(notice) for notice in data["warnings"]),
