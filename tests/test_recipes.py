@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import isoloss as iso
+from isoloss.cli import main
 from isoloss.comparison.frontier import root
 from isoloss.errors import CODES, DataError, FitError, LawError, OptionError
 
@@ -420,6 +421,15 @@ def test_messages_tell_what_to_give():
     renamed = {"train_set" if name == "recipe" else name: column for name, column in study().items()}
     with pytest.raises(DataError, match="by='recipe' names no column of the runs; what names runs is train_set"):
         iso.compare_recipes(iso.read(renamed, labels="train_set"))
+
+
+def test_commands_say_where_the_fit_is(made, tmp_path, capsys):
+    path = tmp_path / "recipes.json"
+    made.save(path)
+    for words in (["report", str(path), "--html", str(tmp_path / "a.html")], ["rerun", str(path)]):
+        assert main(words) == 2
+        assert f"a RecipeComparison: the fit that it rests on is iso.load('{path}').fit" in capsys.readouterr().err
+    assert made.fit.reproduce().same
 
 
 def test_results_do_not_depend_on_threads(made):

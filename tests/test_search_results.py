@@ -417,7 +417,7 @@ def test_the_command_line_gives_what_the_library_gives(tmp_path, capsys):
     assert main([*words, "--within", "0.1%", "-o", str(saved)]) == 0
     assert capsys.readouterr().out.strip() == str(iso.load(saved)).strip()
     assert main(["search", str(saved), "--axis", "N=1e9"]) == 2
-    assert "does not hold a fit" in capsys.readouterr().err
+    assert "does not hold a fit but a Search: print(iso.load(" in capsys.readouterr().err
     assert main([*words, "--where", "N < 0"]) == 1
     assert "search-empty" in capsys.readouterr().err
     for wrong, said in {

@@ -12,6 +12,7 @@ import pytest
 
 import isoloss as iso
 from isoloss import simulate
+from isoloss.cli import main
 from isoloss.hparams.plots import parallel_coordinates
 
 mpl = pytest.importorskip("matplotlib")
@@ -210,6 +211,19 @@ def test_the_report_is_whole_and_asks_for_nothing(hp, report):
     assert str(hp.predict(N=7e9, D=1.4e12)).split("\n")[0] in words
     assert hp.sweep.runs.source.sha256 in words
     assert "threshold" in words
+
+
+def test_the_command_writes_the_same_page(hp, tmp_path, capsys):
+    saved, one, other = tmp_path / "hp.json", tmp_path / "one.html", tmp_path / "other.html"
+    hp.save(saved)
+    iso.load(saved).report(one)
+    assert main(["report", str(saved), "--html", str(other)]) == 0
+    assert "saved" in capsys.readouterr().out
+    assert one.read_bytes() == other.read_bytes()
+    assert main(["report", str(saved), "--html", str(other), "--level", "0.9"]) == 2
+    assert "95 %" in capsys.readouterr().err
+    assert main(["checklist", str(saved)]) == 2
+    assert "does not hold a fit but a HParamLaw" in capsys.readouterr().err
 
 
 def test_the_report_opens_in_a_browser_without_errors_or_requests(report, tmp_path):

@@ -33,6 +33,7 @@ __all__ = [
     "Json",
     "Words",
     "app",
+    "as_fit",
     "bars",
     "end_on_sigterm",
     "load_fit",
@@ -126,10 +127,19 @@ def bars(*, as_json: bool) -> Bars:
 def load_fit(path: Path) -> "iso.Fit":
     """The fit in a file; another kind of result is refused."""
     must_exist(path)
-    loaded = iso.load(path)
-    if not isinstance(loaded, iso.Fit):
-        raise UsageError(f"{path} does not hold a fit")
-    return loaded
+    return as_fit(iso.load(path), path)
+
+
+def as_fit(loaded: Any, path: Path) -> "iso.Fit":
+    """What was loaded, if it is a fit; else the error says what it is, and where a fit is in it."""
+    if isinstance(loaded, iso.Fit):
+        return loaded
+    inside = (
+        f"the fit that it rests on is iso.load({str(path)!r}).fit in Python; save that with its save()"
+        if isinstance(getattr(loaded, "fit", None), iso.Fit)
+        else f"print(iso.load({str(path)!r})) in Python shows it"
+    )
+    raise UsageError(f"{path} does not hold a fit but a {type(loaded).__name__}: {inside}")
 
 
 def verdict(fitted: "iso.Fit") -> int:

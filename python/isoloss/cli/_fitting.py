@@ -157,7 +157,10 @@ def fit(
     options = read_options(map, role, batch_unit, seq_len)
     runs = iso.read(data, drop_invalid=drop_invalid, **options)
     if resampling is not None and resampling.by == "group" and runs.group is None:
-        raise UsageError("--bootstrap run:N needs --role group=COLUMN, or a column that is called group")
+        raise UsageError(
+            "--bootstrap run:N resamples whole runs, and needs --role group=COLUMN that names the run of each row, "
+            "or a column that is called group; where each row is a run of its own, give --bootstrap N"
+        )
     with bars(as_json=json) as progress:
         fitted = iso.fit(
             chosen,

@@ -6,12 +6,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+import isoloss as iso
 from isoloss.cli import _render
-from isoloss.cli._app import DIFFERENT, DONE, NO_WORDS, Json, Words, app, load_fit, print_json, verdict
+from isoloss.cli._app import DIFFERENT, DONE, NO_WORDS, Json, Words, app, as_fit, load_fit, print_json, verdict
 from isoloss.cli._files import must_be_writable, must_exist, read_options
 from isoloss.cli._parse import UsageError, check_level
 
 __all__ = ["checklist", "report", "rerun"]
+
+DEFAULT_LEVEL = 0.95
 
 
 @app.command
@@ -20,7 +23,7 @@ def report(
     /,
     *,
     html: Path,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     threads: int | None = None,
 ) -> int:
     """Write one self-contained page about a saved fit: data, fit, bands, holdout, influence, checklist, hashes.
@@ -28,7 +31,7 @@ def report(
     Parameters
     ----------
     saved
-        File written by `isoloss fit -o`.
+        File written by `isoloss fit -o`; or by `save` of a law of hyper-parameters, which has a page of its own.
     html
         HTML file to write; the same saved fit gives the same bytes.
     level
@@ -38,7 +41,15 @@ def report(
     """
     check_level(level)
     must_be_writable(html)
-    fitted = load_fit(saved)
+    must_exist(saved)
+    loaded = iso.load(saved)
+    if isinstance(loaded, iso.HParamLaw):
+        if level != DEFAULT_LEVEL:
+            raise UsageError("--level: the page of a law of hyper-parameters has intervals of 95 %")
+        loaded.report(html)
+        _render.line(f"saved {html}")
+        return DONE
+    fitted = as_fit(loaded, saved)
     fitted.report(html, level=level, n_threads=threads)
     _render.line(f"saved {html}")
     return verdict(fitted)

@@ -250,12 +250,13 @@ class RecipeComparison:
         largest = max(self.frontier(name).ranges["C"][1] for name in (self.base, *names))
         end = _AHEAD * largest if before is None else parse_number(before)
         rows = [self._crossing(name, end, level) for name in names]
-        words = ("ahead", "first")
+        words = {name: tuple(str(row[name]) for row in rows) for name in ("ahead", "first")}
         columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in rows[0] if name not in words}
         decades = {"C": columns.pop("decades")}
         return Crossover(
             **self._shared(names, level, extrapolated({"C": decades["C"][np.isfinite(decades["C"])]})),
-            **{name: tuple(row[name] for row in rows) for name in words},
+            ahead=words["ahead"],
+            first=words["first"],
             **columns,
             decades=decades,
         )
