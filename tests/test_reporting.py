@@ -329,6 +329,16 @@ def test_the_checklist_tells_what_was_done_to_the_runs():
     assert said["objective"].answer.endswith("delta from the residuals (auto)")
 
 
+def test_the_checklist_tells_how_well_the_law_fits_and_every_doubt(fit):
+    made = fit.checklist()
+    shown = next(line for line in fit.summary().splitlines() if line.startswith("fit quality"))
+    assert made["quality"].answer == shown.removeprefix("fit quality").strip()
+    columns = table()
+    twice = {name: np.concatenate([column, column[:3]]) for name, column in columns.items()}
+    doubts = iso.fit("chinchilla", iso.read(twice, **ROLES)).checklist()["doubts"].answer
+    assert "3 of 39 rows repeat another row" in doubts  # a warning, if no serious one
+
+
 def test_checklists_print_and_are_found_by_key(fit):
     made = fit.checklist()
     with pytest.raises(OptionError, match="no item 'corpse'; did you mean 'corpus'"):

@@ -124,7 +124,9 @@ def rerun(
     if data is not None:
         must_exist(data)
     elif options:
-        raise UsageError(f"{', '.join(options)}: say how to read --data, which is not given")
+        raise UsageError(
+            f"{', '.join(options)}: roles and units say how to read a file of runs; give it by --data FILE"
+        )
     found = load_fit(saved).reproduce(data, n_threads=threads, **options)
     if json:
         print_json({"command": "rerun", **found.to_dict()})

@@ -15,9 +15,10 @@ from isoloss.objective.base import AUTO
 from isoloss.units import format_number, format_range
 
 if TYPE_CHECKING:
+    from isoloss.fit.data import FitData
     from isoloss.fit.object import Fit
 
-__all__ = ["summarise"]
+__all__ = ["quality", "summarise"]
 
 _LABEL = 13
 
@@ -64,11 +65,11 @@ def _head(fit: Fit) -> list[tuple[str, str]]:
     entries.append(("objective", f"{fit.objective.describe()} = {format_number(fit.value, 10)}"))
     if fit.settings.objective.delta == AUTO:
         entries.append(("", "delta auto: 1.345 times the robust sigma of the residuals"))
-    entries.append(("fit quality", _quality(fit)))
+    entries.append(("fit quality", quality(fit)))
     return entries
 
 
-def _quality(fit: Fit) -> str:
+def quality(fit: FitData) -> str:
     """Size of the residuals in the space of the objective, in units one can judge."""
     size = np.abs(fit.residuals)
     if fit.problem.weights is not None:

@@ -14,7 +14,8 @@ import numpy as np
 
 from isoloss.curves.fit import CurveFit
 from isoloss.engine.starts import describe
-from isoloss.errors import serious
+from isoloss.errors import without_repeats
+from isoloss.fit.summary import quality
 from isoloss.objective.base import AUTO
 from isoloss.report.checklist import Checklist, Item
 from isoloss.runs.checkpoints import looks_like_checkpoints
@@ -200,6 +201,7 @@ def _fitting(fit: FitData, *, validation: str | None) -> Iterator[Item]:
         answer=f"{describe(fit.settings.starts)}, seed {fit.settings.seed}: {fit.basins}",
     )
     yield item(key="bounds", question="Within which bounds?", answer=_bounds(fit))
+    yield item(key="quality", question="How well does the law fit the points?", answer=quality(fit))
     yield item(
         key="uncertainty",
         question="How sure are the estimates, and how was that found?",
@@ -210,11 +212,12 @@ def _fitting(fit: FitData, *, validation: str | None) -> Iterator[Item]:
         question="Was the law tested on runs it was not fitted to?",
         answer=validation,
     )
-    doubts = serious(fit.warnings, () if fit.draws is None else fit.draws.warnings)
+    notices = without_repeats(fit.warnings, () if fit.draws is None else fit.draws.warnings)
+    doubts = [notice for notice in notices if notice.severity != "info"]
     yield item(
         key="doubts",
         question="What speaks against the fit?",
-        answer="; ".join(notice.message for notice in doubts) or "nothing serious was noticed",
+        answer="; ".join(notice.message for notice in doubts) or "nothing was noticed",
     )
 
 

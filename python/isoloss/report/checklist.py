@@ -1,8 +1,9 @@
 """What a paper should say about a scaling law, filled in from a fit.
 
 The questions follow the checklist of Li, Kudugunta and Zettlemoyer 2025 ((Mis)Fitting: A Survey of Scaling Laws,
-arXiv:2502.18969), in our own words: the hypothesis, the training set-up, the collection of the data, and the fit; the
-last part is what repeating the fit needs. `isoloss.report.answers` fills it in.
+arXiv:2502.18969), in our own words: the hypothesis, the training set-up, the collection of the data, and the fit. The
+last part, what repeating the fit needs, and the question what speaks against it are additions.
+`isoloss.report.answers` fills it in.
 """
 
 from __future__ import annotations
