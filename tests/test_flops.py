@@ -8,6 +8,7 @@ import pytest
 import isoloss as iso
 from isoloss.cli import main
 from isoloss.errors import DataError, OptionError
+from isoloss.plan.flops import flops_from, flops_to_plain
 
 # What scaling_laws.ipynb of github.com/karpathy/nanoGPT prints at commit 0082c4818b0d688ac42cb0370835fa14356a9202 for
 # the six architectures of table A4 of Hoffmann et al. 2022: layers, width, heads, N, FLOPs of a sequence of 2,048
@@ -86,6 +87,20 @@ def test_width_and_depth_give_back_the_size(rule, options, block, embeddings):
         np.testing.assert_allclose(d / L, rule["aspect"], rtol=1e-14)
     assert np.all(np.diff(model.per_token(N)) > 0.0)
     assert model.width(float(N[7])) == d[7]
+
+
+def test_grouped_query_attention_is_that_of_llama_3_70b():
+    # 80 layers of width 8192, 64 heads that share 8 of keys and values, a gated feed-forward layer of width 28,672 and
+    # 128,256 tokens, untied: Grattafiori et al. 2024, table 3. The norms, which are not counted, are 161 vectors.
+    d, layers, vocab, seq, heads = 8192, 80, 128_256, 8192, 64
+    N = layers * (2 * d * d + 2 * d * d * 8 // heads + 3 * d * 28_672) + 2 * vocab * d
+    assert N + 161 * d == 70_553_706_496  # what the checkpoint holds
+    options = {"layers": np.int64(layers), "vocab": vocab, "seq": seq, "gated": True, "ffn": 28_672 / d, "tied": False}
+    model = iso.Transformer(**options, kv=8 / heads, convention="deepseek", n_counts="total")
+    assert model.width(N) == pytest.approx(d, rel=1e-12)
+    # 6 N + 12 L H Q T of Chowdhery et al. 2022, appendix B, without the embeddings.
+    assert model.per_token(N) == pytest.approx(6 * (N - 2 * vocab * d) + 12 * layers * d * seq, rel=1e-12)
+    assert flops_from(json.loads(json.dumps(flops_to_plain(model)))) == model
 
 
 def best_by_hand(fit, cost, C, served=0.0):
@@ -214,6 +229,7 @@ def test_what_counts_no_flops_is_refused(fit, flops, match):
         ({"layers": 12, "seq": np.nan}, "seq=nan is not"),
         ({"layers": 12, "head_dim": 0}, "head_dim=0 is not"),
         ({"layers": 12, "ffn": 0}, "ffn=0 is not"),
+        ({"layers": 12, "kv": 0}, "kv=0 is not"),
         ({"layers": 12, "convention": "hofmann"}, "did you mean 'hoffmann'"),
         ({"layers": 12, "n_counts": "active"}, "n_counts='active' is neither"),
     ],

@@ -3,10 +3,11 @@ r"""Training compute from the architecture instead of 6ND: FLOPs per token as a 
 6N FLOPs per token count the products with the weights of the blocks, forward and backward. A transformer of L layers,
 width d, feed-forward ratio f and a vocabulary of V tokens, read in sequences of s tokens, has
 
-    N_block = L (4 + 2 f) d^2             (3 f instead of 2 f for gated feed-forward layers)
+    N_block = L (2 + 2 k + 2 f) d^2       (3 f instead of 2 f for gated feed-forward layers)
     N_total = N_block + V d               (2 V d where input and output embeddings are not shared)
 
-and its forward pass takes, per token and with a multiply-add as two FLOPs,
+with k heads of keys and values to one of queries: 1 with multi-head attention, less where they are grouped (Ainslie et
+al. 2023). Its forward pass takes, per token and with a multiply-add as two FLOPs,
 
     Hoffmann et al. 2022, appendix F      2 N_block + 4 L s d + 3 L s d / head_dim + 4 V d
     Kaplan et al. 2020, table 1           2 N_block + 2 L s d
@@ -14,8 +15,8 @@ and its forward pass takes, per token and with a multiply-add as two FLOPs,
 
 The terms: weights of the blocks; queries times keys and the values they weigh, over the whole sequence; the softmax;
 the embedding as a product, and the logits. Kaplan et al. count one of the two products over the sequence, and like
-DeepSeek leave the vocabulary out. The backward pass takes twice the forward pass, so training takes three times as
-much.
+DeepSeek leave the vocabulary out; the count of DeepSeek is that of Chowdhery et al. 2022, appendix B. The backward pass
+takes twice the forward pass, so training takes three times as much.
 
 With the number of layers fixed, or the ratio d / L, the size N tells d: a root of a quadratic or of a cubic. Widths and
 depths are real numbers here, so that compute is a smooth function of N that rises.
@@ -87,6 +88,8 @@ class Transformer:
         Whether the feed-forward layer has three matrices (SwiGLU and the like) instead of two.
     tied : bool
         Whether input and output embeddings are one matrix.
+    kv : float
+        Heads of keys and values over heads of queries: 1/8 where 64 heads share 8 of them (grouped-query attention).
     head_dim : float
         Width of an attention head; only the softmax depends on it.
     convention : {"hoffmann", "kaplan", "deepseek"}
@@ -102,7 +105,8 @@ class Transformer:
 
     References
     ----------
-    Kaplan et al. 2020, arXiv:2001.08361, table 1; Hoffmann et al. 2022, arXiv:2203.15556, appendix F.
+    Kaplan et al. 2020, arXiv:2001.08361, table 1; Hoffmann et al. 2022, arXiv:2203.15556, appendix F;
+    Ainslie et al. 2023, arXiv:2305.13245 (grouped-query attention).
 
     Examples
     --------
@@ -123,6 +127,7 @@ class Transformer:
     ffn: float = 4.0
     gated: bool = False
     tied: bool = True
+    kv: float = 1.0
     head_dim: float = 128.0
     convention: str = "hoffmann"
     n_counts: str | None = None
@@ -131,7 +136,7 @@ class Transformer:
         if (self.layers is None) == (self.aspect is None):
             message = "a Transformer needs layers=, a number of layers, or aspect=, the width over it: one of the two"
             raise OptionError(message, argument="layers")
-        for name in ("layers", "aspect", "seq", "ffn", "head_dim", "vocab"):
+        for name in ("layers", "aspect", "seq", "ffn", "kv", "head_dim", "vocab"):
             value = getattr(self, name)
             if value is None and name in ("layers", "aspect"):
                 continue
@@ -188,7 +193,7 @@ class Transformer:
     @property
     def _block(self) -> float:
         """Parameters of a layer over the square of the width."""
-        return 4.0 + (3.0 if self.gated else 2.0) * self.ffn
+        return 2.0 + 2.0 * self.kv + (3.0 if self.gated else 2.0) * self.ffn
 
     def _depth(self, d: F64) -> F64:
         return np.full_like(d, self.layers) if self.layers is not None else d / float(self.aspect or 1.0)
@@ -277,7 +282,7 @@ def flops_to_plain(flops: Flops) -> float | dict[str, Any]:
         Code ``option``: a function of a user, which no file can hold.
     """
     if isinstance(flops, Transformer):
-        return asdict(flops)
+        return {name: value.item() if isinstance(value, np.generic) else value for name, value in asdict(flops).items()}
     if callable(flops):
         message = f"flops={_called(flops)} is a function, which no file can hold: count by a Transformer or a number"
         raise OptionError(message, argument="flops")
