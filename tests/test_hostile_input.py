@@ -3,7 +3,6 @@
 ``python tests/test_hostile_input.py`` prints the tables anew, to be read before they are pasted.
 """
 
-import copy
 import gzip
 import json
 import os
@@ -21,7 +20,6 @@ from hypothesis import strategies as st
 
 import isoloss as iso
 from isoloss.errors import CODES, DataError, IsolossError
-from isoloss.store import from_plain, to_plain
 
 PAGE = Path(__file__).parents[1] / "docs" / "hostile_input.md"
 GOOD = "N,D,loss\n1e8,2e9,3.2\n2e8,4e9,3.0\n4e8,8e9,2.8\n"
@@ -369,85 +367,13 @@ def test_ten_million_rows_are_read(tmp_path):
         assert took < 20e-6 * size, f"{took:.1f} s for {size:,} rows of {kind}"
 
 
-# Saved fits ---------------------------------------------------------------------------------------------------
+# Saved fits and laws -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def saved():
-    """A fit with draws, as plain data."""
+def test_random_damage_to_a_saved_fit_is_always_found(tmp_path):
+    """What else may be wrong with saved results is in `tests/test_hostile_files.py`."""
     fit = iso.fit("chinchilla", iso.read(BASE), starts=4, seed=0)
-    return json.loads(json.dumps(to_plain(fit.with_draws(fit.bootstrap(20, seed=0)), "isoloss.fit")))
-
-
-def parts(data, before=()):
-    """Every place in nested data; of long lists the first two entries."""
-    items = data.items() if isinstance(data, dict) else enumerate(data[:2]) if isinstance(data, list) else ()
-    for key, value in items:
-        yield (*before, key)
-        yield from parts(value, (*before, key))
-
-
-ODD = [None, True, -1, 0, 1e308, "x", "nan", [], {}, [[]], [1, 2, 3], {"a": 1}, 10**400, "\ud800", ...]
-
-
-def test_a_saved_fit_with_anything_in_any_place_is_refused_or_works(saved):
-    places = list(parts(saved))
-    random = np.random.default_rng()
-    said = Counter()
-    for place in places:
-        # Each run of the tests tries two values in each place; over runs all are tried.
-        for value in random.choice(np.array(ODD, dtype=object), 2, replace=False):
-            data = copy.deepcopy(saved)
-            inside = data
-            for key in place[:-1]:
-                inside = inside[key]
-            if value is ...:
-                del inside[place[-1]]
-            else:
-                inside[place[-1]] = value
-            code, _ = coded(lambda data=data: used(from_plain(data)))
-            assert code in ("", "file-schema"), (place, value)
-            said[code] += 1
-    assert said["file-schema"] > 100
-    assert said[""] > 100
-
-
-def used(fit):
-    """What one does with a fit that was read; a failure shows the place and the value that it is called with."""
-    return fit.summary(), fit.predict(N=1e9, D=1e10), repr(fit.draws)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[" * 100_000,
-        '{"a":' * 100_000,
-        '{"schema": "isoloss.fit", "version": 1, "x": ' + "[" * 5000 + "]" * 5000 + "}",
-        '{"schema": "isoloss.fit", "version": 1, "x": NaN}',
-        '{"schema": "isoloss.fit", "version": 1, "sha256": "x", "x": 1e999}',
-        '{"schema": "isoloss.fit", "version": ' + "9" * 5000 + "}",
-        '{"schema": "isoloss.fit", "version": true}',
-        '{"schema": ["isoloss.fit"], "version": 1}',
-        '{"schema": "\\ud800"}',
-        "null",
-        "",
-        "\0" * 100,
-        '{"schema": "isoloss.fit", "version": 1, "sha256": "' + "0" * 10_000_000,
-    ],
-    ids=lambda text: text[:40],
-)
-def test_hostile_json_is_refused_at_once(text, tmp_path):
-    (tmp_path / "fit.json").write_text(text)
-    begun = time.perf_counter()
-    with pytest.raises(DataError) as caught:
-        iso.load(tmp_path / "fit.json")
-    assert caught.value.code == "file-schema"
-    assert len(str(caught.value)) < 600
-    assert time.perf_counter() - begun < 1.0
-
-
-def test_random_damage_to_a_saved_fit_is_always_found(saved, tmp_path):
-    fit = from_plain(saved)
+    fit = fit.with_draws(fit.bootstrap(20, seed=0))
     fit.save(tmp_path / "good.json")
     whole = (tmp_path / "good.json").read_bytes()
     random, path = np.random.default_rng(), tmp_path / "bad.json"
@@ -458,12 +384,6 @@ def test_random_damage_to_a_saved_fit_is_always_found(saved, tmp_path):
         assert code in ("", "file-schema", "data-unreadable")
         # Damage to blanks between the parts is none.
         assert code or (json.loads(content) == json.loads(whole) and back.params == fit.params)
-
-
-def test_pickles_are_not_read(tmp_path):
-    (tmp_path / "fit.json").write_bytes(b"\x80\x04cos\nsystem\n(S'exit 1'\ntR.")
-    with pytest.raises(DataError):
-        iso.load(tmp_path / "fit.json")
 
 
 def test_law_text_that_is_code_is_refused():

@@ -174,20 +174,21 @@ def _moments(
 ) -> tuple[dict[str, Any], dict[str, Any], Any]:
     """Center, ridge and spread of each plateau along the ordered axes."""
     m = len(free)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         mean = found["first"] / found["volume"][:, None]
         packed = found["second"] / found["volume"][:, None]
-    second = np.empty((len(mean), m, m))
-    rows, columns = np.tril_indices(m)
-    second[:, rows, columns] = packed
-    second[:, columns, rows] = packed
-    cov = second - mean[:, :, None] * mean[:, None, :]
+        second = np.empty((len(mean), m, m))
+        rows, columns = np.tril_indices(m)
+        second[:, rows, columns] = packed
+        second[:, columns, rows] = packed
+        cov = second - mean[:, :, None] * mean[:, None, :]
     kept = [k for k, axis in enumerate(free) if axis.ordered]
     center: dict[str, Any] = {}
     for k in kept:
         x = free[k].coordinate
         place = mean[:, k] + x[len(x) // 2]
-        center[free[k].name] = item((np.exp2(place) if free[k].unit == "octaves" else place).reshape(shape))
+        with np.errstate(over="ignore"):
+            center[free[k].name] = item((np.exp2(place) if free[k].unit == "octaves" else place).reshape(shape))
     wide = [k for k in kept if len(free[k]) > 1]
     names = [free[k].name for k in wide]
     direction = np.full((len(mean), len(wide)), np.nan)

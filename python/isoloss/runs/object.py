@@ -445,13 +445,13 @@ class Runs:
                 source=DataSource(
                     source["description"],
                     source["sha256"],
-                    source["rows"],
+                    int(source["rows"]),
                     tuple(source["names"]),
                     None if source.get("options") is None else {**source["options"]},
                 ),
-                frame=data["frame"],
+                frame=_text(data["frame"]),
                 warnings=tuple(Notice.from_dict(notice) for notice in data["warnings"]),
-                n_counts=data["n_counts"],
+                n_counts=_text(data["n_counts"]),
                 seq_len=data["seq_len"],
                 inner={name: Table(points) for name, points in data.get("inner", {}).items()},
                 trail=np.array(data["trail"], dtype=np.int64) if "trail" in data else None,
@@ -487,3 +487,9 @@ def sha256_of(columns: Mapping[str, F64], group: NDArray[np.int64] | None) -> st
     if group is not None:
         digest.update(b"group\0" + np.ascontiguousarray(group, dtype="<i8").tobytes())
     return digest.hexdigest()
+
+
+def _text(stored: Any) -> str:
+    if not isinstance(stored, str):
+        raise TypeError(f"{stored!r:.80} is no text")
+    return stored

@@ -22,7 +22,7 @@ from typing import IO, Any, Literal, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isoloss.errors import DataError, did_you_mean, missing_extra
+from isoloss.errors import DataError, MissingExtraError, did_you_mean, missing_extra
 from isoloss.units import parse_number
 
 __all__ = ["BadCell", "Table", "add_columns", "as_numbers", "make_frame", "open_table"]
@@ -371,13 +371,23 @@ def _number(cell: Any) -> float:
 
 
 def make_frame(columns: Mapping[str, ArrayLike], backend: str) -> Any:
-    """A frame of the named library holding the columns; a dict of arrays for ``"dict"``."""
+    """A frame of the named library holding the columns; a dict of arrays for ``"dict"``.
+
+    Raises
+    ------
+    MissingExtraError
+        The library is not installed here, as where a saved result is read on another machine.
+    """
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     if backend == "dict":
         return arrays
     import narwhals.stable.v2 as nw
 
-    return nw.from_dict(arrays, backend=cast("Backend", backend)).to_native()
+    try:
+        return nw.from_dict(arrays, backend=cast("Backend", backend)).to_native()
+    except (ImportError, ValueError) as error:
+        message = f"tables come in the library of the runs, {backend!r:.80}, which is not installed here"
+        raise MissingExtraError(message, module=backend[:80]) from error
 
 
 def add_columns(frame: Any, columns: Mapping[str, ArrayLike]) -> Any:

@@ -29,6 +29,7 @@ from isoloss.store.files import restored
 __all__ = ["VERSION", "from_dict", "to_dict"]
 
 VERSION = 1
+_LEAST_DF = 1e-3  # of degrees of freedom: below, quantiles are beyond the range of doubles
 
 
 def to_dict(fit: Fit) -> dict[str, Any]:
@@ -100,8 +101,8 @@ def _fit(data: Mapping[str, Any]) -> Fit:
     settings = Settings(
         objective=Objective.from_dict(asked["objective"]),
         starts=_starts(asked["starts"]),
-        fix=asked["fix"],
-        tie=asked["tie"],
+        fix=dict(asked["fix"]),
+        tie=dict(asked["tie"]),
         bounds={name: (pair[0], pair[1]) for name, pair in asked["bounds"].items()},
         weights=None if asked["weights"] is None else np.array(asked["weights"], dtype=np.float64),
         seed=int(asked["seed"]),
@@ -152,7 +153,8 @@ def _check(made: Fit) -> None:
             "draws.names": draws.names != made.problem.names,
             "draws.status": draws.status.ndim != 1,
             "draws.value": not len(draws.params) == len(draws.value) == len(draws.index) <= len(draws.status),
-            "draws.basis": not draws.basis.df > 0.0,
+            "draws.params": not np.all(np.isfinite(draws.params)),
+            "draws.basis": not draws.basis.df > _LEAST_DF,
         }
     for part, fault in faults.items():
         if fault:

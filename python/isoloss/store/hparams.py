@@ -11,7 +11,7 @@ from isoloss.engine.problem import F64
 from isoloss.errors import Notice
 from isoloss.hparams.between import Between
 from isoloss.hparams.law import HParamLaw, Settings
-from isoloss.hparams.powers import Powers
+from isoloss.hparams.powers import NAMES, Powers
 from isoloss.hparams.shape import SHARED, Choice, Joint, Shape
 from isoloss.hparams.surface import Surface
 from isoloss.hparams.sweep import sweep_of
@@ -22,6 +22,7 @@ from isoloss.store.files import restored
 __all__ = ["VERSION", "from_dict", "to_dict"]
 
 VERSION = 1
+_FAR = 1e3
 
 _SETTINGS = ("recipe", "threshold", "batch_on", "asymmetric", "tolerance", "diverged", "draws", "seed")
 _SURFACE = ("cell", "runs", "lr", "batch", "loss", "hessian", "curvature", "curvature_error")
@@ -76,7 +77,7 @@ def from_dict(data: Mapping[str, Any]) -> HParamLaw:
     sweep = sweep_of(runs, by=settings.by, tolerance=settings.tolerance, diverged=settings.diverged)
     joint, powers = found["joint"], found["powers"]
     pivot = _floats(joint["pivot"])
-    return HParamLaw(
+    made = HParamLaw(
         powers=Powers(
             recipe=powers["recipe"], values=_floats(powers["values"]), draws=_floats(powers["draws"]).reshape(-1, 6)
         ),
@@ -107,6 +108,53 @@ def from_dict(data: Mapping[str, Any]) -> HParamLaw:
         warnings=tuple(Notice.from_dict(notice) for notice in found["warnings"]),
         seconds=float(found["seconds"]),
     )
+    _check(made)
+    return made
+
+
+def _check(made: HParamLaw) -> None:
+    """Refuse what has the right types and yet cannot have come from a sweep: methods would trip over it later."""
+    powers, joint, between, settings = made.powers, made.joint, made.between, made.settings
+    cells = made.sweep.cells
+    shapes = {
+        "powers.values": (powers.values, (len(NAMES),)),
+        "joint.values": (joint.shape.values, (len(SHARED),)),
+        "joint.pivot": (joint.shape.pivot, joint.shape.pivot.shape[:1]),
+        "joint.floor": (joint.floor, (cells,)),
+        "joint.kept": (joint.kept, joint.kept_weights.shape[:1]),
+        "between.optimum": (between.optimum, (cells, 2)),
+        "between.error": (between.error, (cells, 2, 2)),
+        "between.deviation": (between.deviation, (cells, 2)),
+        "between.covariance": (between.covariance, (2, 2)),
+    }
+    faults = {name: value.shape != shape for name, (value, shape) in shapes.items()}
+    numbers = (powers.values, powers.draws, joint.shape.values, joint.draws.values)
+    faults |= {
+        # Logarithms and exponents: beyond this range there is no learning rate of any model.
+        "numbers of the laws": not all(np.all(np.abs(values) < _FAR) for values in numbers),
+        "between.covariance": not _may_be_scatter(between),
+        "between.df": not 0 <= between.df < 2**53,
+        "settings.seed": not _counts(settings.seed),
+        "settings.draws": not _counts(settings.draws),
+    }
+    for part, fault in faults.items():
+        if fault:
+            raise ValueError(f"{part} cannot be that of a law of hyper-parameters")
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, int) and value >= 0
+
+
+def _may_be_scatter(between: Between) -> bool:
+    """A covariance of logarithms: symmetric, correlations within one; NaN where there are not cells enough."""
+    cov = between.covariance
+    if cov.shape != (2, 2):
+        return False
+    if not between.known:
+        return True
+    (v, c), (d, w) = cov
+    return bool(0.0 <= v < _FAR and 0.0 <= w < _FAR and c == d and abs(c) <= np.sqrt(v) * np.sqrt(w) * (1.0 + 1e-6))
 
 
 def _choice_to_dict(choice: Choice) -> dict[str, Any]:

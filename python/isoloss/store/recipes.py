@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,8 +61,8 @@ def from_dict(data: Mapping[str, Any]) -> RecipeComparison:
     base, ratio = str(data["base"]), numbers["tokens_per_parameter"]
     if fit.draws is None or fit.law != joint.whole or base not in joint.recipes:
         raise ValueError("the fit cannot be that of these recipes")
-    if not (ratio is None or ratio > 0.0):
-        raise ValueError("tokens per parameter are above zero")
+    if not (ratio is None or 0.0 < ratio < math.inf):
+        raise ValueError("tokens per parameter are a number above zero")
     return RecipeComparison(
         fit=fit,
         joint=joint,

@@ -49,13 +49,49 @@ def from_dict(data: Mapping[str, Any]) -> Search:
     """The inverse of `to_dict`."""
     held = _unpacked({name: data[name] for name in ("asked", "found", "refined", "draws")})
     asked = Asked.from_dict(held["asked"])
+    _check_asked(asked)
     made = make(asked, held["found"])
     if held["refined"] is not None:
         parts = {name: _item(held["refined"][name]) for name in Refined.__dataclass_fields__}
-        made = replace(made, refined=Refined(**parts))
+        refined = Refined(**parts)
+        _check_refined(refined, asked)
+        made = replace(made, refined=refined)
     if held["draws"] is not None:
+        if asked.drawn is None:
+            raise ValueError("there are draws, and nothing was searched under them")
         made = replace(made, draws=make_draws(asked, held["draws"]))
     return with_notices(made)
+
+
+def _check_asked(asked: Asked) -> None:
+    """Refuse axes that no search has: methods would trip over them later."""
+    for axis in asked.axes:
+        columns = (*axis.columns.values(), *axis.labels.values())
+        if not columns or len({column.shape for column in columns}) != 1 or columns[0].ndim != 1 or not len(axis):
+            raise ValueError(f"axis {axis.name!r} has no values, or columns of several lengths")
+        if not all(np.all(np.isfinite(column)) for column in axis.columns.values()):
+            raise ValueError(f"axis {axis.name!r} holds what is no number")
+        if axis.ordered and axis.name not in axis.columns:
+            raise ValueError(f"axis {axis.name!r} has no column of its own name")
+        if axis.unit == "octaves" and not np.all(axis.columns[axis.name] > 0.0):
+            raise ValueError(f"axis {axis.name!r} is measured in octaves and holds what is not above zero")
+    if (asked.drawn is None) != (not asked.draws):
+        raise ValueError("draws and what is searched under them do not go together")
+
+
+def _check_refined(refined: Refined, asked: Asked) -> None:
+    """Refuse values that are no numbers, or not one for each group."""
+    shape = tuple(len(asked.axes[k]) for k in asked.by)
+    own = {axis.name for axis in asked.axes}
+    for name in ("best", "gap", "bound"):
+        value = np.asarray(getattr(refined, name))
+        if value.shape != shape or value.dtype.kind != "f":
+            raise ValueError(f"refined.{name} is not a number for each group")
+    if any(np.shape(value) != shape for value in refined.at.values()):
+        raise ValueError("refined.at is not a place for each group")
+    steps = dict(refined.step)
+    if not set(steps) <= own or not all(type(step) is float for step in steps.values()):
+        raise ValueError("refined.step is not a number for each axis")
 
 
 def _both(value: Any) -> Any:
