@@ -113,7 +113,8 @@ CALLS = {
         f"Transformer({name}=)": lambda made, x, name=name: made["fit"].allocate(
             C=1e21, flops=iso.Transformer(**{**TRANSFORMER, name: x})
         )
-        for name in ("layers", "vocab", "seq", "ffn", "head_dim", "convention", "n_counts")
+        for name in iso.Transformer.__dataclass_fields__
+        if name not in ("aspect", "gated", "tied")
     },
     "Transformer.per_token": lambda made, x: iso.Transformer(**TRANSFORMER).per_token(x),
     "allocate(C=)": lambda made, x: made["fit"].allocate(C=x, flops=iso.Transformer(**TRANSFORMER)),

@@ -116,7 +116,8 @@ class RecipeComparison:
         runs = self.joint.runs_of(self.fit.runs, k)
         # Compute that follows from N and D is counted as the budgets are; what was measured stays as it is.
         measured = "C" in runs and runs.column_of.get("C") != FORMULAS["C"]
-        spent = runs["C"] if measured else split.per_token(runs["N"]) * runs["D"]
+        with np.errstate(over="ignore"):
+            spent = runs["C"] if measured else split.per_token(runs["N"]) * runs["D"]
         split.check_rising(spent)
         ranges = {
             name: (float(x.min()), float(x.max())) for name, x in (("N", runs["N"]), ("D", runs["D"]), ("C", spent))

@@ -19,7 +19,7 @@ from isoloss.errors import DataError, LawError, OptionError, did_you_mean
 from isoloss.plan.allocation import further_variables
 from isoloss.plan.flops import Flops, cost_of, describe_flops, flops_from, flops_to_plain
 from isoloss.plan.optimum import Split
-from isoloss.units import complete_compute, format_number, format_si, parse_number
+from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, complete_compute, format_number, format_si, parse_number
 
 if TYPE_CHECKING:
     from isoloss.law.object import BoundLaw
@@ -201,8 +201,8 @@ class Target:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Target:
         """Inverse of `to_dict`."""
-        at = _numbers(data["at"])
-        return cls(kind=data["kind"], at=at, name=str(data["name"]), flops=flops_from(data["flops"]))
+        at, flops = _numbers(data["at"]), data.get("flops", FLOPS_PER_PARAMETER_TOKEN)
+        return cls(kind=data["kind"], at=at, name=str(data["name"]), flops=flops_from(flops))
 
 
 def _numbers(given: Mapping[str, float | str]) -> dict[str, float]:
