@@ -405,7 +405,9 @@ def test_how_compute_was_counted_is_told_and_kept(tmp_path):
         assert str(back) == str(made)
         assert back.difference(1e23).to_dict() == made.difference(1e23).to_dict()
     with pytest.raises(OptionError, match="falls from N"):
-        iso.compare_recipes(study(), draws=40, flops=lambda N: 6e12 / N).difference(1e22)
+        iso.compare_recipes(study(), draws=40, flops=lambda N: 6e12 / N)
+    with pytest.raises(OptionError, match="nan FLOPs per token"):
+        iso.compare_recipes(study(), draws=40, flops=lambda N: np.nan * N)
     columns = {"params_non_embedding" if name == "N" else name: column for name, column in study().items()}
     runs = iso.read(columns, N="params_non_embedding", labels="recipe")
     with pytest.raises(OptionError, match="the runs count non-embedding parameters as N and the Transformer total"):
@@ -421,6 +423,20 @@ def test_messages_tell_what_to_give():
     renamed = {"train_set" if name == "recipe" else name: column for name, column in study().items()}
     with pytest.raises(DataError, match="by='recipe' names no column of the runs; what names runs is train_set"):
         iso.compare_recipes(iso.read(renamed, labels="train_set"))
+
+
+def test_numbers_that_are_none_are_named(made):
+    for ask, name in (
+        (lambda: made.difference("1e23x"), "C"),
+        (lambda: made.crossover(before="late"), "before"),
+        (lambda: iso.compare_recipes(study(), tokens_per_parameter="twenty"), "tokens_per_parameter"),
+        (lambda: iso.Target.allocation(C="ten"), "C"),
+        (lambda: iso.grid(C=["ten"], tpp=[20]), "C"),
+        (lambda: made.fit.predict(N="big", D=1e10, recipe=0), "N"),
+    ):
+        with pytest.raises(DataError, match=f"{name}'?: '.*' is not a number; write 7e9, 7B or 1.4T$") as caught:
+            ask()
+        assert caught.value.code == "number-syntax"
 
 
 def test_commands_say_where_the_fit_is(made, tmp_path, capsys):

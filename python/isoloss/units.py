@@ -116,7 +116,7 @@ def real_numbers(name: str, values: Any, *, copy: bool = False) -> F64:
     """
     try:
         if isinstance(values, str):
-            values = parse_number(values)
+            values = parse_number(values, name)
         elif isinstance(values, np.ma.MaskedArray):
             values = np.ma.filled(values.astype(np.float64), np.nan)
         array = np.asarray(values)
@@ -134,7 +134,7 @@ def real_numbers(name: str, values: Any, *, copy: bool = False) -> F64:
         raise DataError(message, code="data-nonfinite", column=name) from None
 
 
-def parse_number(text: str | float) -> float:
+def parse_number(text: str | float, name: str = "") -> float:
     """A number written by a person.
 
     Parameters
@@ -142,6 +142,8 @@ def parse_number(text: str | float) -> float:
     text : str or number
         ``7B``, ``1.4T``, ``1e24``, ``1_000``; suffixes K, M, B (or G), T and P in either case. A number passes
         through.
+    name : str
+        What it is called in an error.
 
     Returns
     -------
@@ -159,18 +161,21 @@ def parse_number(text: str | float) -> float:
     (7000000000.0, 1400000000000.0, 1e+24)
     """
     if not isinstance(text, str):
-        return _as_float(text)
+        return _as_float(text, name)
     match = _NUMBER.fullmatch(text)
     if match is None:
-        message = f"{text!r} is not a number; write 7e9, 7B or 1.4T"
-        raise DataError(message, code="number-syntax", value=text)
+        raise DataError(_no_number(text, name), code="number-syntax", value=text)
     digits, exponent, suffix = match.groups()
     # Through one decimal literal, so that 1.1B is the double nearest to 1.1e9 rather than 1.1 * 1e9.
     power = int(exponent or 0) + _SUFFIXES[suffix.lower()]
     return float(f"{digits}e{power}")
 
 
-def _as_float(number: Any) -> float:
+def _no_number(given: Any, name: str) -> str:
+    return f"{f'{name}: ' if name else ''}{given!r:.80} is not a number; write 7e9, 7B or 1.4T"
+
+
+def _as_float(number: Any, name: str) -> float:
     """What passes for a number; beyond the range of doubles it is infinite, as it is in a text."""
     if number is np.ma.masked:
         return math.nan
@@ -181,8 +186,7 @@ def _as_float(number: Any) -> float:
     except OverflowError:
         return math.inf if number > 0 else -math.inf
     except (TypeError, ValueError):
-        message = f"{number!r:.80} is not a number; write 7e9, 7B or 1.4T"
-        raise DataError(message, code="number-syntax", value=str(number)[:80]) from None
+        raise DataError(_no_number(number, name), code="number-syntax", value=str(number)[:80]) from None
 
 
 def format_number(value: float, digits: int = 4) -> str:

@@ -133,7 +133,7 @@ def crossings(own: Frontier, base: Frontier, low: float, high: float) -> tuple[N
     place = np.full(len(gap), np.inf)
     rows = np.flatnonzero(changed.any(axis=1))
     first = np.argmax(changed, axis=1)
-    side = np.where(changed.any(axis=1), sign[np.arange(len(gap)), first + 1], np.sign(sign.sum(axis=1))).astype(
+    side = np.where(changed.any(axis=1), sign[np.arange(len(gap)), first + 1], np.sign(np.nansum(sign, axis=1))).astype(
         np.int64
     )
     if len(rows):

@@ -118,7 +118,6 @@ class RecipeComparison:
         measured = "C" in runs and runs.column_of.get("C") != FORMULAS["C"]
         with np.errstate(over="ignore"):
             spent = runs["C"] if measured else split.per_token(runs["N"]) * runs["D"]
-        split.check_rising(spent)
         ranges = {
             name: (float(x.min()), float(x.max())) for name, x in (("N", runs["N"]), ("D", runs["D"]), ("C", spent))
         }
@@ -249,7 +248,7 @@ class RecipeComparison:
         level = level_between(level)
         names = self._others(recipe)
         largest = max(self.frontier(name).ranges["C"][1] for name in (self.base, *names))
-        end = _AHEAD * largest if before is None else parse_number(before)
+        end = _AHEAD * largest if before is None else parse_number(before, "before")
         rows = [self._crossing(name, end, level) for name in names]
         words = {name: tuple(str(row[name]) for row in rows) for name in ("ahead", "first")}
         columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in rows[0] if name not in words}
@@ -467,7 +466,7 @@ class RecipeComparison:
 
 def _budgets(C: ArrayLike | str) -> F64:
     """(k,) FLOPs, checked."""
-    values = np.atleast_1d(real_numbers("C", parse_number(C) if isinstance(C, str) else C))
+    values = np.atleast_1d(real_numbers("C", C))
     if values.ndim > 1 or values.size == 0 or not np.all(np.isfinite(values) & (values > 0.0)):
         message = f"C={C!r} is not FLOPs above zero: a number, or a list of numbers"
         raise DataError(message, code="data-nonpositive", column="C")

@@ -16,6 +16,7 @@ from isoloss.engine.watch import Progress
 from isoloss.errors import OptionError, did_you_mean, serious, without_repeats
 from isoloss.plan.allocation import further_variables
 from isoloss.plan.flops import Flops, cost_of
+from isoloss.plan.optimum import check_rising
 from isoloss.units import parse_number
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def _ratio(given: float | str | None) -> float | None:
     """Tokens per parameter, checked."""
     if given is None:
         return None
-    value = parse_number(given)
+    value = parse_number(given, "tokens_per_parameter")
     if not (np.isfinite(value) and value > 0.0):
         message = f"tokens_per_parameter={given!r} is not a number above zero"
         raise OptionError(message, argument="tokens_per_parameter")
@@ -101,7 +102,8 @@ def compare_recipes(
     FitError
         Code ``design-ray``: the runs of a recipe lie on one line of ln N and ln D.
     OptionError
-        Code ``option``: an unknown base, or a number out of its range.
+        Code ``option``: an unknown base, a number out of its range, or `flops` that fall with N or count N otherwise
+        than the runs.
 
     Examples
     --------
@@ -119,7 +121,9 @@ def compare_recipes(
     ratio = _ratio(tokens_per_parameter)
     others = further_variables(chosen, by_name("at", at, "{'U': 1e11}"), "at")
     joint, table, units = join(runs, by, chosen, share)
-    cost_of(flops, table.n_counts)
+    rate, cost = cost_of(flops, table.n_counts)
+    with np.errstate(over="ignore"):
+        check_rising(cost, rate * table["N"] * table["D"], rate)
     first = joint.recipes[0] if base is None else base
     if first not in joint.recipes:
         message = f"base={first!r} is none of the recipes {', '.join(joint.recipes)}"

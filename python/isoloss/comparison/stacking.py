@@ -143,7 +143,7 @@ class Ensemble:
         """
         level = level_between(level)
         given = {
-            name: np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
+            name: np.asarray(parse_number(value, name) if isinstance(value, str) else value, dtype=np.float64)
             for name, value in columns.items()
         }
         arrays = complete_compute(given)

@@ -110,7 +110,7 @@ class CurveFit(Fit):
             if name not in self.law.variables:
                 message = f"{name!r} is no variable of the law {self.law.name!r} ({', '.join(self.law.variables)})"
                 raise OptionError(message, argument=name)
-        return shared | {name: parse_number(value) for name, value in given.items()}
+        return shared | {name: parse_number(value, name) for name, value in given.items()}
 
     def holdout(self, curves: Curves) -> CurveHoldout:
         """Errors on whole curves.

@@ -125,7 +125,7 @@ def as_candidates(given: Any) -> Candidates:
 def _axis(name: str, values: Any, *, positive: bool = True) -> F64:
     single = isinstance(values, str) or (not isinstance(values, (list, tuple)) and np.ndim(values) == 0)
     listed = [values] if single else list(values)
-    axis = real_numbers(name, [parse_number(x) if isinstance(x, str) else x for x in listed])
+    axis = real_numbers(name, [parse_number(x, name) if isinstance(x, str) else x for x in listed])
     if axis.ndim != 1 or axis.size == 0:
         raise DataError(f"{name}={values!r} holds no values", code="data-empty", column=name)
     bad = ~np.isfinite(axis) | (positive & (axis <= 0.0))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from isoloss.engine.problem import F64
 from isoloss.engine.watch import Watch
 from isoloss.errors import DataError, LawError, OptionError
+from isoloss.stats.design import open_ray
 from isoloss.stats.inference import transform_slopes
 from isoloss.stats.noise import NoiseModel
 from isoloss.stats.rank import estimated
@@ -104,7 +105,7 @@ class Model:
     left_out : int
         Draws at which target or derivatives are not finite.
     open : float
-        Share of the draws at which the runs leave some direction of the parameters open.
+        Share of the draws at which the runs leave the target open.
     """
 
     name: str
@@ -169,15 +170,26 @@ def model_for(fit: Fit, params: F64, target: Target, columns: Mapping[str, F64],
     scale = np.sqrt(np.einsum("sqq->sq", base))
     scale = np.where(scale > 0.0, scale, 1.0)
     base = base / scale[:, :, None] / scale[:, None, :]
-    least = np.linalg.eigvalsh(base)[:, 0] if len(base) else np.zeros(0)
     return Model(
         name=fit.law.name,
         base=base + _RIDGE * np.eye(base.shape[1]),
         rows=np.ascontiguousarray(ahead / scale[:, None, :]),
         slope=slope / scale,
         left_out=int(np.sum(~good)),
-        open=float(np.mean(least < _OPEN)) if len(least) else 1.0,
+        open=_share_open(fit, target, base, slope / scale),
     )
+
+
+def _share_open(fit: Fit, target: Target, base: F64, slope: F64) -> float:
+    """The share of the draws at which information (s, q, q) says nothing of a target with slopes (s, q)."""
+    # On a ray of sizes and tokens the law itself is all that tells its terms apart: how near draws come to a direction
+    # without information is an accident of where in that valley their fits end.
+    if len(base) == 0 or (target.kind == "allocation" and open_ray(fit.runs, fit.problem, fit.vector) is not None):
+        return 1.0
+    values, vectors = np.linalg.eigh(base)
+    parts = np.einsum("sq,sqk->sk", slope, vectors) ** 2 / np.maximum(values, _RIDGE)
+    lost = np.sum(np.where(values < _OPEN, parts, 0.0), axis=1)
+    return float(np.mean(lost > 0.5 * parts.sum(axis=1)))
 
 
 def _information(rows: F64, codes: NDArray[np.int64], noise: Noise) -> F64:

@@ -70,8 +70,8 @@ class Design(Shown):
     candidates : int
         How many there were to choose from.
     open : float
-        Share of the draws at which the runs there are leave a direction of the parameters open: there the shrinkage is
-        from an interval without end.
+        Share of the draws at which the runs there are leave the target open: there the shrinkage is from an interval
+        without end.
     warnings : tuple of Notice
     """
 
@@ -235,7 +235,7 @@ def next_runs(
         raise OptionError(message, argument="target")
     offered = as_candidates(candidates)
     n, draws, number = whole("n", n, 1, _MOST), whole("draws", draws, 0, 10_000), seed_number(seed)
-    limit = math.inf if budget is None else parse_number(budget)
+    limit = math.inf if budget is None else parse_number(budget, "budget")
     if not limit >= offered.cost.min():
         message = f"budget={limit:.4g} pays for none of the candidates: the cheapest costs {offered.cost.min():.4g}"
         raise OptionError(message, code="budget-too-small", argument="budget")

@@ -18,7 +18,7 @@ from isoloss.engine.problem import F64
 from isoloss.errors import DataError, LawError, OptionError, did_you_mean
 from isoloss.plan.allocation import further_variables
 from isoloss.plan.flops import Flops, cost_of, describe_flops, flops_from, flops_to_plain
-from isoloss.plan.optimum import Split
+from isoloss.plan.optimum import Split, check_rising
 from isoloss.units import FLOPS_PER_PARAMETER_TOKEN, complete_compute, format_number, format_si, parse_number
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ class Target:
                 message = f"{self.name!r} is no parameter of {law.name!r}{did_you_mean(self.name, law.parameters)}"
                 raise LawError(message, code="law-unknown-name", name=self.name)
         elif self.kind == "allocation":
-            self._split(bound, n_counts).check_rising(np.array([self.at["C"]]))
+            split = self._split(bound, n_counts)
+            check_rising(split.cost, np.array([self.at["C"]]), split.rate)
         else:
             bound(**self.at)
 
@@ -206,7 +207,7 @@ class Target:
 
 
 def _numbers(given: Mapping[str, float | str]) -> dict[str, float]:
-    made = {name: parse_number(value) for name, value in given.items()}
+    made = {name: parse_number(value, name) for name, value in given.items()}
     for name, value in made.items():
         if not np.isfinite(value) or (name in ("N", "D", "C") and value <= 0.0):
             raise DataError(f"{name}={given[name]!r} is not a number above zero", code="data-nonpositive", column=name)

@@ -153,7 +153,7 @@ def arrange(
     made.lower[made.positive] = np.maximum(made.lower[made.positive], 0.0)
     for name, given in (fix or {}).items():
         j = made.index(name, "fix")
-        value = parse_number(given)
+        value = parse_number(given, name)
         if not np.isfinite(value) or (made.positive[j] and value <= 0.0):
             need = "finite and above zero" if made.positive[j] else "finite"
             message = f"fix gives {name!r} the value {given!r}, which is not {need}"

@@ -179,7 +179,7 @@ class Law(View):
                 message = f"law {self.name!r} has no published set {values!r}{did_you_mean(values, self.published)}"
                 raise LawError(message, code="law-unknown-name", name=values)
             values = self.published[values].params
-        given = {name: parse_number(value) for name, value in {**(values or {}), **named}.items()}
+        given = {name: parse_number(value, name) for name, value in {**(values or {}), **named}.items()}
         known = (*self.parameters, *self.pivots)
         for name in given:
             if name not in known:

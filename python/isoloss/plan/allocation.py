@@ -18,7 +18,7 @@ from isoloss.engine.problem import F64
 from isoloss.errors import DataError, LawError, Notice, OptionError, did_you_mean, serious
 from isoloss.plain import plain_dict
 from isoloss.plan.flops import Flops, Transformer, cost_of
-from isoloss.plan.optimum import Plan, Split
+from isoloss.plan.optimum import Plan, Split, check_rising
 from isoloss.plan.regret import Regret, regret
 from isoloss.shown import Shown
 from isoloss.stats.bands import decades_beyond, describe_decades, extrapolated, uncalibrated
@@ -195,7 +195,7 @@ def allocate(
         cost=cost,
     )
     budgets = np.atleast_1d(budget)
-    split.check_rising(budgets)
+    check_rising(cost, budgets, rate)
 
     def optima(params: F64) -> tuple[dict[str, F64], NDArray[np.bool_]]:
         N, loss, edge = split.least(params, budgets)
@@ -254,7 +254,7 @@ def allocate(
 
 def _served(tokens: float | str) -> float:
     """Tokens to be served, checked."""
-    value = parse_number(tokens)
+    value = parse_number(tokens, "inference_tokens")
     if not (math.isfinite(value) and value >= 0.0):
         message = f"inference_tokens={tokens!r} is not a number of tokens, zero or above"
         raise OptionError(message, argument="inference_tokens")

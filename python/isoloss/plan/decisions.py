@@ -84,8 +84,8 @@ def decide(fit: Fit, C: float | str | None, columns: Mapping[str, ArrayLike | st
     optima = fit.basins.optima
     fits = [replace(fit, params=optimum.params, draws=None) for optimum in optima]
     if C is not None:
-        budget = parse_number(C)
-        further = {name: float(parse_number(value)) for name, value in columns.items()}  # type: ignore[arg-type]
+        budget = parse_number(C, "C")
+        further = {name: float(parse_number(value, name)) for name, value in columns.items()}  # type: ignore[arg-type]
         plans = [allocate(one, budget, flops="6ND", draws=None, level=0.95, fixed=further) for one in fits]
         names = ("N", "D", "tokens_per_parameter", "loss")
         quantities = {name: np.array([getattr(plan, name) for plan in plans], dtype=np.float64) for name in names}

@@ -142,7 +142,7 @@ class Transformer:
                 continue
             number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
             least = 0.0 if name == "vocab" else 1.0 / _MOST
-            if not (number and least <= parse_number(value) <= _MOST):
+            if not (number and least <= parse_number(value, name) <= _MOST):
                 message = f"{name}={value!r} is not a number above zero (and up to {_MOST:g})"
                 raise OptionError(message, argument=name)
         if str(self.convention) not in _CONVENTIONS:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from isoloss.plan.flops import Cost
     from isoloss.stats.draws import Draws
 
-__all__ = ["Plan", "Split", "least_loss"]
+__all__ = ["Plan", "Split", "check_rising", "least_loss"]
 
 _LEAST_RATIO, _MOST_RATIO = 1e-8, 1e12  # tokens per parameter that are searched
 _COARSE, _FINE, _REFINEMENTS = 65, 17, 3
@@ -102,25 +102,6 @@ class Split:
             over = self.per_token(N) * ratio * N > C
             low, high = np.where(over, low, middle), np.where(over, middle, high)
         return np.exp(low)
-
-    def check_rising(self, C: F64) -> None:
-        """Refuse a cost that falls somewhere on the way to larger sizes: a mistake in its formula.
-
-        Raises
-        ------
-        OptionError
-            Code ``option``.
-        """
-        if self.cost is None:
-            return
-        low, high = _search_range(np.array([C.min(), C.max()]), self.rate)
-        sizes = np.exp(np.linspace(low[0], high[1], _LOOKED_AT))
-        each = self.cost.training_at(sizes)
-        fallen = np.flatnonzero(np.diff(each) < 0.0)
-        if len(fallen):
-            at = sizes[fallen[0]]
-            message = f"flops= falls from N = {at:.4g} on: a larger model cannot take fewer FLOPs per token"
-            raise OptionError(message, argument="flops")
 
     def loss(self, params: F64, N: F64, C: F64) -> F64:
         """(m, g) losses by parameters (m, p) at sizes and computes (m, g); infinite where there is none."""
@@ -203,6 +184,34 @@ def _search_range(C: F64, rate: float) -> tuple[F64, F64]:
     with np.errstate(over="ignore"):
         middle = 0.5 * np.log(np.clip(C / rate, limits.smallest_subnormal, limits.max))
     return middle - 0.5 * math.log(_MOST_RATIO), middle - 0.5 * math.log(_LEAST_RATIO)
+
+
+def check_rising(cost: Cost | None, C: F64, rate: float = FLOPS_PER_PARAMETER_TOKEN) -> None:
+    """Refuse a cost that falls somewhere on the way to larger sizes: a mistake in its formula.
+
+    Parameters
+    ----------
+    cost : Cost or None
+        FLOPs per token by size; None where they are a multiple of N, which rises.
+    C : ndarray of float64
+        FLOPs to be split.
+    rate : float
+        FLOPs per parameter and token, about.
+
+    Raises
+    ------
+    OptionError
+        Code ``option``: it falls, or gives what is no FLOPs.
+    """
+    if cost is None:
+        return
+    low, high = _search_range(np.array([C.min(), C.max()]), rate)
+    sizes = np.exp(np.linspace(low[0], high[1], _LOOKED_AT))
+    fallen = np.flatnonzero(np.diff(cost.training_at(sizes)) < 0.0)
+    if len(fallen):
+        at = sizes[fallen[0]]
+        message = f"flops= falls from N = {at:.4g} on: a larger model cannot take fewer FLOPs per token"
+        raise OptionError(message, argument="flops")
 
 
 @lru_cache(maxsize=64)

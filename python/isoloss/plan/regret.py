@@ -90,7 +90,7 @@ def regret(plan: Allocation, N: ArrayLike | str, level: float | None) -> Regret:
     budget = np.atleast_1d(np.asarray(plan.C, dtype=np.float64))
     given: Any = N
     if isinstance(N, Sequence) and not isinstance(N, str):
-        given = [parse_number(one) if isinstance(one, str) else one for one in N]
+        given = [parse_number(one, "N") if isinstance(one, str) else one for one in N]
     size = real_numbers("N", given)
     if size.ndim > 1 or size.size not in (1, budget.size):
         message = f"N={N!r}: give one size, or one for each of the {budget.size} budgets"

@@ -58,7 +58,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Holdout(Shown):
-    """A rollout of the fit; made by `holdout`."""
+    """A rollout of the fit; made by `holdout`.
+
+    Attributes
+    ----------
+    by : str
+        The column whose values make the rungs.
+    steps : tuple of Step
+        By split, the fewest rungs first.
+    """
 
     by: str
     steps: tuple[Step, ...]

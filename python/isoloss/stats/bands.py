@@ -201,7 +201,7 @@ def band(draws: Draws, columns: Mapping[str, ArrayLike | str], level: float, kin
     estimate = bound(**columns)  # checks names and values
     expression, plain = ground(bound.law, bound.constants, columns)
     given = {
-        name: np.asarray(parse_number(value) if isinstance(value, str) else value, dtype=np.float64)
+        name: np.asarray(parse_number(value, name) if isinstance(value, str) else value, dtype=np.float64)
         for name, value in plain.items()
     }
     arrays = complete_compute(given)

@@ -122,7 +122,7 @@ def _point(fit: FitData, at: Mapping[str, ArrayLike | str]) -> list[F64]:
     """The variables of a point given by name."""
     fit.bound(**dict(at))  # checks names and values
     given = {
-        name: np.atleast_1d(np.asarray(parse_number(v) if isinstance(v, str) else v, dtype=np.float64))
+        name: np.atleast_1d(np.asarray(parse_number(v, name) if isinstance(v, str) else v, dtype=np.float64))
         for name, v in at.items()
     }
     whole = complete_compute(given)
