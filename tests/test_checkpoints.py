@@ -139,3 +139,44 @@ def test_doubts_about_units_reach_a_law_of_hyper_parameters():
     runs = iso.read({**table, "batch": table["batch"] / 4096.0})
     warnings = iso.fit_hparams(runs, draws=10).warnings
     assert [notice.details["role"] for notice in warnings if notice.code == "unit-doubtful"] == ["batch"]
+
+
+def alike(spread):
+    """Checkpoints by uneven factors, whose runs each have an error of their own."""
+    rng = np.random.default_rng(0)
+    run = np.repeat(np.arange(8), 10)
+    N, D = np.geomspace(1e8, 4e9, 8)[run], np.tile(np.geomspace(1e9, 5e10, 10), 8) * rng.uniform(0.8, 1.2, 8)[run]
+    error = spread * rng.standard_normal(8)[run] + 0.001 * rng.standard_normal(80)
+    return {"N": N, "D": D, "loss": (1.8 + 480.0 / N**0.35 + 2000.0 / D**0.37) * np.exp(error), "run": run}
+
+
+def test_errors_that_are_alike_reach_whatever_takes_rows_one_by_one():
+    from isoloss.comparison.criteria import criteria
+
+    for spread, told in ((0.01, True), (0.0, False)):
+        table = {name: column for name, column in alike(spread).items() if name != "run"}
+        fit = iso.fit("chinchilla", table, objective="squared_log")
+        made = (fit, fit.bootstrap(60), fit.posterior(400))
+        assert [("checkpoints-as-runs" in [notice.code for notice in one.warnings]) for one in made] == [told] * 3
+        profile = fit.profile("alpha")
+        assert (profile.interval is None) == told
+        assert ("checkpoints of the same run" in str(profile)) == told
+        assert ("checkpoints of the same run" in criteria(fit).reason) == told
+
+
+def test_rows_of_named_groups_taken_one_by_one_are_told_where_they_err_together():
+    for spread, told in ((0.01, True), (0.0, False)):
+        fit = iso.fit("chinchilla", iso.read(alike(spread), group="run"), objective="squared_log")
+        assert not fit.bootstrap(60).warnings
+        draws = fit.bootstrap(60, by="row")
+        assert [notice.code for notice in draws.warnings] == ["checkpoints-as-runs"] * told
+        assert draws.calibrated() != told
+        if told:
+            assert "80 rows belong to 8 groups" in draws.warnings[0].message
+
+
+def test_rounding_is_no_error_that_runs_share():
+    table = alike(0.0)
+    exact = 1.8 + 480.0 / table["N"] ** 0.35 + 2000.0 / table["D"] ** 0.37
+    fit = iso.fit("chinchilla", {**table, "loss": exact}, objective="squared_log")
+    assert "checkpoints-as-runs" not in [notice.code for notice in (*fit.warnings, *fit.bootstrap(60).warnings)]

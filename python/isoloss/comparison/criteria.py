@@ -68,6 +68,8 @@ def _refused(fit: Fit, n: int, k: int) -> str:
         return f"{fit.objective.name} is no normal likelihood"
     if fit.runs.group is not None:
         return "rows of a group are not independent"
+    if any(notice.code == "checkpoints-as-runs" for notice in fit.warnings):
+        return "rows look like checkpoints of the same run"
     if not fit.success:
         return "the fit did not converge"
     if noiseless(fit.problem, fit.vector):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.engine.basins import ELSEWHERE, Basins
-from isoloss.engine.problem import Parameters, Problem
+from isoloss.engine.problem import F64, Parameters, Problem
 from isoloss.engine.status import Status
 from isoloss.errors import Notice
 from isoloss.fit.identified import unidentified
@@ -23,6 +23,7 @@ from isoloss.runs.object import BLOCK
 from isoloss.runs.reading import Runs
 from isoloss.stats.design import open_ray, ray_notice
 from isoloss.stats.inference import Covariance, correlation
+from isoloss.stats.noise import noiseless
 from isoloss.units import FORMULAS
 
 __all__ = ["CORRELATED", "FEW_AT_BEST", "MANY_STARTS", "NEAR", "notices", "strong_correlations"]
@@ -48,7 +49,7 @@ def notices(
     """All notices about one fit, those of its runs first; `rows` are the numbers of the runs among those given."""
     point = np.array([params[name] for name in problem.names])
     found = [*runs.warnings, *_doubted(law, runs)]
-    checkpoints = looks_like_checkpoints(runs)
+    checkpoints = looks_like_checkpoints(runs, _residuals(problem, point) if status.success else None)
     if checkpoints is not None:
         found.append(checkpoints_notice(checkpoints, "warning"))
     if problem.objective.kind == "binomial" and problem.weights is None:
@@ -89,6 +90,16 @@ def notices(
             listed = {"pairs": [[a, b, rho] for a, b, rho in pairs]}
             found.append(Notice(code="correlated-parameters", severity="info", message=message, details=listed))
     return tuple(found)
+
+
+def _residuals(problem: Problem, params: F64) -> F64 | None:
+    """(n,) residuals of the runs that count, NaN for others; None where they are but rounding."""
+    if noiseless(problem, params):
+        return None
+    residual = np.full(problem.target.shape[-1], np.nan)
+    rows = problem.present
+    residual[rows] = problem.objective.residuals(problem.predict(params)[0], problem.target)[rows]
+    return residual
 
 
 def _doubted(law: Law, runs: Runs) -> list[Notice]:

@@ -26,7 +26,14 @@ from isoloss.runs.table import Table, as_numbers
 if TYPE_CHECKING:
     from isoloss.runs.object import Runs
 
-__all__ = ["Checkpoints", "checkpoints_notice", "looks_like_checkpoints", "same_rows", "trail_of"]
+__all__ = [
+    "Checkpoints",
+    "alike_within_groups",
+    "checkpoints_notice",
+    "looks_like_checkpoints",
+    "same_rows",
+    "trail_of",
+]
 
 F64 = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -110,11 +117,33 @@ def looks_like_checkpoints(runs: Runs, residual: F64 | None = None) -> Checkpoin
     return _shared_ladders(runs, walk, members, by)
 
 
+def alike_within_groups(runs: Runs, residual: F64) -> Checkpoints | None:
+    """Whether rows of the groups that were named err together, so that they are not to be resampled one by one.
+
+    Parameters
+    ----------
+    runs : Runs
+        With groups.
+    residual : (n,) float64
+        Of a fit; NaN where a row does not count.
+    """
+    if runs.group is None:
+        return None
+    members = [rows for rows in _members(np.unique(runs.group, return_inverse=True)[1].ravel()) if len(rows) > 1]
+    if not _alike(residual, members):
+        return None
+    rows = sum(map(len, members))
+    why = f"{rows:,} rows belong to {len(members):,} groups whose errors are alike"
+    return Checkpoints(runs=len(members), rows=rows, by="group", evidence="residuals", why=why)
+
+
 def checkpoints_notice(found: Checkpoints, severity: Severity) -> Notice:
     """The notice about rows that look like checkpoints."""
+    advice = f"name the run of each row by read(..., group=...), or try by={found.by!r}"
+    if found.by == "group":
+        advice = "resample by groups, as is done without by="
     message = (
-        f"{found.why}: rows taken one by one are too much alike, and their spread is no confidence interval; name the "
-        f"run of each row by read(..., group=...), or try by={found.by!r}"
+        f"{found.why}: rows taken one by one are too much alike, and their spread is no confidence interval; {advice}"
     )
     details = {"runs": found.runs, "rows": found.rows, "evidence": found.evidence}
     return Notice(code="checkpoints-as-runs", severity=severity, message=message, details=details)

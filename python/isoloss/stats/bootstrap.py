@@ -20,7 +20,7 @@ from isoloss.engine.problem import F64, Problem, Solved, seed_number
 from isoloss.engine.status import Status
 from isoloss.engine.watch import OnInterrupt, Progress, Watch
 from isoloss.errors import DataError, FitError, Notice, OptionError, serious, without_repeats
-from isoloss.runs.checkpoints import checkpoints_notice, looks_like_checkpoints
+from isoloss.runs.checkpoints import alike_within_groups, checkpoints_notice, looks_like_checkpoints
 from isoloss.stats.draws import RANK_DEFICIENT, Basis, Draws
 from isoloss.stats.inference import covariance
 from isoloss.stats.intervals import least_draws
@@ -439,8 +439,11 @@ def checkpoints(fit: FitData, source: _Source) -> tuple[Notice, ...]:
     """Rows resampled one by one that look like checkpoints of the same run."""
     if source.units.grouped:
         return ()
-    residual = None if source.residuals is None else np.where(source.residuals.alive, source.residuals.half, np.nan)
+    known = source.residuals is not None and not noiseless(fit.problem, fit.vector)
+    residual = np.where(source.residuals.alive, source.residuals.half, np.nan) if known and source.residuals else None
     found = looks_like_checkpoints(fit.runs, residual)
+    if residual is not None and fit.runs.group is not None:  # which by="row" passes over
+        found = alike_within_groups(fit.runs, residual)
     if found is None:
         return ()
     return (checkpoints_notice(found, "serious"),)
