@@ -130,9 +130,43 @@ def refined() -> Callable[[], object]:
     return lambda: iso.search(fit, axes, where="6*N*D <= 1e24", by=["N"], refine=True)
 
 
+def recipes() -> Callable[[], object]:
+    both = {name: np.tile(values, 2) for name, values in runs(240).items()}
+    both["recipe"] = np.repeat(["old", "new"], 240)
+    return lambda: iso.compare_recipes(both, draws=400)
+
+
+def crossing() -> Callable[[], object]:
+    both = {name: np.tile(values, 2) for name, values in runs(24).items()}
+    both["recipe"] = np.repeat(["old", "new"], 24)
+    both["loss"][24:] *= 0.98
+    made = iso.compare_recipes(both, draws=2000)
+    return lambda: made.compute_multiplier(np.geomspace(1e20, 1e24, 20))
+
+
+def design() -> Callable[[], object]:
+    fit = iso.fit("chinchilla", runs(240))
+    offered = iso.grid(C=np.geomspace(1e19, 1e22, 20), tpp=np.geomspace(2, 500, 20))
+    return lambda: iso.next_runs(fit, iso.Target.allocation(C=1e25), candidates=offered, budget=1e23, n=20)
+
+
+def scoring() -> Callable[[], object]:
+    fit = iso.fit("chinchilla", runs(24))
+    offered = iso.grid(C=[1e19, 1e20, 1e21], tpp=[5, 20, 80])
+    plan = iso.next_runs(fit, iso.Target.allocation(C=1e23), candidates=offered, n=4)
+    return lambda: iso.score_design(plan, studies=2_000)
+
+
+def again() -> Callable[[], object]:
+    fit = iso.fit(LAW, runs(240))
+    fit = fit.with_draws(fit.bootstrap(4_000))
+    return fit.reproduce
+
+
 CALLS = (
     *(tall, many, panel, auto, bootstrap, cases, studies, surface, posterior, band, allocate),
     *(evaluate, counts, search, refined, hparams, compare, multiverse),
+    *(recipes, crossing, design, scoring, again),
 )
 
 

@@ -44,7 +44,11 @@ SIGNALS = Path(__file__).parents[1] / "benches" / "interrupts.py"
 
 
 @pytest.mark.parametrize(
-    "which", ["tall", "many", "panel", "bootstrap", "cases", "band", "allocate", "evaluate", "counts", "search"]
+    "which",
+    [
+        *("tall", "many", "panel", "bootstrap", "cases", "band", "allocate", "evaluate", "counts", "search"),
+        *("recipes", "scoring", "again"),
+    ],
 )
 def test_ctrl_c_ends_every_long_call_within_half_a_second(which):
     """Every one of six signals at random moments; other work on the machine may spoil two tries of three."""

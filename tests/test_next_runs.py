@@ -462,3 +462,25 @@ def test_laws_and_grids_that_cannot_be_are_refused(fit, plan):
         iso.Target.loss()
     with pytest.raises(DataError):
         iso.Target.allocation(C=-1.0)
+
+
+def test_weights_of_the_runs_are_kept_in_simulated_studies(fit):
+    """A run of weight zero changes nothing; a new run counts like a middling one."""
+    data = table()
+    more = {name: np.append(column, 2.0 * column[-1]) for name, column in data.items()}
+    weighted = iso.fit("chinchilla", more, objective="squared_log", weights=np.append(np.ones(16), 0.0))
+    plans = [iso.next_runs(one, BIG, candidates=GRID, budget=3e21, n=2, draws=4) for one in (weighted, fit)]
+    scores = [iso.score_design(plan, truths=["chinchilla"], studies=20, draws=20, seed=1) for plan in plans]
+    assert scores[0].width_after[0] == pytest.approx(scores[1].width_after[0], rel=1e-6)
+    doubled = iso.fit("chinchilla", data, objective="squared_log", weights=np.full(16, 2.0))
+    plan = iso.next_runs(doubled, BIG, candidates=GRID, budget=3e21, n=2, draws=4)
+    found = iso.score_design(plan, truths=["chinchilla"], studies=20, draws=20, seed=1)
+    assert found.width_after[0] == pytest.approx(scores[1].width_after[0], rel=1e-3)
+
+
+def test_candidates_of_which_there_are_none_are_refused(fit):
+    none = iso.grid(C=[1e19], tpp=[20])
+    empty = type(none)(columns={name: column[:0] for name, column in none.columns.items()}, cost=none.cost[:0])
+    with pytest.raises(DataError) as caught:
+        iso.next_runs(fit, BIG, candidates=empty)
+    assert caught.value.code == "data-empty"

@@ -1,10 +1,14 @@
 """The package as a whole: its names, its version, and what importing it costs."""
 
 import re
+import runpy
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 import isoloss as iso
 
@@ -72,3 +76,28 @@ def test_version_is_the_workspace_s() -> None:
     stated = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE)
     assert stated is not None
     assert iso.__version__ == stated[1]
+
+
+def test_links_become_whole_for_the_page_on_pypi(tmp_path: Path) -> None:
+    """Those of the README are relative, and lead to files that are there; so do the links of the package."""
+    scripts = runpy.run_path(str(ROOT / "scripts" / "absolute_links.py"))
+    for name in ("README.md", "pyproject.toml"):
+        (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+    environment = {
+        "GITHUB_SERVER_URL": "https://host.example",
+        "GITHUB_REPOSITORY": "owner/name",
+        "GITHUB_REF_NAME": "v1.2.3",
+    }
+    scripts["main"](environment, tmp_path)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    project = tomllib.loads((tmp_path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    links = [*re.findall(r"\]\(([^)\s]+)\)", text), *project["urls"].values()]
+    assert len(links) > 15
+    assert all(link.startswith("https://") for link in links)
+    own = [link for link in links if link.startswith("https://host.example/owner/name/")]
+    files = [re.fullmatch(r"https://host\.example/owner/name/(?:blob|raw)/v1\.2\.3/(.+)", link) for link in own]
+    assert sum(found is None for found in files) == 1  # the list of issues
+    assert all((ROOT / found[1]).is_file() for found in files if found)
+    assert "](https://host.example/owner/name/raw/v1.2.3/docs/_static/demo.png)" in text
+    with pytest.raises(SystemExit, match="already"):
+        scripts["main"](environment, tmp_path)

@@ -467,3 +467,14 @@ def test_roots_are_found_of_many_functions_at_once():
     found = root(value, low, high, value(low, rows), value(high, rows))
     expected = [optimize.brentq(lambda x, k=k: float(value(x, k)), -9.0, 8.0, xtol=1e-12) for k in range(200)]
     np.testing.assert_allclose(found, expected, atol=2e-9)
+
+
+def test_sharing_that_cannot_be_tested_says_why():
+    few = iso.compare_recipes(study(sizes=2, ratios=(5, 80)), draws=20, tokens_per_parameter=20)
+    five = iso.compare_recipes(study(sizes=5, ratios=(5,)), draws=20, tokens_per_parameter=20)
+    for made in (few, five):
+        assert made.sharing.reason
+        assert math.isnan(made.sharing.p)
+        assert not made.sharing.refuted
+        assert str(made.sharing) == f"sharing alpha, beta: not tested, {made.sharing.reason}"
+        assert json.loads(json.dumps(made.to_dict()))["sharing"]["p"] is None

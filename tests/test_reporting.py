@@ -531,3 +531,13 @@ def test_commands_refuse_in_one_line(folder, monkeypatch, capsys, words, code, m
     told = capsys.readouterr().err
     assert match in told
     assert told.count("\n") == 1
+
+
+def test_columns_and_groups_that_are_gone_are_told(fit):
+    alone = {name: column for name, column in table().items() if name != "run_id"}
+    found = fit.reproduce(iso.read(alone, **{role: column for role, column in ROLES.items() if role != "group"}))
+    assert ("groups", "there", "none") in {(change.what, change.old, change.new) for change in found.data}
+    assert found.not_repeated == ("the draws: they are of whole groups, and these runs have none",)
+    further = iso.fit("chinchilla", iso.read({**table(), "lr": np.full(36, 1e-3)}, **ROLES), starts=4)
+    found = further.reproduce(iso.read(table(), **ROLES))
+    assert [(change.what, change.old, change.new) for change in found.data[1:]] == [("column lr", "there", "absent")]

@@ -185,6 +185,8 @@ def _unrepeatable(draws: Draws, again: Fit) -> str:
     """Why draws cannot be drawn again; empty where they can."""
     if draws.method == "seed-noise" and np.isinf(draws.basis.df):
         return "the noise that was given for method 'seed-noise' is not stored"
+    if draws.by == "group" and again.runs.group is None:
+        return "they are of whole groups, and these runs have none"
     if not np.isfinite(again.value):
         return f"the second fit failed: {again.status.message}"
     return ""
