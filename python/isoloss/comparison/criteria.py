@@ -68,7 +68,9 @@ def _refused(fit: Fit, n: int, k: int) -> str:
         return f"{fit.objective.name} is no normal likelihood"
     if fit.runs.group is not None:
         return "rows of a group are not independent"
-    if any(notice.code == "checkpoints-as-runs" for notice in fit.warnings):
+    # Not where errors that are alike are the only evidence: so are those of a law that is off, which is compared here.
+    found = [notice for notice in fit.warnings if notice.code == "checkpoints-as-runs"]
+    if any(notice.details["evidence"] != "residuals" for notice in found):
         return "rows look like checkpoints of the same run"
     if not fit.success:
         return "the fit did not converge"

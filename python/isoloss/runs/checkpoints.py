@@ -111,7 +111,7 @@ def looks_like_checkpoints(runs: Runs, residual: F64 | None = None) -> Checkpoin
             why = {
                 "steps": f"{like}, along column {steps!r}",
                 "even steps": f"{like}, which differ in tokens alone and by even steps",
-                "residuals": f"{like}, which differ in tokens alone and whose errors are alike",
+                "residuals": f"{like}, which differ in tokens alone and whose errors are alike (or the law is off)",
             }[found]
             return Checkpoints(runs=count, rows=rows, by=by, evidence=found, why=why)
     return _shared_ladders(runs, walk, members, by)

@@ -302,7 +302,7 @@ def why_no_likelihood(fit: FitData) -> str | None:
     if fit.runs.group is not None:
         return "rows of a group are not independent; see bootstrap()"
     if any(notice.code == "checkpoints-as-runs" for notice in fit.warnings):
-        return "rows look like checkpoints of the same run, which are not independent; name it by read(..., group=...)"
+        return "rows look like checkpoints of the same run, or their errors are alike, so they are not independent"
     if fit.objective.kind == "squared" and noiseless(fit.problem, fit.vector):
         return "the residuals vanish"
     return None
