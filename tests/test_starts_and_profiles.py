@@ -259,3 +259,24 @@ def test_my_own_law(runs, monkeypatch):
         "mylaw-of-the-test", runs, fix={"E": 1.69}, tie={"beta": "alpha"}, objective="huber_log", delta="auto"
     )
     assert again.params == fit.params
+
+
+def test_the_interval_of_a_parameter_that_ran_to_zero_ends_where_the_runs_end_it():
+    # Steps in proportion to an estimate of 1e-9 never met a value that is rejected: E was called not identified at all.
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 1e9, 6), np.geomspace(1e8, 1e10, 6)))
+    loss = (8.0 / N**0.05 + 9e4 / D**0.55) * np.exp(0.01 * np.random.default_rng(1).standard_normal(36))
+    fit = iso.fit("chinchilla", {"N": N, "D": D, "loss": loss}, objective="squared_log")
+    assert fit.at_bound == {"E": -1}
+    low, high = fit.profile("E").interval
+    assert low == 0.0
+
+    def excess(E):
+        def residuals(p):
+            return np.log(E + np.exp(p[0]) / N ** p[1] + np.exp(p[2]) / D ** p[3]) - np.log(loss)
+
+        starts = ([np.log(A), a, np.log(9e4), 0.55] for A, a in ((8.0, 0.05), (20.0, 0.15), (200.0, 0.3)))
+        found = [optimize.least_squares(residuals, start, x_scale="jac", max_nfev=2000) for start in starts]
+        ratio = 31 * (min(2.0 * one.cost for one in found) / fit.value - 1.0)
+        return ratio - stats.t.ppf(0.975, 31) ** 2
+
+    assert high == pytest.approx(optimize.brentq(excess, 0.05, loss.min() * 0.98, xtol=1e-4), rel=0.01)

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from isoloss.checks import level_between
 from isoloss.engine.autodelta import robust_sigma
 from isoloss.engine.problem import F64, Problem
+from isoloss.engine.starts import candidates, project, thinned
 from isoloss.plain import plain_dict
 from isoloss.shown import Shown
 from isoloss.stats.held import MISSED, Held, held_index, held_values
@@ -393,6 +394,8 @@ def _adaptive(fit: FitData, j: int, level: float, threads: int | None) -> _Line:
         lower = max(lower, 1e-3 * estimate)
     error = fit.stderr[fit.names[j]]
     step = _SPAN * error if math.isfinite(error) and error > 0.0 else 0.3 * abs(estimate) or 1.0
+    if own.positive[j] and fit.at_bound.get(fit.names[j]) == -1:
+        step = max(step, _scale_of_starts(fit, j, threads))
     low, high = max(lower, estimate - step), min(upper, estimate + step)
     line = _Line(fit, j, threads)
     limit = math.sqrt(likelihood_limit(fit.problem, level))
@@ -420,6 +423,19 @@ def _adaptive(fit: FitData, j: int, level: float, threads: int | None) -> _Line:
     if len(far):
         line.add(far)
     return line
+
+
+def _scale_of_starts(fit: FitData, j: int, threads: int | None) -> float:
+    """How large a positive parameter is where fits start; zero where the starts do not tell.
+
+    One that has run to zero has no scale of its own: steps in proportion to it would never reach values that the runs
+    reject.
+    """
+    small = thinned(fit.problem)
+    starts = project(small, candidates(small, fit.settings.starts, seed=fit.settings.seed), threads=threads)
+    column = np.abs(starts[:, j])
+    column = column[np.isfinite(column) & (column > 0.0)]
+    return float(np.median(column)) if len(column) else 0.0
 
 
 def _around(centre: float, step: float, lower: float, upper: float) -> F64:
