@@ -56,3 +56,27 @@ def test_one_fit_says_so_too():
     assert not fit.success
     assert all(np.isfinite(value) for value in fit.params.values())
     assert any("range of numbers" in notice.message for notice in fit.warnings)
+
+
+@pytest.mark.parametrize("objective", ["squared_raw", iso.Huber(delta="auto", space="raw")])
+def test_many_are_brought_back_together_as_each_alone(objective):
+    y = np.array([spiked(seed) for seed in range(40)])
+    weights = np.where(np.arange(40)[:, None] % 2, 1.0, np.linspace(0.5, 1.0, len(X)))
+    shared = solve(y, weights=weights, objective=objective)
+    panel = iso.fit_many(LAW, {"x": np.tile(X, (40, 1))}, y, weights=weights, starts=START, objective=objective)
+    lost = shared.status == Status["OUT_OF_RANGE"]
+    assert 4 < lost.sum() < 40
+    for b in [*np.flatnonzero(lost)[:4], *np.flatnonzero(~lost)[:2]]:
+        alone = solve(y[b : b + 1], weights=weights[b : b + 1], objective=objective)
+        assert alone.status[0] == shared.status[b]
+        assert np.array_equal(alone.params[0], shared.params[b])
+        assert alone.value[0] == shared.value[b]
+    assert np.isfinite(panel.params).all()
+    assert np.array_equal(panel.status == Status["OUT_OF_RANGE"], lost)
+    np.testing.assert_allclose(panel.value, shared.value, rtol=1e-6)
+
+
+def test_own_bounds_beyond_the_range_are_kept_to():
+    far = iso.law("E + A * x**-alpha", vars=["x"], positive=["E", "A"], bounds={"A": (1e200, 1e305)})
+    table = iso.fit_many(far, {"x": X}, spiked()[None], starts=[2.0, 1e250, 28.0], objective="squared_raw")
+    assert 1e200 <= table.params[0, 1] <= 1e305
