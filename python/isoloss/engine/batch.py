@@ -51,11 +51,12 @@ class Batch:
     @property
     def points(self) -> NDArray[np.int64]:
         """(B,) points of each problem that carry weight."""
-        weights, n = self.problem.weights, self.problem.target.shape[-1]
+        weights = self.problem.weights
         if self.offsets is not None:
-            counted = np.ones(n) if weights is None else (weights > 0.0).astype(np.float64)
-            return sums(counted, self.offsets).astype(np.int64)
-        each = n if weights is None else _positive(np.atleast_2d(weights))
+            if weights is None:
+                return np.diff(self.offsets)
+            return sums((weights > 0.0).astype(np.float64), self.offsets).astype(np.int64)
+        each = self.problem.target.shape[-1] if weights is None else _positive(np.atleast_2d(weights))
         return np.array(np.broadcast_to(each, self.size), dtype=np.int64)
 
     def part(self, first: int, last: int) -> Batch:
