@@ -1,10 +1,12 @@
 """SIGTERM, full disks, memory that is used up, and interpreters beside the main one."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +111,43 @@ def test_places_that_cannot_be_written_are_refused_by_name(tmp_path):
             fit.save(path)
         assert caught.value.code == "file-unwritable"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_links_and_devices_stay_what_they_are(tmp_path):
+    """Once the device itself was replaced by a file, where one may: `report --html /dev/full` as root."""
+    fit = iso.fit("chinchilla", iso.read(iso.simulate.sweep(settings=1, seed=0)), starts=4)
+    (tmp_path / "there.json").write_text("old")
+    (tmp_path / "link.json").symlink_to("there.json")
+    fit.save(tmp_path / "link.json")
+    assert (tmp_path / "link.json").is_symlink()
+    assert iso.load(tmp_path / "there.json").params == fit.params
+    (tmp_path / "ring").symlink_to("ring")
+    with pytest.raises(OutputError):
+        fit.save(tmp_path / "ring")
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as reader:
+        text = reader.submit((tmp_path / "pipe").read_text)
+        fit.save(tmp_path / "pipe")
+        assert text.result(timeout=20) == (tmp_path / "there.json").read_text()
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link.json", "pipe", "ring", "there.json"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full here")
+def test_full_devices_are_refused():
+    fit = iso.fit("chinchilla", iso.read(iso.simulate.sweep(settings=1, seed=0)), starts=4)
+    with pytest.raises(OutputError, match="No space left") as caught:
+        fit.save("/dev/full")
+    assert caught.value.code == "file-unwritable"
+    assert Path("/dev/full").is_char_device()
+    for words in (["laws"], ["config", "--json"], ["laws", "nosuch", "--json"]):
+        with Path("/dev/full").open("w") as full:
+            command = [sys.executable, "-m", "isoloss", *words]
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert re.fullmatch(r"isoloss: error \[[a-z-]+\]: .+\n", done.stderr)
+        if "nosuch" not in words:
+            wanted = "isoloss: error [file-unwritable]: standard output cannot be written: No space left on device\n"
+            assert (done.returncode, done.stderr) == (1, wanted)
 
 
 # Memory --------------------------------------------------------------------------------------------------------

@@ -28,26 +28,38 @@ def as_path(path: str | PathLike[str]) -> Path:
 def write_whole(path: str | PathLike[str], content: str | bytes) -> None:
     """Write a file beside its target and move it over it: a reader never sees half a file.
 
+    A link stays a link, to the file that is replaced. What is no file, such as ``/dev/stdout`` or a pipe, is written to
+    and stays what it is.
+
     Raises
     ------
     OutputError
         Code ``file-unwritable``: the disk is full, say. A file that stood there is untouched.
     """
     target = as_path(path)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.part"
+    data = content.encode() if isinstance(content, str) else content
     try:
+        place = target.resolve() if target.is_symlink() else target
+        if place.exists() and not (place.is_file() or place.is_dir()):
+            place.write_bytes(data)
+            return
+        temporary = place.parent / f".{place.name}.{secrets.token_hex(6)}.part"
         # A new file gets the permissions that any new file gets; one that is replaced keeps its own.
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    except (OSError, ValueError) as error:  # ValueError: a NUL, or half of a surrogate pair
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # RuntimeError: a ring of links; ValueError: a NUL, or half of a surrogate pair
         raise _unwritable(target, error) from error
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        if target.exists():
-            temporary.chmod(target.stat().st_mode & 0o777)
-        temporary.replace(target)
+        if place.exists():
+            temporary.chmod(place.stat().st_mode & 0o777)
+        temporary.replace(place)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise _unwritable(target, error) from error
@@ -56,7 +68,7 @@ def write_whole(path: str | PathLike[str], content: str | bytes) -> None:
         raise
 
 
-def _unwritable(target: Path, error: OSError | ValueError) -> OutputError:
+def _unwritable(target: Path, error: Exception) -> OutputError:
     name = str(target)
     shown = name if name.isprintable() else repr(name)
     message = f"{shown[:200]} cannot be written: {getattr(error, 'strerror', None) or error}"

@@ -93,11 +93,14 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         # The reader of the pipe has seen enough (`isoloss laws | head`). What is still buffered goes
         # nowhere, so that Python does not complain about the same pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return DONE
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        return refuse("option", f"{error.strerror or error}{where}", USAGE, as_json=as_json)
+        if error.filename:
+            return refuse("option", f"{error.strerror or error}: {error.filename}", USAGE, as_json=as_json)
+        _drop_output()
+        message = f"standard output cannot be written: {error.strerror or error}"
+        return refuse("file-unwritable", message, REFUSED, as_json=False)
     except KeyboardInterrupt:
         sys.stderr.write("isoloss: interrupted\n")
         return INTERRUPTED
@@ -105,6 +108,11 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write("isoloss: terminated\n")
         return TERMINATED
     return code if isinstance(code, int) else DONE
+
+
+def _drop_output() -> None:
+    """Send what is still buffered for standard output nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Bars(ExitStack):
@@ -154,7 +162,11 @@ def refuse(code: str, message: str, exit_code: int, *, as_json: bool) -> int:
     """One line on standard error, the same as JSON where asked for, and the exit code."""
     sys.stderr.write(f"isoloss: error [{code}]: {_legible(message, lines=code == 'law-syntax')}\n")
     if as_json:
-        print_json({"error": {"code": code, "message": message}})
+        try:
+            print_json({"error": {"code": code, "message": message}})
+            sys.stdout.flush()
+        except OSError:  # it is said on standard error
+            _drop_output()
     return exit_code
 
 
