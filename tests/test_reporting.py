@@ -339,6 +339,15 @@ def test_the_checklist_tells_how_well_the_law_fits_and_every_doubt(fit):
     assert "3 of 39 rows repeat another row" in doubts  # a warning, if no serious one
 
 
+def test_the_page_tells_a_fact_about_the_runs_with_the_runs_and_in_the_summary_only(tmp_path):
+    columns = table()
+    twice = {name: np.concatenate([column, column[:3]]) for name, column in columns.items()}
+    path = tmp_path / "report.html"
+    iso.fit("chinchilla", iso.read(twice, **ROLES)).report(path)
+    page = path.read_text().split("Reporting checklist")[0]
+    assert page.count("3 of 39 rows repeat") == 2
+
+
 def test_checklists_print_and_are_found_by_key(fit):
     made = fit.checklist()
     with pytest.raises(OptionError, match="no item 'corpse'; did you mean 'corpus'"):

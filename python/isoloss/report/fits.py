@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from isoloss import diagnostics, plot
 from isoloss.checks import level_between
 from isoloss.config import made_by
 from isoloss.curves.fit import CurveFit
-from isoloss.errors import IsolossError, MissingExtraError
+from isoloss.errors import IsolossError, MissingExtraError, without_repeats
 from isoloss.plan.decisions import largest
 from isoloss.report import page
 from isoloss.report.answers import checklist
@@ -23,6 +23,7 @@ from isoloss.writing import write_whole
 if TYPE_CHECKING:
     from os import PathLike
 
+    from isoloss.errors import Notice
     from isoloss.fit.object import Fit
 
 __all__ = ["write_report"]
@@ -39,7 +40,7 @@ def write_report(fit: Fit, path: str | PathLike[str], *, level: float, n_threads
         *_data(fit),
         page.section("Fit"),
         page.code(fit.summary(level=level)),
-        page.notices(fit.warnings),
+        page.notices(_untold(fit, fit.warnings)),
         *_figures(fit),
         *_bands(fit, level),
         page.section("Held-out runs"),
@@ -68,7 +69,13 @@ def _data(fit: Fit) -> Iterator[str]:
     yield page.code(str(fit.runs))
     checked = fit.runs.check()
     yield page.text(str(checked).split("\n", maxsplit=1)[0])
-    yield page.notices(checked.warnings)
+    yield page.notices(_untold(fit, checked.warnings))
+
+
+def _untold(fit: Fit, found: Iterable[Notice]) -> tuple[Notice, ...]:
+    """Of some notices those that the text of the runs, at the head of the page, does not tell."""
+    told = () if isinstance(fit, CurveFit) else without_repeats(fit.runs.warnings)
+    return without_repeats(told, found)[len(told) :]
 
 
 def _figures(fit: Fit) -> Iterator[str]:
