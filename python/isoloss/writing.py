@@ -46,11 +46,8 @@ def write_whole(path: str | PathLike[str], content: str | bytes) -> None:
         temporary = place.parent / f".{place.name}.{secrets.token_hex(6)}.part"
         # A new file gets the permissions that any new file gets; one that is replaced keeps its own.
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # RuntimeError: a ring of links; ValueError: a NUL, or half of a surrogate pair
+    except (OSError, RuntimeError, ValueError) as error:
+        # A ring of links is a RuntimeError; a NUL, or half of a surrogate pair, a ValueError.
         raise _unwritable(target, error) from error
     try:
         with os.fdopen(handle, "wb") as stream:
