@@ -121,6 +121,16 @@ mod tests {
         );
     }
 
+    #[test]
+    fn words_that_would_favour_some_numbers_are_redrawn() {
+        // Below 3/4 of 2^32, multiplying alone gives every third number twice as often as the others.
+        let bound = 3 << 30;
+        let mut stream = Stream::new(11, 0);
+        let n = 30_000;
+        let thirds = (0..n).filter(|_| stream.below(bound).is_multiple_of(3)).count();
+        assert!((thirds as f64 / f64::from(n) - 1.0 / 3.0).abs() < 0.02, "{thirds} of {n}");
+    }
+
     fn counts(threads: usize, seed: u64, draws: usize, cluster: &[usize], count: usize) -> Vec<f64> {
         resample_counts(seed, draws, cluster, count, Job::new(threads).unwrap(), &Control::silent()).unwrap()
     }
