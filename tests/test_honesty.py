@@ -7,13 +7,15 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import isoloss as iso
 from isoloss import diagnostics
 from isoloss.errors import DataError, FitError
 from isoloss.fit.misfit import FAR, FAR_SQUARED, far_off
 from isoloss.runs.doubts import unit_doubts
-from isoloss.runs.order import disagreeing, out_of_order
+from isoloss.runs.order import disagreeing, lowest, out_of_order
 
 TRUTH = {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 1500.0, "beta": 0.36}
 LAW = iso.laws.get("chinchilla").bind(TRUTH)
@@ -237,6 +239,76 @@ def test_repeated_settings_that_disagree_are_told(stacked):
     assert notice in stacked.check().warnings
     seeds = [table(*grid(), noise=0.01, seed=seed) for seed in range(4)]
     assert disagreeing(iso.read({name: np.concatenate([t[name] for t in seeds]) for name in seeds[0]})) == []
+
+
+@pytest.fixture(scope="module")
+def swept():
+    """Every size and data at five learning rates, of which the middle one is best and the last one diverges."""
+    N, D = (np.repeat(axis, 5) for axis in grid(4))
+    made = table(N, D)
+    away = np.tile([-2.0, -1.0, 0.0, 1.0, 2.0], 16)
+    return iso.read(
+        made | {"lr": 1e-3 * 2.0**away, "loss": made["loss"] * np.where(away == 2.0, 1.5, 1 + 0.02 * away**2)}
+    )
+
+
+def test_a_law_that_leaves_out_what_was_swept_is_told(swept):
+    fit = iso.fit("chinchilla", swept)
+    (notice,) = (n for n in fit.warnings if n.code == "tuning-varies")
+    assert notice.details["varied"] == ["lr"]
+    assert notice.details["settings"] == 16
+    low, high = notice.details["rows"]
+    assert low // 5 == high // 5
+    assert high % 5 == 4
+    assert notice.details["factor"] == pytest.approx(swept["loss"][high] / swept["loss"][low])
+    best = swept.best("N", "D")
+    assert np.all(best["lr"] == 1e-3)
+    assert best.dropped[-1].count == 64
+    kept = iso.fit("chinchilla", best)
+    assert "tuning-varies" not in codes(kept.warnings)
+    assert kept.params["alpha"] == pytest.approx(0.34, abs=0.02)
+    # A law that knows the learning rate may say what it likes of it.
+    knows = iso.law(
+        "E + A / N**alpha + B / D**beta + s * (log(lr) - m)**2", positive=["E", "A", "B"], vars=["N", "D", "lr"]
+    )
+    assert "tuning-varies" not in codes(iso.fit(knows, swept).warnings)
+
+
+def test_runs_that_count_for_nothing_vary_nothing(swept):
+    weight = (swept["lr"] == 1e-3).astype(float)
+    told = codes(iso.fit("chinchilla", swept, weights=weight).warnings)
+    assert "tuning-varies" not in told
+
+
+def test_a_published_sweep_of_learning_rates_is_told(data_dir):
+    path = data_dir / "steplaw_dense.csv"
+    runs = iso.read(path, N="params_non_embedding", D="tokens", loss="loss_smooth")
+    fit = iso.fit("chinchilla", runs)
+    (notice,) = (n for n in fit.warnings if n.code == "tuning-varies")
+    low, high = notice.details["rows"]
+    assert runs["N"][low] == runs["N"][high]
+    assert runs["D"][low] == runs["D"][high]
+    assert runs["loss"][high] == runs["loss"].max()  # which the sweep holds in a cell whose best is low
+    best = runs.best("N", "D")
+    assert best.n == notice.details["settings"] == 17
+    assert "tuning-varies" not in codes(iso.fit("chinchilla", best).warnings)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=40))
+def test_the_lowest_of_each_setting_is_the_first_of_equals(rows):
+    n, d, loss = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    expected = np.zeros(len(rows), dtype=bool)
+    for setting in set(zip(n, d, strict=True)):
+        members = [k for k in range(len(rows)) if (n[k], d[k]) == setting]
+        expected[min(members, key=lambda k: (loss[k], k))] = True
+    assert np.array_equal(lowest([n, d], loss), expected)
+
+
+def test_the_best_of_nothing_named_is_refused(swept):
+    with pytest.raises(iso.OptionError, match="make up a setting"):
+        swept.best()
+    with pytest.raises(DataError, match="width"):
+        swept.best("width")
 
 
 def test_a_law_of_the_wrong_form_is_a_misfit():

@@ -64,6 +64,7 @@ CODES: dict[str, str] = {
     "rows-dropped": "Rows were left out on request; see `dropped` for how many and why.",
     "column-not-taken": "Name the column if it matters; drop_invalid=True then leaves out the rows that lack it.",
     "repeats-disagree": "Read what else was varied as a column, or keep one kind of run with `where`.",
+    "tuning-varies": "Keep the best run of each, as in runs.best('N', 'D'), or fit a law that knows what was varied.",
     "rows-duplicated": "Several runs share the same settings; consider grouping or averaging them.",
     "compute-not-6nd": "The compute column differs from 6ND; check what it counts.",
     "compute-contradictory": "Give two of N, D and C; the third follows by C = 6ND.",

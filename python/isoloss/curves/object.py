@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from isoloss.checks import whole
 from isoloss.curves.schedule import Schedule
 from isoloss.errors import DataError, Notice, OptionError, did_you_mean
-from isoloss.runs.object import Dropped
+from isoloss.runs.source import Dropped
 from isoloss.units import parse_number
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from isoloss.curves.schedule import Schedule
 from isoloss.curves.shapes import from_points
 from isoloss.errors import DataError, Notice, OptionError, did_you_mean
 from isoloss.runs.build import Cells, group_codes, where_mask
-from isoloss.runs.object import Dropped
+from isoloss.runs.source import Dropped
 from isoloss.runs.table import BadCell, Table, open_table
 
 __all__ = ["Curve", "Curves", "read_curves", "recognised"]

@@ -21,7 +21,8 @@ from isoloss.curves.step_sums import drop_points
 from isoloss.errors import DataError
 from isoloss.inner import Inner
 from isoloss.laws.annealing import LAMBDA
-from isoloss.runs.object import BLOCK, DataSource, Runs
+from isoloss.runs.object import BLOCK, Runs
+from isoloss.runs.source import DataSource
 
 if TYPE_CHECKING:
     from isoloss.law.object import Law

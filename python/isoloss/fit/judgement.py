@@ -20,6 +20,7 @@ from isoloss.law.object import Law
 from isoloss.runs.checkpoints import checkpoints_notice, looks_like_checkpoints
 from isoloss.runs.doubts import unit_doubts
 from isoloss.runs.object import BLOCK
+from isoloss.runs.order import unlike
 from isoloss.runs.reading import Runs
 from isoloss.stats.design import open_ray, ray_notice
 from isoloss.stats.inference import Covariance, correlation
@@ -49,6 +50,7 @@ def notices(
     """All notices about one fit, those of its runs first; `rows` are the numbers of the runs among those given."""
     point = np.array([params[name] for name in problem.names])
     found = [*runs.warnings, *_doubted(law, runs)]
+    found += unlike(runs, law.variables, rows) if law.target == "L" and BLOCK not in runs.columns else []
     checkpoints = looks_like_checkpoints(runs, _residuals(problem, point) if status.success else None)
     if checkpoints is not None:
         found.append(checkpoints_notice(checkpoints, "warning"))

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isoloss.errors import DataError, Notice, did_you_mean
+from isoloss.errors import DataError, Notice, OptionError, did_you_mean
 from isoloss.inner import Inner, Table
+from isoloss.runs.order import lowest
+from isoloss.runs.source import DataSource, Dropped
 from isoloss.runs.table import make_frame
 from isoloss.units import FORMULAS, ROLES, format_range, parse_number
 
 if TYPE_CHECKING:
     from isoloss.hparams.check import RunsCheck
 
-__all__ = ["BLOCK", "DataSource", "Dropped", "Runs", "sha256_of"]
+__all__ = ["BLOCK", "Runs", "sha256_of"]
 
 F64 = NDArray[np.float64]
 Kind = TypeVar("Kind", bound=np.generic)
@@ -28,37 +30,6 @@ BLOCK = "block"
 """Column of the rows of loss curves that numbers stretches of consecutive losses, for resampling within a curve."""
 _LISTED = 4
 """Labels of a column that are shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """Rows left out: how many, why, and their numbers (0 is the first row of data).
-
-    The numbers are those of the source, or, where runs that had been read were chosen from (`later`), of those runs.
-    """
-
-    count: int
-    reason: str
-    rows: tuple[int, ...] = ()
-    later: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.count} ({self.reason})"
-
-
-@dataclass(frozen=True, slots=True)
-class DataSource:
-    """Where runs came from: a short description, the SHA-256 of the columns in use, and the rows it held.
-
-    `options` are the arguments that `isoloss.read` was called with; None where other arguments would be needed to read
-    the source again.
-    """
-
-    description: str
-    sha256: str
-    rows: int
-    names: tuple[str, ...] = ()
-    options: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -229,6 +200,44 @@ class Runs:
         left_out = tuple(np.flatnonzero(~keep).tolist())
         reason = f"not where {', '.join(reasons)}"
         return self._take(keep, Dropped(len(left_out), reason, left_out, later=True))
+
+    def best(self, *by: str) -> Runs:
+        """The run of the lowest loss at each setting: of a sweep, what a law of N and D is about.
+
+        Parameters
+        ----------
+        *by : str
+            Columns that make up the setting, such as ``"N", "D"``.
+
+        Returns
+        -------
+        Runs
+            In their order, the first of equals. What was left out is added to ``dropped``.
+
+        Raises
+        ------
+        DataError
+            Code ``data-missing-role``: no such column, or no losses.
+        OptionError
+            Code ``option``: no column was named.
+
+        Examples
+        --------
+        >>> import isoloss as iso
+        >>> runs = iso.read({"N": [1e8, 1e8, 4e8], "lr": [1e-3, 2e-3, 1e-3], "loss": [3.2, 3.1, 2.8]})
+        >>> runs.best("N")["lr"]
+        array([0.002, 0.001])
+        """
+        if not by:
+            raise OptionError(
+                "name the columns that make up a setting, as in best('N', 'D')", code="option", option="by"
+            )
+        loss, *settings = self.require("loss", *by)
+        keep = lowest(settings, loss)
+        if keep.all():
+            return self
+        left_out = tuple(np.flatnonzero(~keep).tolist())
+        return self._take(keep, Dropped(len(left_out), f"not the best of its {', '.join(by)}", left_out, later=True))
 
     def check(self) -> RunsCheck:
         """What to know about the runs before fitting them: units, repeats, divergence, optima at the edge of a grid.

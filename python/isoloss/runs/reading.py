@@ -27,7 +27,8 @@ from isoloss.runs.build import (
     where_mask,
 )
 from isoloss.runs.checkpoints import trail_of
-from isoloss.runs.object import DataSource, Dropped, Runs, sha256_of
+from isoloss.runs.object import Runs, sha256_of
+from isoloss.runs.source import DataSource, Dropped
 from isoloss.runs.table import Table, open_table
 from isoloss.units import ROLES, parse_number
 
