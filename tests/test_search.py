@@ -197,6 +197,34 @@ def test_plateaus_are_those_of_numpy_and_their_parts_those_of_scipy(seed):
                 assert pick(found.high[name]) == axes[name][reach[-1]]
 
 
+def test_a_plateau_along_a_budget_is_one_part():
+    steps = 60
+    axes = {"N": iso.geomspace(1e8, 1e12, steps + 1), "D": iso.geomspace(1e10, 1e14, steps + 1)}
+    text = "1.8 + 480 / N**0.35 + 2000 / D**0.37"
+    found = iso.search(text, axes, where="6 * N * D <= 1.0001e24", within=2e-3)
+    at = grid(axes)
+    loss = np.where(6 * at["N"] * at["D"] <= 1.0001e24, 1.8 + 480 / at["N"] ** 0.35 + 2000 / at["D"] ** 0.37, np.inf)
+    near = loss <= loss.min() * 1.002
+    assert found.plateau.count == near.sum()
+    assert found.plateau.parts == ndimage.label(near, ndimage.generate_binary_structure(2, 2))[1] == 1
+    assert ndimage.label(near)[1] > 3  # through faces alone it would fall apart
+
+
+def test_parts_under_a_condition_in_three_axes_are_those_of_scipy():
+    axes = {"x": np.arange(1.0, 9.0), "y": np.arange(1.0, 12.0), "z": np.arange(1.0, 31.0)}
+    at = grid(axes)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        f, g, h = rng.uniform(0.5, 2.0, 3)
+        text = f"2 + abs((x * {f} + y) % 5 - 2) + abs((z * {g} + x) % 7 - 3)"
+        values = 2 + np.abs((at["x"] * f + at["y"]) % 5 - 2) + np.abs((at["z"] * g + at["x"]) % 7 - 3)
+        holds = (at["x"] + h * at["y"] + at["z"]) % 3 < 2
+        found = iso.search(text, axes, where=f"(x + {h} * y + z) % 3 < 2", within=0.4).plateau
+        near = holds & (values <= values[holds].min() * 1.4)
+        assert found.count == near.sum()
+        assert found.parts == ndimage.label(near, ndimage.generate_binary_structure(3, 2))[1]
+
+
 def test_a_ridge_runs_along_the_valley():
     axes = {"lr": iso.geomspace(1e-4, 1e-2, 201), "batch": iso.geomspace(1e4, 1e7, 251)}
     # A valley along lr ~ batch^0.5, twice as steep across as it is along.

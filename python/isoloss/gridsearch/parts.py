@@ -38,8 +38,9 @@ class Plateau:
     center : mapping of str to arrays
         Mean place of the plateau along each ordered axis, as a value of the axis.
     parts : int array
-        Connected parts: cells touch where they are neighbours along one ordered axis. Minus one where the plateau is
-        cut into more than 2^24 stretches, which are too many to tell.
+        Connected parts: cells touch where they are neighbours along one ordered axis; under a condition also where they
+        are one step apart along two of them, since a budget leaves the diagonal of a grid. Minus one where the plateau
+        is cut into more than 2^24 stretches, which are too many to tell.
     ridge : mapping of str to arrays
         Unit vector along which the plateau is longest, by ordered axis, in octaves (or values); its largest component
         is above zero. NaN where the plateau has no longest direction.

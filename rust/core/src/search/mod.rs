@@ -162,7 +162,7 @@ impl Query<'_> {
             global: &global,
             level,
             pieces,
-            frame: Frame::new(&layout.free, self.shape),
+            frame: Frame::new(&layout.free, self.shape, self.condition.is_some()),
             per_sheet,
             pieces_per_unit,
             units: outer * per_sheet,

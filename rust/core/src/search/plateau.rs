@@ -68,10 +68,39 @@ pub(crate) struct Frame<'a> {
     sums: Vec<[f64; 3]>,
     /// Whether shapes are wanted: volume, moments, parts.
     shape: bool,
+    /// Whether cells one step apart along two axes touch, too.
+    corners: bool,
+}
+
+/// Steps along the axes above the last to a row further up, and how far stretches in it may lie aside.
+#[derive(Debug, Clone, Copy)]
+struct Turn<'a> {
+    back: &'a Free,
+    /// Another axis, and whether the step along it goes up.
+    aside: Option<(&'a Free, bool)>,
+    reach: u64,
+}
+
+impl Turn<'_> {
+    /// Where a cell is taken; none beyond an end of an axis.
+    fn of(&self, cell: u64) -> Option<u64> {
+        let index = |axis: &Free| (cell / axis.stride) as usize % axis.size;
+        if index(self.back) == 0 {
+            return None;
+        }
+        let row = cell - self.back.stride;
+        match self.aside {
+            None => Some(row),
+            Some((axis, true)) => (index(axis) + 1 < axis.size).then(|| row + axis.stride),
+            Some((axis, false)) => (index(axis) > 0).then(|| row - axis.stride),
+        }
+    }
 }
 
 impl<'a> Frame<'a> {
-    pub(crate) fn new(free: &'a [Free], shape: bool) -> Self {
+    /// Under a condition cells touch through edges, too: a budget leaves of a grid what lies along its diagonal, whose
+    /// cells differ by a step along one axis and a step back along another.
+    pub(crate) fn new(free: &'a [Free], shape: bool, corners: bool) -> Self {
         let mut sums = vec![[0.0; 3]];
         if let Some(last) = free.last() {
             let mut total = [0.0; 3];
@@ -81,7 +110,7 @@ impl<'a> Frame<'a> {
                 sums.push(total);
             }
         }
-        Self { free, sums, shape }
+        Self { free, sums, shape, corners }
     }
 
     pub(crate) fn empty(&self) -> Plateau {
@@ -165,7 +194,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// How many parts the plateau falls into, cells being joined through faces; none where it has too many runs.
+    /// How many parts the plateau falls into, cells being joined through faces or edges; none where it has too many runs.
     pub(crate) fn parts(&self, plateau: &Plateau) -> Option<u64> {
         let runs = plateau.runs.as_ref()?;
         let Some((last, above)) = self.free.split_last() else { return Some(runs.len() as u64) };
@@ -185,14 +214,14 @@ impl<'a> Frame<'a> {
                 parts -= u64::from(unite(&mut parents, k as u32, k as u32 - 1));
             }
         }
-        for axis in above.iter().filter(|axis| !axis.scale.is_empty()) {
-            // Both lists are in order, so one walk finds all overlaps of each run with the runs a step back.
+        for turn in self.turns(above, u64::from(self.corners)) {
+            // Both lists are in order, so one walk finds all that lie beside each run a turn back.
             let mut from = 0;
             for (k, &(start, length)) in runs.iter().enumerate() {
-                if start / axis.stride % axis.size as u64 == 0 {
-                    continue;
-                }
-                let (begin, end) = (start - axis.stride, start - axis.stride + u64::from(length));
+                let Some(there) = turn.of(start) else { continue };
+                let row = there - there % last.size as u64;
+                let begin = there.saturating_sub(turn.reach).max(row);
+                let end = (there + u64::from(length) + turn.reach).min(row + last.size as u64);
                 while from < k && runs[from].0 + u64::from(runs[from].1) <= begin {
                     from += 1;
                 }
@@ -211,16 +240,30 @@ impl<'a> Frame<'a> {
         let cells: Vec<u64> = runs.iter().flat_map(|&(start, n)| start..start + u64::from(n)).collect();
         let mut parents: Vec<u32> = (0..cells.len() as u32).collect();
         let mut parts = cells.len() as u64;
-        for axis in self.free.iter().filter(|axis| !axis.scale.is_empty()) {
+        for turn in self.turns(self.free, 0) {
             for (k, &cell) in cells.iter().enumerate() {
-                if cell / axis.stride % axis.size as u64 != 0
-                    && let Ok(j) = cells[..k].binary_search(&(cell - axis.stride))
+                if let Some(there) = turn.of(cell)
+                    && let Ok(j) = cells[..k].binary_search(&there)
                 {
                     parts -= u64::from(unite(&mut parents, k as u32, j as u32));
                 }
             }
         }
         parts
+    }
+
+    /// From a cell to those that it touches and that come before it, by steps along some axes.
+    fn turns<'b>(&self, axes: &'b [Free], reach: u64) -> Vec<Turn<'b>> {
+        let ordered: Vec<&Free> = axes.iter().filter(|axis| !axis.scale.is_empty()).collect();
+        let mut turns: Vec<Turn<'b>> = ordered.iter().map(|&back| Turn { back, aside: None, reach }).collect();
+        if self.corners {
+            for (k, &back) in ordered.iter().enumerate() {
+                for &axis in &ordered[k + 1..] {
+                    turns.extend([true, false].map(|up| Turn { back, aside: Some((axis, up)), reach: 0 }));
+                }
+            }
+        }
+        turns
     }
 }
 
@@ -268,7 +311,7 @@ mod tests {
     #[test]
     fn parts_touch_through_faces_only() {
         let free = free(&[3, 4], &[true, true]);
-        let frame = Frame::new(&free, true);
+        let frame = Frame::new(&free, true, false);
         // x . . x
         // x . x .
         // . . x x
@@ -278,10 +321,31 @@ mod tests {
     }
 
     #[test]
+    fn parts_touch_through_edges_where_corners_count() {
+        // A diagonal, one way and the other, and a cell beside it that touches at a corner of three axes alone.
+        let free = free(&[3, 3, 3], &[true; 3]);
+        for corners in [false, true] {
+            let frame = Frame::new(&free, true, corners);
+            for (cells, touching) in [
+                ([2, 4, 6], 1), // along the last two axes
+                ([0, 4, 8], 1),
+                ([2, 10, 18], 1), // along the first and the last
+                ([6, 12, 18], 1), // along the first two
+                ([0, 12, 24], 1),
+                ([0, 13, 26], 3), // along all three at once
+                ([2, 12, 22], 2), // the end of a row and the beginning of another one are no neighbours
+            ] {
+                let made = plateau(&frame, &cells);
+                assert_eq!(frame.parts(&made), Some(if corners { touching } else { 3 }), "{cells:?}");
+            }
+        }
+    }
+
+    #[test]
     fn categories_are_no_neighbours() {
         for (ordered, parts) in [([true, true], 1), ([false, true], 2), ([true, false], 3), ([false, false], 6)] {
             let free = free(&[2, 3], &ordered);
-            let frame = Frame::new(&free, true);
+            let frame = Frame::new(&free, true, false);
             let mut made = frame.empty();
             frame.add(&mut made, 0, 6);
             assert_eq!(frame.parts(&made), Some(parts), "{ordered:?}");
@@ -291,7 +355,7 @@ mod tests {
     #[test]
     fn moments_are_those_of_the_cells() {
         let free = free(&[2, 3, 4], &[true; 3]);
-        let frame = Frame::new(&free, true);
+        let frame = Frame::new(&free, true, false);
         let mut made = frame.empty();
         frame.add(&mut made, 5, 9);
         let (mut first, mut second) = ([0.0; 3], [0.0; 6]);
