@@ -18,7 +18,7 @@ def fitted() -> iso.Fit:
 
 @cache
 def flat() -> iso.Fit:
-    """A fit of which one end of an interval is open: six runs hardly tell the offset."""
+    """A fit of which one end of an interval is open: six runs hardly tell the offset, nor the amplitude."""
     N = np.geomspace(1e8, 1e9, 6)
     loss = 20.0 * N**-0.1 * np.exp([0.02, -0.02, 0.01, -0.01, 0.02, -0.02])
     return iso.fit("power_law_N", {"N": N, "loss": loss}, objective="squared_log")
@@ -32,7 +32,7 @@ def tuned() -> iso.HParamLaw:
 
 RESULTS = {
     "Fit": fitted,
-    "Profile with an open end": lambda: flat().profile("E"),
+    "Profile with an open end": lambda: flat().profile("A"),
     "Identifiability": lambda: flat().identify(),
     "Surface": lambda: fitted().profile2("alpha", "beta"),
     "Coverage": lambda: fitted().coverage(4, draws=39),
@@ -58,10 +58,10 @@ def test_results_are_strict_json(name: str) -> None:
 
 
 def test_an_open_end_is_null() -> None:
-    interval = flat().profile("E").interval
+    interval = flat().profile("A").interval
     assert interval is not None
     assert not all(np.isfinite(interval))
-    assert None in flat().profile("E").to_dict()["interval"]
+    assert None in flat().profile("A").to_dict()["interval"]
 
 
 def test_numpy_is_undone() -> None:
