@@ -7,10 +7,11 @@ import math
 
 import numpy as np
 import pytest
+from refusals import coded
 
 import isoloss as iso
 from isoloss.cli import main
-from isoloss.errors import CODES, DataError, IsolossError, OptionError, OutputError
+from isoloss.errors import DataError, OptionError, OutputError
 
 LAW = iso.laws.get("chinchilla").bind("besiroglu2024")
 GRID = iso.grid(C=[1e19, 1e20], tpp=[5, 20, 80])
@@ -22,17 +23,6 @@ ODD = (
     *(np.array(1e21), np.array([1e21]), np.array(["a"])),
 )
 TRANSFORMER = {"layers": 12, "vocab": 32_000, "seq": 2_048}
-
-
-def coded(call):
-    """The code of the refusal, which must be one of the table, or what came of the call."""
-    try:
-        return "", call()
-    except IsolossError as error:
-        code, text = error.code, str(error)
-    assert code in CODES
-    assert len(text) < 2_000  # an unknown law is told which ones there are
-    return code, None
 
 
 def table():

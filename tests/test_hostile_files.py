@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import coded
 
 import isoloss as iso
-from isoloss.errors import CODES, DataError, IsolossError
+from isoloss.errors import DataError
 from isoloss.store import from_plain, to_plain
 from isoloss.store.files import KINDS
 
@@ -27,16 +28,6 @@ SHARE = 1 if os.environ.get("ISOLOSS_BIG") else 16
 def saved():
     """A result of each kind as plain data, as a file holds it."""
     return {schema: json.loads(json.dumps(to_plain(made, schema))) for schema, made in MAKE["results"]().items()}
-
-
-def coded(call):
-    """The code of the refusal, which must be one of the table, or what came of the call."""
-    try:
-        return "", call()
-    except IsolossError as error:
-        code = error.code
-    assert code in CODES
-    return code, None
 
 
 # Anything in any place ------------------------------------------------------------------------------------------------

@@ -17,23 +17,14 @@ import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import strategies as st
+from refusals import coded
 
 import isoloss as iso
-from isoloss.errors import CODES, DataError, IsolossError
+from isoloss.errors import DataError, IsolossError
 
 PAGE = Path(__file__).parents[1] / "docs" / "hostile_input.md"
 GOOD = "N,D,loss\n1e8,2e9,3.2\n2e8,4e9,3.0\n4e8,8e9,2.8\n"
 READ = "is read"
-
-
-def coded(call):
-    """The code of the refusal, which must be one of the table, or what came of the call."""
-    try:
-        return "", call()
-    except IsolossError as error:
-        code = error.code
-    assert code in CODES
-    return code, None
 
 
 def outcome(call):

@@ -38,9 +38,8 @@ def paired_p(difference: F64, units: NDArray[np.int64], seed: int) -> float:
     True
     """
     _, codes = np.unique(units, return_inverse=True)
-    total = np.sort(
-        np.bincount(codes, weights=difference)
-    )  # so that the order of runs does not decide which signs meet
+    # In order, so that the order of runs does not decide which signs meet.
+    total = np.sort(np.bincount(codes, weights=difference))
     k = len(total)
     if k < 2 or not np.any(total):
         return 1.0
